@@ -1,0 +1,61 @@
+"""What lies where inside the artifacts that steps hand each other. An artifact is a folder, but for the reports.
+
+A *report* is one JSON file: the fragment of `summary.json` (see the design) that the step is responsible for. The
+summary of a run is the union of its steps' reports.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from components.contracts.errors import InputError
+from components.contracts.files import read_json
+
+# prepared data
+INTERACTIONS_FILE = "interactions.parquet"
+ITEMS_FILE = "items.parquet"
+REJECTED_FILE = "rejected.parquet"
+STATISTICS_FILE = "statistics.json"
+
+# embeddings: a folder of shards, each sorted by key
+EMBEDDINGS_FILE = "part-00000.parquet"
+
+# models (behavior encoder and ranker): no pickle crosses an artifact boundary
+WEIGHTS_FILE = "weights.safetensors"
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.json"
+MODEL_CARD_FILE = "README.md"
+ONNX_FILE = "model.onnx"
+ITEM_INDEX_FILE = "item_index.parquet"
+
+# seeds, generation, matching
+SEEDS_FILE = "seeds.parquet"
+REQUESTS_FILE = "requests.jsonl"
+RESPONSES_FILE = "responses.jsonl"
+RATIONALES_FILE = "rationales.parquet"
+REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"
+MATCHES_FILE = "matches.parquet"
+
+SUMMARY_FILE = "summary.json"
+MANIFEST_FILE = "manifest.json"
+
+
+def merge_reports(reports: list[Path]) -> dict[str, Any]:
+    """Union of the steps' reports; nested objects are merged key by key.
+
+    Raises:
+        InputError: two reports give one key two values.
+    """
+    merged: dict[str, Any] = {}
+    for path in reports:
+        _merge_into(merged, read_json(path), path, "")
+    return merged
+
+
+def _merge_into(target: dict[str, Any], fragment: dict[str, Any], source: Path, prefix: str) -> None:
+    for key, value in fragment.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge_into(target[key], value, source, f"{prefix}{key}.")
+        elif key in target and target[key] != value:
+            raise InputError(f"{source}: {prefix}{key} is {value!r}, another step reported {target[key]!r}")
+        else:
+            target[key] = value

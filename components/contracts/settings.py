@@ -1,0 +1,69 @@
+"""Every setting of the platform, in one typed object read from the environment (`RELAND_*`).
+
+Settings say *where things are and how much is tolerated*; what a single run does is a pipeline parameter. In a pod they
+come from the `reland-settings` config map, on a laptop from the shell.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from components.contracts.errors import InputError
+
+ENVIRONMENT_PREFIX = "RELAND_"
+
+
+class Settings(BaseSettings):
+    """Typed, frozen settings; use `load_settings` to get one clear line for a bad value."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
+
+    home: Annotated[Path, Field(description="folder of everything that is kept locally")] = Path(".reland")
+    data_dir: Annotated[
+        Path | None, Field(description="folder of the data sets' files, where `--data-dir` is not given")
+    ] = None
+    max_rejected: Annotated[
+        float, Field(ge=0, le=1, description="largest share of rejected input rows with which a run goes on")
+    ] = 0.05
+    mlflow_tracking_uri: Annotated[
+        str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
+    ] = ""
+    milvus_uri: Annotated[
+        str, Field(description="Milvus server; empty: Milvus Lite in `RELAND_HOME/milvus`")
+    ] = ""
+    feature_store: Annotated[
+        str, Field(description="which `feature_repo/feature_store.NAME.yaml` describes the Feast stores")
+    ] = "local"
+    model_repository: Annotated[
+        Path | None, Field(description="Triton model repository; empty: `RELAND_HOME/model_repository`")
+    ] = None
+    triton_environment: Annotated[
+        Path, Field(description="Python environment that holds tritonserver (made by `make install`)")
+    ] = Path(sys.prefix).parent / ".venv-triton"
+
+    @field_validator("home", "data_dir", "model_repository", "triton_environment")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # Steps run in processes whose working folder is not the user's.
+        return None if path is None else path.expanduser().absolute()
+
+    @property
+    def resolved_model_repository(self) -> Path:
+        return self.model_repository or self.home / "model_repository"
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        InputError: a variable has a value that its setting does not allow; the message names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ENVIRONMENT_PREFIX + str(first["loc"][0]).upper() if first["loc"] else ENVIRONMENT_PREFIX + "*"
+        raise InputError(f"setting {name}: {first['msg']} (found {first.get('input')!r})") from error
