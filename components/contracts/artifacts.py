@@ -30,6 +30,7 @@ ITEM_INDEX_FILE = "item_index.parquet"
 # seeds, generation, matching
 SEEDS_FILE = "seeds.parquet"
 REQUESTS_FILE = "requests.jsonl"
+SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
 RESPONSES_FILE = "responses.jsonl"
 RATIONALES_FILE = "rationales.parquet"
 REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"

@@ -19,7 +19,7 @@ ENVIRONMENT_PREFIX = "RELAND_"
 class Settings(BaseSettings):
     """Typed, frozen settings; use `load_settings` to get one clear line for a bad value."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
     home: Annotated[Path, Field(description="folder of everything that is kept locally")] = Path(".reland")
     data_dir: Annotated[
@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     model_repository: Annotated[
         Path | None, Field(description="Triton model repository; empty: `RELAND_HOME/model_repository`")
     ] = None
+    triton_http_port: Annotated[
+        int, Field(ge=0, le=65535, description="loopback port of a local Triton; 0: a free one")
+    ] = 0
+    triton_grpc_port: Annotated[
+        int, Field(ge=0, le=65535, description="loopback port of a local Triton; 0: a free one")
+    ] = 0
     triton_environment: Annotated[
         Path, Field(description="Python environment that holds tritonserver (made by `make install`)")
     ] = Path(sys.prefix).parent / ".venv-triton"

@@ -4,11 +4,14 @@ A field that may be null says so; every other field may not. The order of column
 runs with equal content give equal bytes.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.contracts.artifacts import EMBEDDINGS_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import replacing_file
 
@@ -70,8 +73,8 @@ SEEDS = pa.schema(
 )
 
 # One row for each valid answer. `rationale_id` is opaque: the hash of the answer and of what was asked, so it names no
-# user and equal runs give equal ids. `preference_summary` is step 1 (the explanation), `recommendation` is step 2 as the
-# text that the text encoder reads. `items` are item ids of the catalogue.
+# user and equal runs give equal ids. `preference_summary` is step 1 (the explanation), `recommendation` is step 2 as
+# the text that the text encoder reads. `items` are item ids of the catalogue.
 RATIONALES = pa.schema(
     [
         _required("rationale_id", pa.string()),
@@ -154,6 +157,62 @@ def vector_dimension(path: Path) -> int:
         return pq.read_schema(path).field("vector").type.list_size
     except (OSError, pa.ArrowException, KeyError, AttributeError) as error:
         raise InputError(f"{path}: not a table of vectors ({error})") from error
+
+
+def write_vectors(folder: Path, key: str, keys: list[str], matrix: np.ndarray) -> None:
+    """Write `matrix`, float32[n, d], one row for each of `keys`, as the single shard of an embeddings folder.
+
+    Raises:
+        ValueError: the matrix is not of shape [len(keys), d], or a key is there twice (programming errors).
+    """
+    if matrix.ndim != 2 or len(matrix) != len(keys):
+        raise ValueError(f"{folder}: {len(keys)} keys and a matrix of shape {matrix.shape}")
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"{folder}: a {key} is there twice")
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    values = np.ascontiguousarray(matrix[order], dtype=np.float32)
+    dimension = matrix.shape[1]
+    table = pa.table(
+        [
+            pa.array([keys[row] for row in order], pa.string()),
+            pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), dimension),
+        ],
+        schema=vectors(key, dimension),
+    )
+    write_table(table, folder / EMBEDDINGS_FILE, table.schema)
+
+
+def read_vectors(folder: Path, key: str) -> tuple[list[str], np.ndarray]:
+    """Read every shard (`part-*.parquet`) of an embeddings folder.
+
+    Returns:
+        The keys in ascending order, however they are sharded, and their vectors as float32[n, d].
+
+    Raises:
+        InputError: there is no shard, a shard does not hold `vectors(key, d)` with the d of the others, a key is there
+            twice, or a number is not finite.
+    """
+    paths = sorted(folder.glob("part-*.parquet"))
+    if not paths:
+        raise InputError(f"{folder}: no embeddings (part-*.parquet) in this folder")
+    schema = vectors(key, vector_dimension(paths[0]))
+    dimension = schema.field("vector").type.list_size
+    keys: list[str] = []
+    shards = [np.empty((0, dimension), np.float32)]
+    for path in paths:
+        table = read_table(path, schema)
+        keys += table.column(key).to_pylist()
+        for chunk in table.column("vector").chunks:
+            shards.append(chunk.flatten().to_numpy().reshape(len(chunk), dimension))
+    matrix = np.concatenate(shards)
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{folder}: a vector holds a number that is not finite")
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    ordered = [keys[row] for row in order]
+    for first, second in pairwise(ordered):
+        if first == second:
+            raise InputError(f"{folder}: {key} {first!r} is there twice")
+    return ordered, matrix[order]
 
 
 def _check(table: pa.Table, schema: pa.Schema, name: str, kind: type[Exception]) -> None:

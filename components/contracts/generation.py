@@ -1,0 +1,28 @@
+"""A generation: one consistent set of everything a run made (section 6 of the design)."""
+
+from datetime import datetime
+from typing import Any
+
+
+def generation_id(moment: datetime) -> str:
+    """Name of the generation begun at `moment`, to the millisecond: sorts by time, fits a collection's name."""
+    return moment.strftime("%Y%m%dt%H%M%S") + f"{moment.microsecond // 1000:03d}"
+
+
+def manifest(
+    summary: dict[str, Any], data_fingerprint: str, text_encoder: str, prompt_version: str
+) -> dict[str, str | None]:
+    """What `manifest.json` of a generation says, from the summary of its run and what the summary does not name."""
+    return {
+        "generation": summary["generation"],
+        "parent_generation": summary["registry"]["parent_generation"],
+        "data_fingerprint": data_fingerprint,
+        "encoder_version": summary["encoder"]["version"],
+        "text_encoder": text_encoder,
+        "prompt_version": prompt_version,
+        "engine": summary["generation_cost"]["engine"],
+        "model": summary["generation_cost"]["model"],
+        "milvus_collection": summary["pool"]["collection"],
+        "feast_slot": summary["features"]["slot"],
+        "ranker_version": summary["registry"]["version"],
+    }

@@ -1,0 +1,76 @@
+"""What the steps share about the model registry: names, where it is, and which feature slot is live.
+
+Tags of a version of `reland-ranker` are its half of a generation's manifest; `TAG_SLOT` says which of the two slots of
+user features the version was trained with and is served from.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from components.contracts.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ENCODER_MODEL = "reland-behavior-encoder"
+RANKER_MODEL = "reland-ranker"
+
+CHAMPION = "champion"  # the version that serves
+CANDIDATE = "candidate"  # the version that a rollout or the gate may promote
+
+TAG_GENERATION = "generation"
+TAG_FINGERPRINT = "data_fingerprint"
+TAG_ENCODER = "encoder_version"
+TAG_COLLECTION = "milvus_collection"
+TAG_SLOT = "feast_slot"
+TAG_TEXT_ENCODER = "text_encoder"
+
+SLOTS = ("blue", "green")
+
+
+def open_registry(settings: Settings) -> "MlflowClient":
+    """A client of the MLflow server, or of SQLite under `RELAND_HOME/mlflow`. MLflow's telemetry is off."""
+    # MLflow reads this when it is imported.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    uri = settings.mlflow_tracking_uri
+    if not uri:
+        folder = settings.home / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def experiment_id(client: "MlflowClient", settings: Settings, name: str) -> str:
+    """Id of the experiment `name`, made where it is missing; a local one keeps its artifacts under `RELAND_HOME`."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    artifacts = None if settings.mlflow_tracking_uri else (settings.home / "mlflow" / "artifacts").as_uri()
+    return client.create_experiment(name, artifact_location=artifacts)
+
+
+def aliases(client: "MlflowClient", model: str) -> dict[str, str]:
+    """The version that each alias of `model` points at; empty where the model is not there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_registered_model(model).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    # A client of SQLite gives numbers, a client of a server strings.
+    return {alias: str(version) for alias, version in found.items()}
+
+
+def champion_slot(client: "MlflowClient") -> str | None:
+    """The slot of user features that the champion ranker is served from; None without a champion."""
+    version = aliases(client, RANKER_MODEL).get(CHAMPION)
+    return None if version is None else client.get_model_version(RANKER_MODEL, version).tags.get(TAG_SLOT)
+
+
+def free_slot(used: str | None) -> str:
+    """The slot that a new generation may overwrite: not the one `used` by the champion; blue without a champion."""
+    return SLOTS[1] if used == SLOTS[0] else SLOTS[0]

@@ -1,0 +1,25 @@
+"""Step "prepare data" of every pipeline that starts from interaction logs."""
+
+from kfp import dsl
+
+from components.contracts.images import DATA
+
+
+@dsl.component(base_image=DATA, install_kfp_package=False)
+def prepare_data(
+    dataset: str,
+    data_dir: str,
+    seed: int,
+    minimum_interactions: int,
+    prepared: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.Artifact],
+) -> None:
+    """Validate, k-core filter and split a data set; see `preparation.configure` for an empty `data_dir`."""
+    from pathlib import Path
+
+    from components.contracts.files import write_json
+    from components.contracts.settings import load_settings
+    from components.data_preparation.preparation import configure, prepare
+
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
+    write_json(Path(report.path), prepare(config, Path(prepared.path)))

@@ -1,0 +1,99 @@
+"""Training of the variants that are compared (the columns of the paper's Table 2, and a control)."""
+
+import dataclasses
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+from components.contracts.artifacts import ITEM_INDEX_FILE, METRICS_FILE, MODEL_CARD_FILE, ONNX_FILE
+from components.contracts.errors import InputError
+from components.contracts.files import write_json
+from components.contracts.progress import say
+from components.contracts.tables import ITEM_INDEX, write_table
+from components.fusion_ranker.export import export_ranker
+from components.fusion_ranker.inputs import RankerInputs
+from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig, save_ranker
+from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.training import TrainingConfig, TrainingResult, train_ranker
+
+BASELINE = "id_only"
+SERVED = "reland"
+
+
+def parse_variants(text: str) -> list[str]:
+    """Names of variants, separated by commas; the baseline and the served one must be among them.
+
+    Raises:
+        InputError: an unknown name, a name twice, or one of the two that every run needs is missing.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in VARIANTS:
+            raise InputError(f"setting --variants: unknown variant {name!r}, known are {', '.join(VARIANTS)}")
+    if len(set(names)) != len(names):
+        raise InputError(f"setting --variants: {text!r} names a variant twice")
+    for name in (BASELINE, SERVED):
+        if name not in names:
+            raise InputError(f"setting --variants: {name!r} is missing, every run needs it")
+    return names
+
+
+def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -> RationaleAssignments:
+    """The rationales a variant gets to see: its own, or for `reland_shuffled` those dealt to random users."""
+    return rationales.shuffled(seed) if variant == "reland_shuffled" else rationales
+
+
+def train_variants(
+    inputs: RankerInputs, variants: list[str], user_vector_dimension: int, config: TrainingConfig, output: Path
+) -> None:
+    """Train each variant with the same budget and write one ranker artifact for each below `output`."""
+    for variant in variants:
+        torch.manual_seed(config.seed)
+        ranker = Ranker(
+            RankerConfig(
+                variant=variant,
+                items=inputs.sequences.n_items,
+                user_vector_dimension=user_vector_dimension,
+                text_encoder=inputs.text_encoder,
+                text_dimension=inputs.item_text.shape[1],
+            ),
+            inputs.item_text,
+        )
+        result = train_ranker(
+            ranker, inputs.sequences, assignments_for(variant, inputs.rationales, config.seed), config
+        )
+        _write_artifact(ranker, inputs, config, result, output / variant)
+
+
+def _write_artifact(
+    ranker: Ranker, inputs: RankerInputs, config: TrainingConfig, result: TrainingResult, directory: Path
+) -> None:
+    save_ranker(ranker, directory)
+    export_ranker(ranker, directory / ONNX_FILE)
+    write_json(directory / METRICS_FILE, {"training": dataclasses.asdict(config), "result": dataclasses.asdict(result)})
+    item_ids = inputs.sequences.item_ids
+    write_table(
+        pa.table([pa.array(item_ids), pa.array(range(1, len(item_ids) + 1), pa.int64())], schema=ITEM_INDEX),
+        directory / ITEM_INDEX_FILE,
+        ITEM_INDEX,
+    )
+    (directory / MODEL_CARD_FILE).write_text(_model_card(ranker.config, result), encoding="utf-8")
+    say(f"{ranker.config.variant}: trained, validation chose step {result.best_step} of {result.steps}")
+
+
+def _model_card(config: RankerConfig, result: TrainingResult) -> str:
+    lines = [
+        f"# RELAND ranker, variant `{config.variant}`",
+        "",
+        f"Scores {config.items} items for a user from the last {config.history_length} interactions"
+        + (", and from the rationale the user was matched to." if config.variant == SERVED else "."),
+        "",
+        f"- Backbone: {config.backbone}, {config.layers} layers, {config.embedding_dimension} dimensions.",
+        f"- Text encoder that its features must come from: {config.text_encoder} ({config.text_dimension} dimensions).",
+        f"- Trained {result.epochs:.1f} epochs; checkpoint chosen on validation (step {result.best_step}).",
+        "- Validation, full ranking: " + ", ".join(f"{name} {value:.4f}" for name, value in result.validation.items()),
+        "- Not for: users without any interaction, items that were not in the training data.",
+        "",
+    ]
+    return "\n".join(lines)

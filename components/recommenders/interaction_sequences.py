@@ -1,0 +1,92 @@
+"""Prepared interactions as flat integer arrays, the form that encoders, rankers and the evaluator work on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
+from components.contracts.errors import InputError
+from components.contracts.tables import INTERACTIONS, ITEMS, read_table
+
+SPLIT_COLUMN = "split_leave_one_out"
+
+
+@dataclass(frozen=True)
+class InteractionSequences:
+    """Every user's items in the order of time, one user after the other (compressed rows).
+
+    Attributes:
+        user_ids: U ids, sorted; a user's position is the user's index.
+        item_ids: I ids, sorted; an item's index is its position + 1, and 0 is padding.
+        items: int64[N], item indices of all interactions.
+        offsets: int64[U + 1]; the interactions of user u are items[offsets[u]:offsets[u + 1]].
+        train_lengths: int64[U]; the first train_lengths[u] of them are for training, the next one is the validation
+            target, the one after it the test target (leave-one-out).
+    """
+
+    user_ids: list[str]
+    item_ids: list[str]
+    items: np.ndarray
+    offsets: np.ndarray
+    train_lengths: np.ndarray
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_ids)
+
+    def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Users (int64[M], from 0) and items (int64[M], from 1) of the training interactions, by user and time."""
+        within = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        users = np.repeat(np.arange(self.n_users), np.diff(self.offsets))
+        is_training = within < self.train_lengths[users]
+        return users[is_training], self.items[is_training]
+
+    def recent_items(self, ends: np.ndarray, length: int) -> np.ndarray:
+        """The last `length` of each user's first `ends[u]` items: int64[U, length], oldest first, 0-padded."""
+        starts = self.offsets[:-1] + np.maximum(ends - length, 0)
+        return gather_windows(self.items, starts, np.minimum(ends, length), length)
+
+
+def gather_windows(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, width: int) -> np.ndarray:
+    """Rows values[starts[b] : starts[b] + lengths[b]] as int64[B, width], 0-padded at the end."""
+    columns = np.arange(width)
+    positions = np.minimum(starts[:, None] + columns, len(values) - 1)
+    return np.where(columns < lengths[:, None], values[positions], 0)
+
+
+def read_sequences(prepared: Path) -> InteractionSequences:
+    """Read the sequences of a prepared-data artifact.
+
+    Raises:
+        InputError: a table is missing or of another schema, or its rows are not in the order the contract asks for.
+    """
+    path = prepared / INTERACTIONS_FILE
+    table = read_table(path, INTERACTIONS, ["user_id", "item_id", SPLIT_COLUMN])
+    item_ids = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id"]).column("item_id")
+    users = table.column("user_id").combine_chunks().dictionary_encode()
+    user_index = users.indices.to_numpy()
+    user_ids = users.dictionary.to_pylist()
+    if user_ids != sorted(user_ids) or (np.diff(user_index) < 0).any():
+        raise InputError(f"{path}: rows are not sorted by user_id")
+    indices = pc.index_in(table.column("item_id"), value_set=item_ids.combine_chunks())
+    if indices.null_count:
+        raise InputError(f"{path}: {indices.null_count} interactions with items that {ITEMS_FILE} does not hold")
+    is_training = pc.equal(table.column(SPLIT_COLUMN), pa.scalar("train")).to_numpy(zero_copy_only=False)
+    counts = np.bincount(user_index, minlength=len(user_ids))
+    train_lengths = np.bincount(user_index[is_training], minlength=len(user_ids))
+    if (counts - train_lengths != 2).any():
+        raise InputError(f"{path}: {SPLIT_COLUMN} does not leave exactly two interactions out for every user")
+    return InteractionSequences(
+        user_ids=user_ids,
+        item_ids=item_ids.to_pylist(),
+        items=indices.to_numpy().astype(np.int64) + 1,
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        train_lengths=train_lengths.astype(np.int64),
+    )

@@ -1,0 +1,150 @@
+"""A ranker of one variant: item encoder, backbone and, for `reland`, the fusion layer, behind one signature."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from components.contracts.artifacts import CONFIG_FILE, WEIGHTS_FILE
+from components.contracts.errors import InputError
+from components.contracts.files import read_json, replacing_file, write_json
+from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALES_PER_USER
+from components.recommenders.fusion import AttentionFusion
+from components.recommenders.sasrec import SASRec
+
+ITEM_TEXT_VARIANTS = ("item_features", "reland", "reland_shuffled")
+FUSION_VARIANTS = ("reland", "reland_shuffled")
+VARIANTS = ("id_only", *ITEM_TEXT_VARIANTS)
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """What a ranker is, as kept in its `config.json`; sizes count items, layers, heads and vector components."""
+
+    variant: str
+    items: int
+    user_vector_dimension: int
+    text_encoder: str
+    text_dimension: int
+    backbone: str = "sasrec"
+    embedding_dimension: int = 64
+    layers: int = 2
+    heads: int = 2
+    dropout: float = 0.2
+    rationales_per_user: int = RATIONALES_PER_USER
+    history_length: int = HISTORY_LENGTH
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise InputError(f"setting --variants: unknown variant {self.variant!r}, known are {', '.join(VARIANTS)}")
+
+
+class ItemEncoder(nn.Module):
+    """E_I = ItemEncoder(I, F) (section 2): an ID embedding, or Linear([ID embedding, f_item]) with item texts.
+
+    Row 0 is the padding item. `text` float32[I + 1, t] is given, not trained.
+    """
+
+    text: Tensor | None
+
+    def __init__(self, items: int, dimension: int, text: Tensor | None):
+        super().__init__()
+        self.embedding = nn.Parameter(torch.randn(items + 1, dimension) * 0.02)
+        self.register_buffer("text", text)
+        self.combine = None if text is None else nn.Linear(dimension + text.shape[1], dimension)
+
+    def forward(self) -> Tensor:
+        """The item table float32[I + 1, d]."""
+        if self.combine is None or self.text is None:
+            return self.embedding
+        return self.combine(torch.cat([self.embedding, self.text], dim=1))
+
+
+class Ranker(nn.Module):
+    """Scores y_ui = e_i . e'_u (section 2); e'_u is e_u of the backbone, fused with the rationale in `reland`.
+
+    Not covered: backbones other than SASRec; `user_vector` is in the signature for backbones that start from it, this
+    one does not read it.
+    """
+
+    def __init__(self, config: RankerConfig, item_text: Tensor | None):
+        """`item_text` float32[items + 1, t], row 0 zero; only for the variants that read item texts."""
+        super().__init__()
+        self.config = config
+        uses_text = config.variant in ITEM_TEXT_VARIANTS
+        self.item_encoder = ItemEncoder(config.items, config.embedding_dimension, item_text if uses_text else None)
+        self.backbone = SASRec(
+            config.embedding_dimension, config.layers, config.heads, config.dropout, config.history_length
+        )
+        self.fusion = (
+            AttentionFusion(config.embedding_dimension, config.text_dimension)
+            if config.variant in FUSION_VARIANTS
+            else None
+        )
+
+    def user_states(self, table: Tensor, history: Tensor, rationale: Tensor) -> tuple[Tensor, Tensor]:
+        """e'_u after each item of a history.
+
+        Args:
+            table: float32[I + 1, d], `item_encoder()`.
+            history: int64[B, T], oldest first, 0-padded at the end.
+            rationale: float32[B, K, t].
+
+        Returns:
+            float32[B, T, d] and the fusion weights float32[B, T, K + 1].
+        """
+        states = self.backbone(table[history])
+        if self.fusion is not None:
+            return self.fusion(states, rationale)
+        alone = torch.cat([torch.ones_like(rationale[:, :1, 0]), torch.zeros_like(rationale[:, :, 0])], dim=1)
+        return states, alone[:, None].expand(-1, states.shape[1], -1)
+
+    def current_user(self, table: Tensor, history: Tensor, rationale: Tensor) -> tuple[Tensor, Tensor]:
+        """e'_u float32[B, d] after the whole history, and its fusion weights float32[B, K + 1]."""
+        states, weights = self.user_states(table, history, rationale)
+        last = ((history > 0).sum(dim=1) - 1).clamp(min=0)
+        return _at(states, last), _at(weights, last)
+
+    def forward(
+        self, history: Tensor, user_vector: Tensor, rationale: Tensor, candidates: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scores float32[B, C] and fusion weights float32[B, K + 1]; inputs as in `contracts.ranking_signature`."""
+        table = self.item_encoder()
+        user, weights = self.current_user(table, history, rationale)
+        scores = (table[candidates] * user[:, None]).sum(dim=-1)
+        return scores, weights
+
+
+def _at(values: Tensor, position: Tensor) -> Tensor:
+    """values[b, position[b]]: float32[B, T, n], int64[B] -> float32[B, n]; written so that an exporter keeps B free."""
+    return values.gather(1, position[:, None, None].expand(-1, 1, values.shape[2])).squeeze(1)
+
+
+def save_ranker(ranker: Ranker, directory: Path) -> None:
+    """Write weights and configuration into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with replacing_file(directory / WEIGHTS_FILE) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in ranker.state_dict().items()}, temporary)
+    write_json(directory / CONFIG_FILE, dataclasses.asdict(ranker.config))
+
+
+def load_ranker(directory: Path) -> Ranker:
+    """Read a ranker back, ready to score.
+
+    Raises:
+        InputError: a file is missing, unreadable, or weights and configuration do not fit each other.
+    """
+    try:
+        config = RankerConfig(**read_json(directory / CONFIG_FILE))
+        weights = load_file(directory / WEIGHTS_FILE)
+        text = torch.zeros_like(weights["item_encoder.text"]) if "item_encoder.text" in weights else None
+        ranker = Ranker(config, text)
+        ranker.load_state_dict(weights)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{directory}: not a ranker ({error})") from error
+    return ranker.eval()

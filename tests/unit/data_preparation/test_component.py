@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from components.contracts.artifacts import INTERACTIONS_FILE
+from components.contracts.errors import InputError
+from components.contracts.tables import INTERACTIONS, read_table
+from components.data_preparation.component import prepare_data
+
+
+def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
+    prepared, report = tmp_path / "prepared", tmp_path / "report"
+    prepare_data.python_func(
+        dataset=dataset,
+        data_dir=data_dir,
+        seed=1,
+        minimum_interactions=5,
+        prepared=dsl.Dataset(uri=str(prepared)),
+        report=dsl.Artifact(uri=str(report)),
+    )
+    return prepared, report
+
+
+def test_the_step_moves_artifacts(tmp_path: Path) -> None:
+    prepared, report = run(tmp_path, "simulator", "")
+    core = json.loads(report.read_text())["dataset"]["after_k_core"]
+    assert len(read_table(prepared / INTERACTIONS_FILE, INTERACTIONS)) == core["interactions"]
+
+
+def test_the_setting_finds_the_files_and_limits_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAND_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("RELAND_MAX_REJECTED", "0.5")
+    rows = [f"{user}::{movie}::3::{movie}" for user in range(5) for movie in range(5)] + ["1::2"] * 25
+    (tmp_path / "ratings.dat").write_text("\n".join(rows))
+    (tmp_path / "movies.dat").write_text("1::Title::Drama")
+    _, report = run(tmp_path, "ml-1m", "")
+    assert json.loads(report.read_text())["dataset"]["rejected"] == 25
+    monkeypatch.setenv("RELAND_MAX_REJECTED", "0.49")
+    with pytest.raises(InputError, match=r"RELAND_MAX_REJECTED=0\.49"):
+        run(tmp_path, "ml-1m", "")
