@@ -1,0 +1,37 @@
+"""Step: push a generation's features to Feast."""
+
+from kfp import dsl
+
+from components.contracts import images
+
+
+@dsl.component(base_image=images.FEATURES, install_kfp_package=False)
+def push_features(
+    matches: dsl.Input[dsl.Dataset],
+    rationales: dsl.Input[dsl.Dataset],
+    rationale_embeddings: dsl.Input[dsl.Dataset],
+    generation: str,
+    report: dsl.Output[dsl.Artifact],
+) -> str:
+    """Push to the slot that the champion does not use and prove it by look-up; returns the slot."""
+    from pathlib import Path
+
+    from components.contracts import registry
+    from components.contracts.files import write_json
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.feature_push.push import load_features, push_features_to
+    from feature_repo.store import feature_store_folder, open_feature_store
+
+    settings = load_settings()
+    slot = registry.free_slot(registry.champion_slot(registry.open_registry(settings)))
+    features = load_features(Path(matches.path), Path(rationales.path), Path(rationale_embeddings.path), generation)
+    users, count = len(features.assignments), len(features.rationales)
+    say(f"pushing {count} rationales and the assignments of {users} users to the slot {slot}")
+    push_features_to(open_feature_store(settings), feature_store_folder(settings), slot, features)
+    say("looked up again: the online store serves what was pushed")
+    write_json(
+        Path(report.path),
+        {"features": {"pushed_users": users, "pushed_rationales": count, "slot": slot, "lookup_verified": True}},
+    )
+    return slot

@@ -1,0 +1,67 @@
+"""Steps: register the behavior encoder, register the ranker."""
+
+from kfp import dsl
+
+from components.contracts import images
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def register_encoder(
+    encoder: dsl.Input[dsl.Model],
+    prepared: dsl.Input[dsl.Dataset],
+    generation: str,
+    report: dsl.Output[dsl.Artifact],
+) -> str:
+    """Register the encoder in MLflow as `reland-behavior-encoder`; returns its version."""
+    from pathlib import Path
+
+    from components.contracts import registry
+    from components.contracts.files import write_json
+    from components.contracts.fingerprint import data_fingerprint
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.model_registry.register import register_encoder_version
+
+    tags = {
+        registry.TAG_GENERATION: generation,
+        registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
+    }
+    version = register_encoder_version(load_settings(), Path(encoder.path), tags)
+    say(f"registered {registry.ENCODER_MODEL} version {version} as {registry.CHAMPION}")
+    # The summary of a run has one registered model, the ranker.
+    write_json(Path(report.path), {"encoder": {"model": registry.ENCODER_MODEL, "version": version}})
+    return version
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def register_ranker(
+    rankers: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    prepared: dsl.Input[dsl.Dataset],
+    generation: str,
+    encoder_version: str,
+    collection: str,
+    slot: str,
+    report: dsl.Output[dsl.Artifact],
+) -> str:
+    """Register the ranker's variants in MLflow as one version of `reland-ranker`; returns the version."""
+    from pathlib import Path
+
+    from components.contracts import registry
+    from components.contracts.files import write_json
+    from components.contracts.fingerprint import data_fingerprint
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.model_registry.register import register_ranker_version
+
+    tags = {
+        registry.TAG_GENERATION: generation,
+        registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
+        registry.TAG_ENCODER: encoder_version,
+        registry.TAG_COLLECTION: collection,
+        registry.TAG_SLOT: slot,
+    }
+    version, alias = register_ranker_version(load_settings(), Path(rankers.path), Path(evaluation.path), tags)
+    say(f"registered {registry.RANKER_MODEL} version {version} as {alias}")
+    write_json(Path(report.path), {"registry": {"model": registry.RANKER_MODEL, "version": version, "alias": alias}})
+    return version

@@ -1,0 +1,158 @@
+"""Registering models in MLflow: one run holds the files, parameters and metrics of one version.
+
+An alias moves only when its version is complete (files logged, version ready), so a failure on the way leaves every
+alias where it was.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
+from components.contracts.errors import InputError
+from components.contracts.files import read_json
+from components.contracts.registry import (
+    CANDIDATE,
+    CHAMPION,
+    ENCODER_MODEL,
+    RANKER_MODEL,
+    TAG_TEXT_ENCODER,
+    aliases,
+    experiment_id,
+    open_registry,
+)
+from components.contracts.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def register_encoder_version(settings: Settings, encoder: Path, tags: dict[str, str]) -> str:
+    """Register the folder of a behavior encoder; its alias `champion` always points at the newest version.
+
+    Encoders have no A/B test of their own: a ranker is trained on one encoder's vectors and names it in its tags, so it
+    is the ranker's rollout that decides.
+
+    Returns:
+        the version.
+
+    Raises:
+        InputError: the folder has no readable configuration or metrics.
+    """
+    client = open_registry(settings)
+    parameters = scalars(read_json(encoder / CONFIG_FILE))
+    metrics = numbers(read_json(encoder / METRICS_FILE))
+    version = _register(client, settings, ENCODER_MODEL, encoder, parameters, metrics, tags)
+    client.set_registered_model_alias(ENCODER_MODEL, CHAMPION, version)
+    return version
+
+
+def register_ranker_version(
+    settings: Settings, rankers: Path, evaluation: Path, tags: dict[str, str]
+) -> tuple[str, str]:
+    """Register the folder of all variants of a ranker.
+
+    The alias is `champion` where there is none yet, else `candidate`: only a rollout or the promotion gate moves
+    `champion` once it is set.
+
+    Args:
+        evaluation: folder of the evaluation, whose metrics hold one object for each variant under "variants".
+
+    Returns:
+        the version and its alias.
+
+    Raises:
+        InputError: a configuration or metrics file is missing or unreadable, or no `reland` variant is there.
+    """
+    evaluated = read_json(evaluation / METRICS_FILE)
+    variants = sorted(path.parent for path in rankers.glob(f"*/{CONFIG_FILE}"))
+    if rankers / "reland" not in variants:
+        raise InputError(f"{rankers / 'reland' / CONFIG_FILE}: no such file, expected the ranker's variant `reland`")
+
+    parameters: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    for folder in variants:
+        parameters |= scalars(read_json(folder / CONFIG_FILE), folder.name)
+        metrics |= numbers(read_json(folder / METRICS_FILE), f"{folder.name}/validation")
+        metrics |= numbers(evaluated["variants"].get(folder.name, {}), f"{folder.name}/test")
+    tags = tags | {TAG_TEXT_ENCODER: str(read_json(rankers / "reland" / CONFIG_FILE)["text_encoder"])}
+
+    client = open_registry(settings)
+    version = _register(client, settings, RANKER_MODEL, rankers, parameters, metrics, tags)
+    alias = CANDIDATE if CHAMPION in aliases(client, RANKER_MODEL) else CHAMPION
+    client.set_registered_model_alias(RANKER_MODEL, alias, version)
+    return version, alias
+
+
+def legal_name(name: str) -> str:
+    """`name` with what MLflow refuses in a metric's name replaced: `hr@10` becomes `hr_at_10`."""
+    return re.sub(r"[^\w/.\- ]", "_", name.replace("@", "_at_"))
+
+
+def numbers(content: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """The finite numbers in nested objects, named by their path; lists (curves) stay in the logged file alone."""
+    return {
+        legal_name(path): float(value)
+        for path, value in _leaves(content, prefix)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def scalars(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """The scalars in nested objects as MLflow parameters, named by their path; JSON's spelling of true and null."""
+    return {
+        legal_name(path): value if isinstance(value, str) else json.dumps(value)
+        for path, value in _leaves(content, prefix)
+        if not isinstance(value, list)
+    }
+
+
+def _leaves(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        path = f"{prefix}/{key}" if prefix else key
+        if isinstance(value, dict):
+            yield from _leaves(value, path)
+        else:
+            yield path, value
+
+
+def _register(
+    client: "MlflowClient",
+    settings: Settings,
+    model: str,
+    folder: Path,
+    parameters: dict[str, str],
+    metrics: dict[str, float],
+    tags: dict[str, str],
+) -> str:
+    """Log a run with the folder as its artifact `model` and make it a version of `model`, complete with its tags."""
+    from mlflow.exceptions import MlflowException
+
+    with _run(client, experiment_id(client, settings, model), tags) as (run_id, artifact_uri):
+        for name, value in sorted(parameters.items()):
+            client.log_param(run_id, name, value)
+        for name, number in sorted(metrics.items()):
+            client.log_metric(run_id, name, number)
+        client.log_artifacts(run_id, str(folder), "model")
+        try:
+            client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return str(client.create_model_version(model, f"{artifact_uri}/model", run_id, tags=tags).version)
+
+
+@contextmanager
+def _run(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """An MLflow run that ends as FINISHED, or as FAILED when the block raises; yields its id and its artifact URI."""
+    run = client.create_run(experiment, tags=tags, run_name=tags["generation"])
+    try:
+        yield run.info.run_id, run.info.artifact_uri
+    except BaseException:
+        client.set_terminated(run.info.run_id, "FAILED")
+        raise
+    client.set_terminated(run.info.run_id, "FINISHED")

@@ -1,0 +1,97 @@
+"""Opening the feature store that `RELAND_FEATURE_STORE` names, and reading from its online side."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.contracts.errors import InputError
+from components.contracts.settings import Settings
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+READ_BATCH = 1000  # SQLite takes one bound variable for each key
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The rationales of one user, by rank, with the similarity of each (Eq. 3)."""
+
+    rationale_ids: list[str]
+    similarities: list[float]
+
+
+@dataclass(frozen=True)
+class Rationale:
+    """One row of `rationale_embedding`; `embedding` is float32[t] as a list."""
+
+    embedding: list[float]
+    text_encoder: str
+    explanation: str
+    generation: str
+    banned: bool
+
+
+def feature_store_folder(settings: Settings) -> Path:
+    """Where relative paths of the configuration and the batch sources lie."""
+    return settings.home / "feast"
+
+
+def open_feature_store(settings: Settings) -> "FeatureStore":
+    """The feature store with all definitions applied; applying them again changes nothing.
+
+    Raises:
+        InputError: there is no configuration of that name, or it refers to an environment variable that is not set.
+    """
+    from feast import FeatureStore
+
+    from feature_repo.definitions import definitions
+
+    configuration = Path(__file__).parent / f"feature_store.{settings.feature_store}.yaml"
+    if not configuration.is_file():
+        known = sorted(path.name.split(".")[1] for path in configuration.parent.glob("feature_store.*.yaml"))
+        raise InputError(f"setting RELAND_FEATURE_STORE: {settings.feature_store!r} is not one of {', '.join(known)}")
+    for name in re.findall(r"\$\{(\w+)\}", configuration.read_text(encoding="utf-8")):
+        if name not in os.environ:
+            raise InputError(f"{configuration.name} needs the environment variable {name}, which is not set")
+
+    folder = feature_store_folder(settings)
+    (folder / "offline").mkdir(parents=True, exist_ok=True)
+    store = FeatureStore(repo_path=str(folder), fs_yaml_file=configuration)
+    store.apply(definitions(folder))
+    return store
+
+
+def read_assignments(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, Assignment]:
+    """The slot's assignments of those users that have one."""
+    from feature_repo.definitions import user_service
+
+    rows = _read(store, user_service(slot), "user_id", user_ids)
+    return {
+        key: Assignment(row["rationale_ids"], row["similarities"])
+        for key, row in rows.items()
+        if row["rationale_ids"] is not None
+    }
+
+
+def read_rationales(store: "FeatureStore", rationale_ids: Sequence[str]) -> dict[str, Rationale]:
+    """Those of the rationales that the store holds, the banned ones included."""
+    from feature_repo.definitions import RATIONALE_SERVICE
+
+    rows = _read(store, RATIONALE_SERVICE, "rationale_id", rationale_ids)
+    return {key: Rationale(**row) for key, row in rows.items() if row["embedding"] is not None}
+
+
+def _read(store: "FeatureStore", service: str, key: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
+    features = store.get_feature_service(service, allow_cache=True)
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(values), READ_BATCH):
+        batch = list(values[start : start + READ_BATCH])
+        columns = store.get_online_features(features, {key: batch}).to_dict()
+        keys = columns.pop(key)
+        for position, value in enumerate(keys):
+            found[value] = {name: column[position] for name, column in columns.items()}
+    return found

@@ -1,0 +1,149 @@
+"""The registration steps over the real MLflow (SQLite)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.contracts import registry
+from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
+from components.contracts.errors import InputError
+from components.contracts.settings import Settings
+from components.model_registry.register import register_encoder_version, register_ranker_version
+
+TAGS = {registry.TAG_GENERATION: "one", registry.TAG_FINGERPRINT: "f" * 64, registry.TAG_SLOT: "blue"}
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> Settings:
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    return Settings()
+
+
+@pytest.fixture
+def rankers(tmp_path) -> Path:
+    for variant in ("id_only", "reland"):
+        folder = tmp_path / "rankers" / variant
+        folder.mkdir(parents=True)
+        config = {"variant": variant, "backbone": "sasrec", "text_encoder": "tiny", "items": 3, "layers": [1, 2]}
+        (folder / CONFIG_FILE).write_text(json.dumps(config))
+        (folder / METRICS_FILE).write_text(json.dumps({"ndcg@10": 0.25, "curve": [0.1, 0.25]}))
+        (folder / "weights.safetensors").write_bytes(b"weights")
+    return tmp_path / "rankers"
+
+
+@pytest.fixture
+def evaluation(tmp_path) -> Path:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    metrics = {"id_only": {"hr@10": 0.2, "ndcg@10": 0.1}, "reland": {"hr@10": 0.5, "ndcg@10": 0.3}}
+    (folder / METRICS_FILE).write_text(json.dumps({"protocol": "leave-one-out", "variants": metrics}))
+    return folder
+
+
+def test_the_first_ranker_is_champion_and_later_ones_are_candidates(settings, rankers, evaluation):
+    client = registry.open_registry(settings)
+    assert registry.aliases(client, registry.RANKER_MODEL) == {}
+    assert registry.champion_slot(client) is None
+
+    assert register_ranker_version(settings, rankers, evaluation, TAGS) == ("1", "champion")
+    second = TAGS | {registry.TAG_SLOT: "green"}
+    assert register_ranker_version(settings, rankers, evaluation, second) == ("2", "candidate")
+    assert register_ranker_version(settings, rankers, evaluation, second) == ("3", "candidate")
+
+    assert registry.aliases(client, registry.RANKER_MODEL) == {"champion": "1", "candidate": "3"}
+    assert registry.champion_slot(client) == "blue"
+    champion = client.get_model_version(registry.RANKER_MODEL, "1")
+    assert champion.tags == TAGS | {registry.TAG_TEXT_ENCODER: "tiny"}
+
+    run = client.get_run(champion.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {
+        "id_only/validation/ndcg_at_10": 0.25,
+        "id_only/test/hr_at_10": 0.2,
+        "id_only/test/ndcg_at_10": 0.1,
+        "reland/validation/ndcg_at_10": 0.25,
+        "reland/test/hr_at_10": 0.5,
+        "reland/test/ndcg_at_10": 0.3,
+    }
+    assert run.data.params["reland/backbone"] == "sasrec"
+    downloaded = Path(client.download_artifacts(champion.run_id, "model/reland/weights.safetensors"))
+    assert downloaded.read_bytes() == b"weights"
+
+
+def test_the_newest_encoder_is_champion(settings, rankers):
+    for version in ("1", "2"):
+        assert register_encoder_version(settings, rankers / "reland", TAGS) == version
+    client = registry.open_registry(settings)
+    assert registry.aliases(client, registry.ENCODER_MODEL) == {"champion": "2"}
+
+
+def test_a_failure_on_the_way_leaves_aliases_and_versions_as_they_were(settings, rankers, evaluation):
+    register_ranker_version(settings, rankers, evaluation, TAGS)
+    client = registry.open_registry(settings)
+
+    (rankers / "id_only" / METRICS_FILE).write_text("{")
+    with pytest.raises(InputError, match=METRICS_FILE):
+        register_ranker_version(settings, rankers, evaluation, TAGS)
+
+    # The artifact store fails after the run has begun: a folder's place is taken by a file.
+    (rankers / "id_only" / METRICS_FILE).write_text("{}")
+    experiment = registry.experiment_id(client, settings, registry.RANKER_MODEL)
+    artifacts = settings.home / "mlflow" / "artifacts"
+    artifacts.rename(artifacts.with_name("moved"))
+    artifacts.write_text("")
+    with pytest.raises(OSError):
+        register_ranker_version(settings, rankers, evaluation, TAGS)
+
+    assert registry.aliases(client, registry.RANKER_MODEL) == {"champion": "1"}
+    assert len(client.search_model_versions(f"name = '{registry.RANKER_MODEL}'")) == 1
+    assert sorted(run.info.status for run in client.search_runs([experiment])) == ["FAILED", "FINISHED"]
+
+
+def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tmp_path):
+    from components.contracts.fingerprint import data_fingerprint
+    from components.model_registry.component import register_encoder, register_ranker
+
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    for name in ("interactions.parquet", "items.parquet"):
+        (prepared / name).write_bytes(name.encode())
+
+    encoder_version = register_encoder.python_func(
+        encoder=_artifact(rankers / "reland"),
+        prepared=_artifact(prepared),
+        generation="one",
+        report=_artifact(tmp_path / "encoder.json"),
+    )
+    version = register_ranker.python_func(
+        rankers=_artifact(rankers),
+        evaluation=_artifact(evaluation),
+        prepared=_artifact(prepared),
+        generation="one",
+        encoder_version=encoder_version,
+        collection="pool_one",
+        slot="blue",
+        report=_artifact(tmp_path / "ranker.json"),
+    )
+
+    assert (encoder_version, version) == ("1", "1")
+    assert json.loads((tmp_path / "ranker.json").read_text()) == {
+        "registry": {"model": "reland-ranker", "version": "1", "alias": "champion"}
+    }
+    champion = registry.open_registry(settings).get_model_version(registry.RANKER_MODEL, version)
+    assert champion.tags == {
+        "generation": "one",
+        "data_fingerprint": data_fingerprint(prepared),
+        "encoder_version": "1",
+        "milvus_collection": "pool_one",
+        "feast_slot": "blue",
+        "text_encoder": "tiny",
+    }
+
+
+def _artifact(path: Path):
+    from kfp import dsl
+
+    artifact = dsl.Artifact(uri=str(path))
+    artifact.path = str(path)
+    return artifact

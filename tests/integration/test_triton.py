@@ -1,0 +1,281 @@
+"""The real Triton server over a tiny ranker with the real signature."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pytest
+import torch
+
+from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEM_INDEX_FILE, ITEMS_FILE, ONNX_FILE
+from components.contracts.errors import InputError
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
+from components.contracts.settings import Settings, load_settings
+from components.contracts.tables import INTERACTIONS, ITEM_INDEX, write_table, write_vectors
+from components.contracts.tables import ITEMS as ITEMS_TABLE
+from components.feature_push.push import GenerationFeatures, push_features_to
+from components.fusion_ranker.export import export_ranker
+from components.ranker_release.release import ServedScoresDifferError
+from components.ranker_release.request import build_example
+from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
+from feature_repo.store import Assignment, Rationale, feature_store_folder, open_feature_store
+from serving.triton.client import Ranking, rank
+from serving.triton.repository import SignatureDimensions, release_version
+from serving.triton.server import running_triton
+
+ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER = 30, 8, 6, "tiny"
+DIMENSIONS = SignatureDimensions(user_vector=USER_VECTOR, rationales=1, text=TEXT)
+
+
+def tiny_ranker(seed: int) -> Ranker:
+    """A real ranker, small, with random parameters (trained ones would only be other numbers)."""
+    config = RankerConfig(
+        "reland", ITEMS, USER_VECTOR, TEXT_ENCODER, TEXT, embedding_dimension=8, layers=1, dropout=0.0
+    )
+    random = torch.Generator().manual_seed(seed)
+    ranker = Ranker(config, torch.randn(ITEMS + 1, TEXT, generator=random))
+    for parameter in ranker.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=random)
+    return ranker.eval()
+
+
+def example_inputs(batch: int, candidates: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(batch * 1000 + candidates)
+    return {
+        "history": random.integers(0, ITEMS + 1, (batch, HISTORY_LENGTH)),
+        "user_vector": random.normal(size=(batch, USER_VECTOR)).astype(np.float32),
+        "rationale": random.normal(size=(batch, 1, TEXT)).astype(np.float32),
+        "candidates": random.integers(1, ITEMS + 1, (batch, candidates)),
+    }
+
+
+def in_process(onnx: Path, inputs: dict[str, np.ndarray]) -> Ranking:
+    session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
+    return Ranking(*session.run(list(OUTPUTS), inputs))
+
+
+@pytest.fixture(scope="module")
+def triton_environment() -> Path:
+    environment = load_settings().triton_environment
+    if not (environment / "bin" / "python").exists():
+        reason = f"no Triton environment at {environment} (RELAND_TRITON_ENVIRONMENT; `make install` makes it)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return environment
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory) -> dict[int, Path]:
+    folder = tmp_path_factory.mktemp("exports")
+    for seed in (1, 2):
+        export_ranker(tiny_ranker(seed), folder / f"{seed}.onnx")
+    return {seed: folder / f"{seed}.onnx" for seed in (1, 2)}
+
+
+def alive(process_group: int) -> bool:
+    try:
+        os.killpg(process_group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").glob("reland_triton_*")}
+
+
+def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behind(
+    tmp_path, triton_environment, exports
+):
+    repository = tmp_path / "repository"
+    release_version(repository, 1, exports[1], DIMENSIONS, served=set())
+    before = shared_memory()
+
+    with running_triton(triton_environment, repository, tmp_path / "triton.log") as server:
+        server.load(MODEL_NAME, [1])
+        release_version(repository, 2, exports[2], DIMENSIONS, served={1})
+        server.load(MODEL_NAME, [1, 2])
+        for batch, candidates in ((1, 5), (3, 11)):
+            inputs = example_inputs(batch, candidates)
+            for version in (1, 2):
+                served = rank(server.grpc_address, version, inputs)
+                expected = in_process(exports[version], inputs)
+                np.testing.assert_array_equal(served.scores, expected.scores)
+                np.testing.assert_array_equal(served.fusion_weights, expected.fusion_weights)
+        assert shared_memory() > before
+
+    assert not alive(server.process_id)
+    assert shared_memory() == before
+
+
+def test_a_damaged_model_is_named_and_nothing_is_left_when_the_body_raises(tmp_path, triton_environment, exports):
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(exports[1].read_bytes()[:100])
+    repository = tmp_path / "repository"
+    release_version(repository, 1, damaged, DIMENSIONS, served=set())
+    before = shared_memory()
+
+    with (
+        pytest.raises(InputError, match=r"Triton cannot load reland_ranker: .*model\.onnx"),
+        running_triton(triton_environment, repository, tmp_path / "triton.log") as server,
+    ):
+        server.load(MODEL_NAME, [1])
+
+    assert not alive(server.process_id)
+    assert shared_memory() == before
+
+
+def test_the_server_ends_with_a_process_that_is_killed(tmp_path, triton_environment):
+    script = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from serving.triton.server import running_triton
+        with running_triton(*map(Path, sys.argv[1:])) as server:
+            print(server.process_id, flush=True)
+            time.sleep(60)
+    """)
+    (tmp_path / "repository").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(triton_environment), str(tmp_path / "repository"), str(tmp_path / "log")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # nobody is left to remove its temporary folder
+        text=True,
+    )
+    server = int(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while alive(server) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(server)
+
+
+def test_a_port_in_use_is_named(tmp_path, triton_environment):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(InputError, match=f"port {port} "),
+            running_triton(triton_environment, tmp_path, tmp_path / "log", grpc_port=port),
+        ):
+            pass
+
+
+def test_a_missing_environment_is_named(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"),
+        running_triton(tmp_path / "none", tmp_path, tmp_path / "log"),
+    ):
+        pass
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> Settings:
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    return load_settings()
+
+
+@pytest.fixture
+def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
+    """Three users, of whom the first ("a") has no rationale and the second ("b") one that is served from slot blue."""
+    folders = {name: tmp_path / name for name in ("rankers", "prepared", "embeddings")}
+    ranker = folders["rankers"] / "reland"
+    save_ranker(tiny_ranker(1), ranker)
+    (ranker / ONNX_FILE).write_bytes(exports[1].read_bytes())
+    item_ids = [f"item {number:02}" for number in range(1, ITEMS + 1)]
+    index = pa.table([item_ids, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
+    write_table(index, ranker / ITEM_INDEX_FILE, ITEM_INDEX)
+
+    rows = [
+        # Given out of order; ties of the timestamp are broken by `sequence`.
+        {"user_id": "b", "item_id": item_id, "timestamp": timestamp, "sequence": sequence, "split_leave_one_out": split}
+        for item_id, timestamp, sequence, split in (
+            ("item 07", 30, 1, "test"),
+            ("item 05", 20, 3, "valid"),
+            ("item 09", 20, 2, "train"),
+        )
+    ]
+    texts = {"behavior": "click", "value": None, "query": None, "scene": None}
+    interactions = pa.Table.from_pylist([row | texts for row in rows], INTERACTIONS)
+    write_table(interactions, folders["prepared"] / INTERACTIONS_FILE, INTERACTIONS)
+    items = [
+        {"item_id": item_id, "title": "" if item_id == "item 01" else f"title of {item_id}", "brand": ""}
+        | {"categories": [], "description": ""}
+        for item_id in item_ids
+    ]
+    write_table(pa.Table.from_pylist(items, ITEMS_TABLE), folders["prepared"] / ITEMS_FILE, ITEMS_TABLE)
+
+    vectors = np.arange(3 * USER_VECTOR, dtype=np.float32).reshape(3, USER_VECTOR) / 10
+    write_vectors(folders["embeddings"], "user_id", ["a", "b", "c"], vectors)
+
+    features = GenerationFeatures(
+        {"r": Rationale([0.5] * TEXT, TEXT_ENCODER, "likes quiet films", "one", banned=False)},
+        {"b": Assignment(["r"], [0.75]), "c": Assignment(["r"], [0.5])},
+    )
+    push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
+    return folders
+
+
+def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: str = "blue") -> None:
+    from kfp import dsl
+
+    from components.ranker_release.component import release_ranker
+
+    inputs = {}
+    for name, path in artifacts.items():
+        inputs[name] = dsl.Artifact(uri=str(path))
+        inputs[name].path = str(path)
+    output = dsl.Artifact(uri=str(report))
+    output.path = str(report)
+    release_ranker.python_func(**inputs, version=version, slot=slot, report=output)
+
+
+def test_the_release_answers_a_real_request_and_adds_the_version(tmp_path, triton_environment, settings, artifacts):
+    release_step(artifacts, "1", tmp_path / "report.json")
+
+    release = json.loads((tmp_path / "report.json").read_text())["release"]
+    example = release.pop("example")
+    assert release.pop("largest_difference") < 1e-3
+    assert release == {"triton_version": 1, "served_versions": [1], "smoke_request_ok": True}
+    assert len(example.pop("top_items")) == 5
+    assert example == {"explanation": "likes quiet films", "rationale_id": "r", "similarity": 0.75}
+    model = settings.resolved_model_repository / MODEL_NAME
+    assert sorted(path.name for path in model.iterdir()) == ["1", "config.pbtxt"]
+
+
+def test_a_release_that_fails_leaves_the_model_repository_as_it_was(tmp_path, triton_environment, settings, artifacts):
+    ranker = artifacts["rankers"] / "reland"
+    save_ranker(tiny_ranker(2), ranker)  # weights that are not those of the export
+    with pytest.raises(ServedScoresDifferError):
+        release_step(artifacts, "1", tmp_path / "report.json")
+    assert not settings.resolved_model_repository.exists()
+
+
+def test_the_request_is_the_first_users_whom_the_slot_gives_a_rationale(settings, artifacts):
+    ranker = artifacts["rankers"] / "reland"
+    configuration = json.loads((ranker / CONFIG_FILE).read_text())
+    store = open_feature_store(settings)
+    build = (ranker, configuration, artifacts["prepared"], artifacts["embeddings"], store)
+
+    request = build_example(*build, "blue")
+    assert request.inputs["history"].tolist() == [[9, 5, 7] + [0] * 47]
+    np.testing.assert_array_equal(request.inputs["user_vector"], np.arange(8, 16, dtype=np.float32)[np.newaxis] / 10)
+    assert request.inputs["rationale"].tolist() == [[[0.5] * TEXT]]
+    assert request.inputs["candidates"].tolist() == [list(range(1, ITEMS + 1))]
+
+    with pytest.raises(InputError, match="feature slot green: gives none of the 3 users a rationale"):
+        build_example(*build, "green")
+    for name, value in (("text_encoder", "other"), ("text_dimension", 7), ("user_vector_dimension", 9)):
+        with pytest.raises(InputError, match=f"{name} is {value!r}, the features have"):
+            build_example(ranker, configuration | {name: value}, *build[2:], "blue")
