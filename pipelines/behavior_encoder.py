@@ -1,0 +1,39 @@
+"""Monthly: prepare the interaction logs, train the behavior encoder, register it."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.behavior_encoder.component import train_encoder
+from components.data_preparation.component import prepare_data
+from components.model_registry.component import register_encoder
+from pipelines.placement import place
+
+
+class BehaviorEncoderOutputs(NamedTuple):
+    prepared: dsl.Dataset
+    encoder: dsl.Model
+    encoder_version: str
+    data_report: dsl.Artifact
+    encoder_report: dsl.Artifact
+
+
+@dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
+def behavior_encoder(
+    dataset: str, data_dir: str, minimum_interactions: int, seed: int, generation: str
+) -> BehaviorEncoderOutputs:
+    prepare = place(
+        prepare_data(dataset=dataset, data_dir=data_dir, seed=seed, minimum_interactions=minimum_interactions)
+    )
+    train = place(train_encoder(prepared=prepare.outputs["prepared"], seed=seed))
+    register = place(
+        register_encoder(encoder=train.outputs["encoder"], prepared=prepare.outputs["prepared"], generation=generation),
+        has_side_effects=True,
+    )
+    return BehaviorEncoderOutputs(
+        prepared=prepare.outputs["prepared"],
+        encoder=train.outputs["encoder"],
+        encoder_version=register.outputs["Output"],
+        data_report=prepare.outputs["report"],
+        encoder_report=register.outputs["report"],
+    )

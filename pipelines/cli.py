@@ -1,0 +1,135 @@
+"""The `reland` command."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from components.contracts.errors import InputError
+
+app = typer.Typer(
+    name="reland",
+    help="RELAND: language-model reasoning about a few seed users becomes a feature of your ranker.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Dataset = Annotated[str, typer.Option(help="Data set: simulator, ml-1m or amazon-beauty.")]
+DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
+MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
+
+
+@app.command()
+def run(
+    dataset: Dataset = "simulator",
+    data_dir: DataDir = "",
+    minimum_interactions: MinimumInteractions = 5,
+    seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
+    clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
+    rationale_engine: Annotated[
+        str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
+    ] = "template",
+    rationales: Annotated[str, typer.Option(help="File of recorded rationales, for the engine recorded.")] = "",
+    variants: Annotated[
+        str, typer.Option(help="Rankers to compare: id_only, item_features, reland, reland_shuffled.")
+    ] = "id_only,reland",
+    epochs: Annotated[int, typer.Option(help="Passes over the training data, equal for every variant.")] = 12,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole chain on this machine, from interaction logs to a ranker that Triton serves."""
+    from components.contracts.settings import load_settings
+    from pipelines.local_run import run_reland
+    from pipelines.parameters import RunParameters
+    from pipelines.report_table import print_run
+
+    parameters = RunParameters(
+        dataset=dataset,
+        data_dir=data_dir,
+        minimum_interactions=minimum_interactions,
+        seed_fraction=seed_fraction,
+        clusters=clusters,
+        rationale_engine=rationale_engine,
+        recorded_rationales=rationales,
+        variants=variants,
+        epochs=epochs,
+        seed=seed,
+    )
+    settings = load_settings()
+    summary, folder = run_reland(parameters, settings, _progress_printer(sys.stderr if as_json else sys.stdout))
+    if as_json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        print_run(Console(), summary, folder, settings)
+
+
+@app.command()
+def prepare(
+    output: Annotated[Path, typer.Option(help="Folder to write the tables into; must be new or empty.")],
+    dataset: Dataset = "simulator",
+    data_dir: DataDir = "",
+    minimum_interactions: MinimumInteractions = 5,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables alone: interactions, items, rejected rows, statistics and a summary."""
+    import contextlib
+
+    from components.contracts.artifacts import SUMMARY_FILE
+    from components.contracts.files import creating_directory, write_json
+    from components.contracts.settings import load_settings
+    from components.data_preparation.preparation import configure, prepare
+
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
+    try:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
+            summary = prepare(config, folder)
+            write_json(folder / SUMMARY_FILE, summary)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else f"written: {output}")
+
+
+@app.command(name="compile")
+def compile_command(
+    output: Annotated[Path, typer.Option(help="Folder for the compiled pipelines.")] = Path("compiled"),
+) -> None:
+    """Compile the pipelines to IR YAML, for a Kubeflow cluster."""
+    from pipelines.compilation import compile_pipelines
+
+    for path in compile_pipelines(output):
+        print(path)
+
+
+def _progress_printer(stream: "typer.models.TextIO"):  # type: ignore[no-untyped-def, name-defined]
+    began = time.monotonic()
+
+    def listen(step: str, message: str) -> None:
+        elapsed = int(time.monotonic() - began)
+        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {step:22s} {message}".rstrip(), file=stream, flush=True)
+
+    return listen
+
+
+def main() -> None:
+    """Entry point: a user's fault ends with one line and status 2, a failed step with one line and status 1."""
+    from pipelines.local_run import StepFailedError
+
+    try:
+        app()
+    except InputError as error:
+        print(f"reland: {error}", file=sys.stderr)
+        sys.exit(2)
+    except StepFailedError as error:
+        print(f"reland: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("reland: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,32 @@
+"""The same definitions that run on a laptop, compiled to IR YAML for a Kubeflow cluster."""
+
+import warnings
+from pathlib import Path
+
+from kfp import compiler
+
+from components.contracts.files import replacing_file
+from pipelines.behavior_encoder import behavior_encoder
+from pipelines.fusion_ranker import fusion_ranker
+from pipelines.rationale_refresh import rationale_refresh
+from pipelines.reasoning_pool import reasoning_pool
+from pipelines.reland import reland
+
+PIPELINES = {
+    pipeline.name: pipeline for pipeline in (reland, behavior_encoder, reasoning_pool, rationale_refresh, fusion_ranker)
+}
+
+
+def compile_pipelines(folder: Path) -> list[Path]:
+    """Write one `<pipeline>.yaml` for each pipeline into `folder`; returns their paths."""
+    paths = []
+    for name, pipeline in PIPELINES.items():
+        path = folder / f"{name}.yaml"
+        with replacing_file(path) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # The compiler tells YAML from JSON by the suffix.
+            named = temporary.with_suffix(".yaml")
+            compiler.Compiler().compile(pipeline, str(named))
+            named.replace(temporary)
+        paths.append(path)
+    return paths

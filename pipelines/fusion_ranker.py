@@ -1,0 +1,85 @@
+"""Daily: train the ranker variants, compare them, register them, release the served one to Triton."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.fusion_ranker.component import evaluate_rankers, train_rankers
+from components.model_registry.component import register_ranker
+from components.ranker_release.component import release_ranker
+from components.text_encoding.component import encode_items
+from pipelines.placement import place
+
+
+class FusionRankerOutputs(NamedTuple):
+    version: str
+    ranking_report: dsl.Artifact
+    registry_report: dsl.Artifact
+    release_report: dsl.Artifact
+
+
+@dsl.pipeline(name="fusion-ranker", description="Daily: a ranker fused with rationales, released to Triton.")
+def fusion_ranker(
+    prepared: dsl.Input[dsl.Dataset],
+    embeddings: dsl.Input[dsl.Dataset],
+    matches: dsl.Input[dsl.Dataset],
+    rationale_embeddings: dsl.Input[dsl.Dataset],
+    variants: str,
+    epochs: int,
+    seed: int,
+    generation: str,
+    encoder_version: str,
+    collection: str,
+    slot: str,
+) -> FusionRankerOutputs:
+    encode = place(encode_items(prepared=prepared))
+    train = place(
+        train_rankers(
+            prepared=prepared,
+            embeddings=embeddings,
+            matches=matches,
+            rationale_embeddings=rationale_embeddings,
+            item_text_embeddings=encode.outputs["item_text_embeddings"],
+            variants=variants,
+            epochs=epochs,
+            seed=seed,
+        )
+    )
+    evaluate = place(
+        evaluate_rankers(
+            rankers=train.outputs["rankers"],
+            prepared=prepared,
+            matches=matches,
+            rationale_embeddings=rationale_embeddings,
+            item_text_embeddings=encode.outputs["item_text_embeddings"],
+            seed=seed,
+        )
+    )
+    register = place(
+        register_ranker(
+            rankers=train.outputs["rankers"],
+            evaluation=evaluate.outputs["evaluation"],
+            prepared=prepared,
+            generation=generation,
+            encoder_version=encoder_version,
+            collection=collection,
+            slot=slot,
+        ),
+        has_side_effects=True,
+    )
+    release = place(
+        release_ranker(
+            rankers=train.outputs["rankers"],
+            prepared=prepared,
+            embeddings=embeddings,
+            version=register.outputs["Output"],
+            slot=slot,
+        ),
+        has_side_effects=True,
+    )
+    return FusionRankerOutputs(
+        version=register.outputs["Output"],
+        ranking_report=evaluate.outputs["report"],
+        registry_report=register.outputs["report"],
+        release_report=release.outputs["report"],
+    )

@@ -1,0 +1,111 @@
+"""The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process a step."""
+
+import contextlib
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
+from components.contracts.errors import InputError
+from components.contracts.files import creating_directory, read_json, write_json
+from components.contracts.generation import generation_id
+from components.contracts.settings import Settings
+from pipelines.parameters import RunParameters, check_parameters
+from pipelines.run_log import RunLog
+
+
+class StepFailedError(Exception):
+    """A step ended for a reason that is not the user's; the message names the step, the error and the log."""
+
+
+def run_reland(
+    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None]
+) -> tuple[dict[str, Any], Path]:
+    """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json` and `log.txt`.
+
+    Args:
+        listener: called with (step, message) as the run goes on.
+
+    Returns:
+        The summary and the folder of the run.
+
+    Raises:
+        InputError: a file or a setting is at fault.
+        StepFailedError: a step failed otherwise.
+    """
+    check_parameters(parameters, settings)
+    generation = generation_id(datetime.now(UTC))
+    began = time.monotonic()
+    folder = settings.home / "runs" / generation
+    logs = settings.home / "logs"
+    _make_home(settings.home)
+    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log:
+        artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log)
+    summary = read_json(artifact / SUMMARY_FILE)
+    summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
+    with creating_directory(folder) as temporary:
+        write_json(temporary / SUMMARY_FILE, summary)
+        write_json(temporary / MANIFEST_FILE, read_json(artifact / MANIFEST_FILE))
+        os.link(log.path, temporary / "log.txt")
+    return summary, folder
+
+
+def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) -> Path:
+    from kfp import local
+
+    from pipelines.reland import reland
+
+    with _step_environment(settings), contextlib.redirect_stdout(log), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # images and config maps do not matter to the subprocess runner, and it says so
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(settings.home / "pipelines"),
+            enable_caching=False,
+        )
+        try:
+            outputs = reland(**arguments).outputs
+        except RuntimeError as error:
+            if log.failed_step is None:
+                raise
+            if (message := log.input_error()) is not None:
+                raise InputError(message) from None
+            raise StepFailedError(
+                f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
+            ) from None
+    return Path(outputs["Output"].path)
+
+
+@contextlib.contextmanager
+def _step_environment(settings: Settings) -> Iterator[None]:
+    """Absolute settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
+        changes = {
+            "RELAND_HOME": str(settings.home),
+            "RELAND_TRITON_ENVIRONMENT": str(settings.triton_environment),
+            "TMPDIR": temporary,
+            "PYTHONUNBUFFERED": "1",
+        }
+        if settings.data_dir:
+            changes["RELAND_DATA_DIR"] = str(settings.data_dir)
+        before = {name: os.environ.get(name) for name in changes}
+        os.environ.update(changes)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"setting RELAND_HOME: {home} cannot be made a folder ({error.strerror})") from error

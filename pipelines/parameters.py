@@ -1,0 +1,79 @@
+"""What one run is asked to do, checked before the first step starts."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.contracts.errors import InputError
+from components.contracts.settings import Settings
+from components.data_preparation.preparation import configure
+from components.fusion_ranker.variants import parse_variants
+from components.rationale_generation.engines import engine_model
+
+
+@dataclass(frozen=True)
+class RunParameters:
+    """Parameters of the pipeline `reland`, by the same names.
+
+    Attributes:
+        dataset: name of a data set.
+        data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
+        minimum_interactions: k of the k-core filter.
+        seed_fraction: share of the users that become seed users, in (0, 1].
+        clusters: K of the representativeness-aware sampling; 0: 5% of the users.
+        rationale_engine: who writes the rationales.
+        recorded_rationales: file of recorded answers, for the engine `recorded`.
+        variants: rankers to train and compare, separated by commas.
+        epochs: passes over the training data, for every variant alike (small data gets more, see `TrainingConfig`).
+        seed: of everything random.
+    """
+
+    dataset: str = "simulator"
+    data_dir: str = ""
+    minimum_interactions: int = 5
+    seed_fraction: float = 0.1
+    clusters: int = 0
+    rationale_engine: str = "template"
+    recorded_rationales: str = ""
+    variants: str = "id_only,reland"
+    epochs: int = 12
+    seed: int = 0
+
+    def arguments(self) -> dict[str, Any]:
+        """As arguments of the pipeline; paths absolute, because steps run in folders of their own."""
+        return {
+            **dataclasses.asdict(self),
+            "data_dir": _absolute(self.data_dir),
+            "recorded_rationales": _absolute(self.recorded_rationales),
+        }
+
+
+def check_parameters(parameters: RunParameters, settings: Settings) -> None:
+    """Find what can be found wrong without reading the data.
+
+    Raises:
+        InputError: a parameter is at fault; the message names its option.
+    """
+    if not 0 < parameters.seed_fraction <= 1:
+        raise InputError(f"--seed-fraction {parameters.seed_fraction}: expected a share in (0, 1]")
+    if parameters.clusters < 0:
+        raise InputError(f"--clusters {parameters.clusters}: expected a number of clusters, or 0 for 5% of the users")
+    if parameters.epochs < 1:
+        raise InputError(f"--epochs {parameters.epochs}: expected at least 1")
+    if not 0 <= parameters.seed < 2**32:
+        raise InputError(f"--seed {parameters.seed}: expected a number from 0 to 2^32 - 1")
+    parse_variants(parameters.variants)
+    configure(parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings)
+    engine_model(parameters.rationale_engine, parameters.recorded_rationales)
+    if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
+        raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
+    if not (settings.triton_environment / "bin" / "python").exists():
+        raise InputError(
+            f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
+            "(`make install` makes it)"
+        )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if path else ""

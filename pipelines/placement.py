@@ -1,0 +1,20 @@
+"""Where a step's settings come from on a cluster, and which steps may be answered from the cache."""
+
+from kfp import dsl, kubernetes
+
+from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+
+SETTINGS_CONFIG_MAP = "reland-settings"
+
+
+def place(task: dsl.PipelineTask, *, has_side_effects: bool = False) -> dsl.PipelineTask:
+    """Give a task the platform's settings as environment variables.
+
+    A step that writes to a registry, a store or a server is never answered from the cache: the cache would skip the
+    writing. The local runner takes the settings from the shell and ignores the config map.
+    """
+    names = {field: f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in Settings.model_fields}
+    kubernetes.use_config_map_as_env(task, SETTINGS_CONFIG_MAP, {name: name for name in names.values()}, optional=True)
+    if has_side_effects:
+        task.set_caching_options(enable_caching=False)
+    return task

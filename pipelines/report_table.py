@@ -1,0 +1,75 @@
+"""What a person sees at the end of a run."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from components.contracts.artifacts import SUMMARY_FILE
+from components.contracts.settings import Settings
+
+
+def print_run(console: Console, summary: dict[str, Any], folder: Path, settings: Settings) -> None:
+    """Stages with their seconds, metrics by variant, what was registered, pushed and released, and where to look on."""
+    console.print()
+    console.print(_steps(summary))
+    console.print(_variants(summary))
+    for line in _facts(summary):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print("\nLook further:", markup=False)
+    tracking = settings.mlflow_tracking_uri or f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
+    for line in (
+        f"  {folder / SUMMARY_FILE}",
+        f"  mlflow ui --backend-store-uri {tracking}",
+        f"  {folder / 'log.txt'}    (everything the steps printed)",
+    ):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _steps(summary: dict[str, Any]) -> Table:
+    table = Table(title=f"Generation {summary['generation']}", title_justify="left")
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    for step, seconds in summary["seconds"]["steps"].items():
+        table.add_row(step, f"{seconds:.1f}")
+    table.add_section()
+    table.add_row("total", f"{summary['seconds']['total']:.1f}")
+    return table
+
+
+def _variants(summary: dict[str, Any]) -> Table:
+    ranking = summary["ranking"]
+    variants = {name: value for name, value in ranking.items() if isinstance(value, dict) and name != "comparisons"}
+    metrics = list(next(iter(variants.values())))
+    table = Table(title=f"{ranking['backbone']}, {ranking['protocol']}", title_justify="left")
+    table.add_column("variant")
+    for metric in metrics:
+        table.add_column(metric.upper(), justify="right")
+    table.add_column("against id_only")
+    for name, values in variants.items():
+        comparison = ranking["comparisons"].get(name)
+        verdict = f"{comparison['verdict']} (p = {comparison['p_value']:.3f})" if comparison else ""
+        table.add_row(name, *(f"{values[metric]:.4f}" for metric in metrics), verdict)
+    return table
+
+
+def _facts(summary: dict[str, Any]) -> list[str]:
+    dataset, core, cost = summary["dataset"], summary["dataset"]["after_k_core"], summary["generation_cost"]
+    seeds, matching, release = summary["seeds"], summary["matching"], summary["release"]
+    return [
+        f"Data        {dataset['name']}: {dataset['accepted']:,} interactions accepted, {dataset['rejected']:,} "
+        f"rejected; {core['users']:,} users, {core['items']:,} items, {core['interactions']:,} after filtering",
+        f"Seed users  {seeds['count']:,}",
+        f"Rationales  {cost['inferences']:,} by engine {cost['engine']}, model {cost['model']}; "
+        f"{cost['rejected']:,} rejected",
+        f"Pool        {summary['pool']['collection']}, {summary['pool']['size']:,} rationales",
+        f"Matching    {matching['coverage']:.1%} of {matching['users']:,} users, "
+        f"median similarity {matching['similarity_p50']:.3f}",
+        f"Registered  {summary['registry']['model']} version {summary['registry']['version']} "
+        f"as {summary['registry']['alias']}",
+        f"Pushed      {summary['features']['pushed_users']:,} users to the slot {summary['features']['slot']}, "
+        f"looked up and equal: {'yes' if summary['features']['lookup_verified'] else 'no'}",
+        f"Released    Triton version {release['triton_version']}, answers as PyTorch does: "
+        f"{'yes' if release['smoke_request_ok'] else 'no'}",
+    ]
