@@ -12,6 +12,7 @@ from components.contracts.progress import PROGRESS_PREFIX
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _STEP_BEGINS = re.compile(r"Executing task '([^']+)'")
 _STEP_ENDS = re.compile(r"Task '([^']+)' finished with status (\w+)")
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)(?:: |$)")
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 
 
@@ -43,7 +44,7 @@ class RunLog(io.TextIOBase):
         self._file.flush()
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
-            self._take(_COLOR.sub("", line).removeprefix("    "))  # the runner indents what a step prints
+            self._take(_COLOR.sub("", line).strip())  # the runner indents what a step prints
         return len(text)
 
     def close(self) -> None:
@@ -66,7 +67,7 @@ class RunLog(io.TextIOBase):
             self._listener(self._step, line.removeprefix(PROGRESS_PREFIX))
         elif line.startswith("Traceback (most recent call last):"):
             self._in_traceback = True
-        elif self._in_traceback and line and not line[0].isspace():
+        elif self._in_traceback and _EXCEPTION.match(line):
             self.failure, self._in_traceback = line, False
 
     def _end_step(self, step: str, status: str) -> None:

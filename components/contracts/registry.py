@@ -65,10 +65,10 @@ def aliases(client: "MlflowClient", model: str) -> dict[str, str]:
     return {alias: str(version) for alias, version in found.items()}
 
 
-def champion_slot(client: "MlflowClient") -> str | None:
-    """The slot of user features that the champion ranker is served from; None without a champion."""
+def champion_tag(client: "MlflowClient", tag: str) -> str | None:
+    """A tag of the champion ranker, such as the slot of user features it is served from; None without a champion."""
     version = aliases(client, RANKER_MODEL).get(CHAMPION)
-    return None if version is None else client.get_model_version(RANKER_MODEL, version).tags.get(TAG_SLOT)
+    return None if version is None else client.get_model_version(RANKER_MODEL, version).tags.get(tag)
 
 
 def free_slot(used: str | None) -> str:

@@ -24,7 +24,8 @@ def push_features(
     from feature_repo.store import feature_store_folder, open_feature_store
 
     settings = load_settings()
-    slot = registry.free_slot(registry.champion_slot(registry.open_registry(settings)))
+    champion_slot = registry.champion_tag(registry.open_registry(settings), registry.TAG_SLOT)
+    slot = registry.free_slot(champion_slot)
     features = load_features(Path(matches.path), Path(rationales.path), Path(rationale_embeddings.path), generation)
     users, count = len(features.assignments), len(features.rationales)
     say(f"pushing {count} rationales and the assignments of {users} users to the slot {slot}")

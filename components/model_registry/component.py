@@ -61,7 +61,19 @@ def register_ranker(
         registry.TAG_COLLECTION: collection,
         registry.TAG_SLOT: slot,
     }
-    version, alias = register_ranker_version(load_settings(), Path(rankers.path), Path(evaluation.path), tags)
+    settings = load_settings()
+    parent = registry.champion_tag(registry.open_registry(settings), registry.TAG_GENERATION)
+    version, alias = register_ranker_version(settings, Path(rankers.path), Path(evaluation.path), tags)
     say(f"registered {registry.RANKER_MODEL} version {version} as {alias}")
-    write_json(Path(report.path), {"registry": {"model": registry.RANKER_MODEL, "version": version, "alias": alias}})
+    write_json(
+        Path(report.path),
+        {
+            "registry": {
+                "model": registry.RANKER_MODEL,
+                "version": version,
+                "alias": alias,
+                "parent_generation": parent,
+            }
+        },
+    )
     return version

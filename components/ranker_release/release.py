@@ -73,7 +73,8 @@ def release(
     with tempfile.TemporaryDirectory(prefix="reland-release-") as trial:
         release_version(Path(trial), version, ranker / ONNX_FILE, dimensions, served=set())
         log = settings.home / "logs" / f"triton-release-{version}.log"
-        with running_triton(settings.triton_environment, Path(trial), log) as server:
+        ports = settings.triton_http_port, settings.triton_grpc_port
+        with running_triton(settings.triton_environment, Path(trial), log, *ports) as server:
             say(f"Triton runs on {server.grpc_address}, loading {MODEL_NAME} version {version}")
             server.load(MODEL_NAME, [version])
             answer = rank(server.grpc_address, version, request.inputs)

@@ -32,7 +32,7 @@ class TrainingConfig:
     """
 
     minimum_epochs: int = 12
-    minimum_steps: int = 1200
+    minimum_steps: int = 400
     batch_size: int = 128  # windows
     learning_rate: float = 2e-3
     gradient_norm: float = 5.0

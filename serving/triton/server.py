@@ -172,7 +172,8 @@ def _free_ports(*wanted: int) -> list[int]:
                 listener.bind(("127.0.0.1", port))
             except OSError as error:
                 raise InputError(
-                    f"port {port} for Triton: {error.strerror}; give another, or 0 for a free one"
+                    f"settings RELAND_TRITON_HTTP_PORT, RELAND_TRITON_GRPC_PORT: port {port}: {error.strerror}; "
+                    "give another, or 0 for a free one"
                 ) from error
             ports.append(listener.getsockname()[1])
         return ports

@@ -44,7 +44,7 @@ def evaluation(tmp_path) -> Path:
 def test_the_first_ranker_is_champion_and_later_ones_are_candidates(settings, rankers, evaluation):
     client = registry.open_registry(settings)
     assert registry.aliases(client, registry.RANKER_MODEL) == {}
-    assert registry.champion_slot(client) is None
+    assert registry.champion_tag(client, registry.TAG_SLOT) is None
 
     assert register_ranker_version(settings, rankers, evaluation, TAGS) == ("1", "champion")
     second = TAGS | {registry.TAG_SLOT: "green"}
@@ -52,7 +52,7 @@ def test_the_first_ranker_is_champion_and_later_ones_are_candidates(settings, ra
     assert register_ranker_version(settings, rankers, evaluation, second) == ("3", "candidate")
 
     assert registry.aliases(client, registry.RANKER_MODEL) == {"champion": "1", "candidate": "3"}
-    assert registry.champion_slot(client) == "blue"
+    assert registry.champion_tag(client, registry.TAG_SLOT) == "blue"
     champion = client.get_model_version(registry.RANKER_MODEL, "1")
     assert champion.tags == TAGS | {registry.TAG_TEXT_ENCODER: "tiny"}
 

@@ -1,0 +1,52 @@
+# Everything starts here: `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ENVIRONMENT := .venv
+TRITON_ENVIRONMENT := .venv-triton
+BIN := $(ENVIRONMENT)/bin
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+.PHONY: install
+install: $(ENVIRONMENT)/installed $(TRITON_ENVIRONMENT)/installed ## make .venv and .venv-triton (a few minutes the first time)
+
+.PHONY: run
+run: install ## run the whole chain on the built-in simulator
+	$(BIN)/reland run
+
+.PHONY: test
+test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services"
+
+.PHONY: test-services
+test-services: install ## the tests that need services beyond the Python packages (at most 15 minutes)
+	timeout --kill-after=30 900 $(BIN)/python -m pytest -m services
+
+.PHONY: check
+check: install ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: clean
+clean: ## remove the environments and everything that runs have kept
+	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) .reland build *.egg-info
+
+# torch comes first: with the CPU build in place, nothing else asks for a CUDA build.
+$(ENVIRONMENT)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENVIRONMENT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
+	touch $@
+
+# Triton's Python backend needs NumPy < 2, so the server has an environment of its own.
+$(TRITON_ENVIRONMENT)/installed: constraints-triton.txt
+	$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
+	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt numpy onnxruntime
+	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt --no-deps nvidia-pytriton
+	touch $@

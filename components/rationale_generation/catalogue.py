@@ -1,0 +1,97 @@
+"""What the prompts, the template engine and the validation know about items: metadata and training popularity."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
+from components.contracts.tables import INTERACTIONS, ITEMS, read_table
+
+TITLE_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item, its texts as prompts show them. `popularity` counts training interactions."""
+
+    item_id: str
+    title: str
+    brand: str
+    categories: tuple[str, ...]
+    popularity: int
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take."""
+
+    items: dict[str, Item]
+
+    @cached_property
+    def item_of_title(self) -> dict[str, Item]:
+        """Normalised title → item; of items that share a title the most popular."""
+        found: dict[str, Item] = {}
+        for item in self.items.values():
+            if item.title:
+                found.setdefault(normalise(item.title), item)
+        return found
+
+    @cached_property
+    def category_of_name(self) -> dict[str, str]:
+        """Normalised name → category as the catalogue writes it."""
+        names = sorted({name for item in self.items.values() for name in item.categories})
+        return {normalise(name): name for name in reversed(names)}
+
+    @cached_property
+    def items_of_category(self) -> dict[str, list[Item]]:
+        """Category → its items that have a title, the most popular first."""
+        found: dict[str, list[Item]] = {}
+        for item in self.items.values():
+            for name in item.categories:
+                if item.title:
+                    found.setdefault(name, []).append(item)
+        return found
+
+
+def load_catalogue(prepared: Path) -> Catalogue:
+    """Read the items of a prepared data set and count their training interactions.
+
+    Raises:
+        InputError: a table is missing or does not hold its schema.
+    """
+    interactions = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, ["item_id", "split_leave_one_out"])
+    training = interactions.filter(pc.equal(interactions.column("split_leave_one_out"), "train"))
+    counts = training.group_by("item_id").aggregate([([], "count_all")])
+    popularity = dict(zip(counts["item_id"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
+
+    items = [
+        Item(
+            row["item_id"],
+            clean_text(row["title"]),
+            clean_text(row["brand"]),
+            tuple(dict.fromkeys(filter(None, map(clean_text, row["categories"])))),
+            popularity.get(row["item_id"], 0),
+        )
+        for row in read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
+    ]
+    items.sort(key=lambda item: (-item.popularity, item.item_id))
+    return Catalogue({item.item_id: item for item in items})
+
+
+def one_line(text: str) -> str:
+    """The text with control and format characters and runs of white space turned into one space each."""
+    visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
+    return " ".join(visible.split())
+
+
+def clean_text(text: str) -> str:
+    """A title or name as prompts show it: one line of at most 120 characters."""
+    return one_line(text)[:TITLE_LENGTH].rstrip()
+
+
+def normalise(text: str) -> str:
+    """The form in which titles and names of categories are compared: cleaned, without regard to case."""
+    return clean_text(text).casefold()

@@ -1,0 +1,55 @@
+"""Step 0 of the prompt (RELAND 3.1.2): a user's interactions, condensed to what a language model should read."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.contracts.artifacts import INTERACTIONS_FILE
+from components.contracts.tables import INTERACTIONS, read_table
+from components.rationale_generation.catalogue import Catalogue, Item
+
+HISTORY_ITEMS = 50
+COUNTED_CATEGORIES = 20
+
+
+@dataclass(frozen=True)
+class CondensedHistory:
+    """The most recent distinct items, oldest first, and how many of all the user's items are of each category."""
+
+    items: tuple[Item, ...]
+    category_counts: dict[str, int]
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document of the user message. It names no user; a text that is not known is left out."""
+        history: list[dict[str, Any]] = []
+        for item in self.items:
+            fields = {"title": item.title, "brand": item.brand, "categories": list(item.categories)}
+            history.append({name: value for name, value in fields.items() if value})
+        return {"history": [entry for entry in history if entry], "category_counts": self.category_counts}
+
+
+def condense_histories(prepared: Path, users: list[str], catalogue: Catalogue) -> dict[str, CondensedHistory]:
+    """The condensed training history of each of `users`; nothing held out for validation or test enters it."""
+    columns = ["user_id", "item_id", "timestamp", "sequence", "split_leave_one_out"]
+    interactions = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, columns)
+    wanted = pc.and_(
+        pc.equal(interactions.column("split_leave_one_out"), "train"),
+        pc.is_in(interactions.column("user_id"), pa.array(users, pa.string())),
+    )
+    training = interactions.filter(wanted).sort_by([("timestamp", "ascending"), ("sequence", "ascending")])
+    items_of: dict[str, list[str]] = {user: [] for user in users}
+    for user, item_id in zip(training["user_id"].to_pylist(), training["item_id"].to_pylist(), strict=True):
+        items_of[user].append(item_id)
+    return {user: condense([catalogue.items[item_id] for item_id in items_of[user]]) for user in users}
+
+
+def condense(items: list[Item]) -> CondensedHistory:
+    """Condense a user's items, given in the order of time. An item chosen again counts once, at its last place."""
+    latest_first = list(dict.fromkeys(reversed(items)))
+    counts = Counter(name for item in latest_first for name in item.categories)
+    largest = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:COUNTED_CATEGORIES]
+    return CondensedHistory(tuple(reversed(latest_first[:HISTORY_ITEMS])), dict(largest))

@@ -1,0 +1,80 @@
+"""Files of recorded answers, in either of two forms.
+
+- OpenAI batch output: `{"custom_id": …, "response": {"status_code": 200, "body": {…}}, "error": null}` a line; an
+  answer belongs to the request with that `custom_id`.
+- Free text by user: `{"user_id": …, "model": …, "preference_summary": …, "recommendation": …}` a line; an answer
+  belongs to that seed user. Other fields are passed over.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.contracts.errors import InputError
+from components.rationale_generation.batch_format import Answer, canonical_json, read_answer, read_lines
+
+TEXT_FIELDS = ("user_id", "model", "preference_summary", "recommendation")
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """The answers of a file by their key: the user id where `by_user`, else the `custom_id`. All are of one model."""
+
+    path: Path
+    by_user: bool
+    model: str
+    answers: dict[str, Answer]
+
+
+def read_recorded_file(path: Path) -> RecordedFile:
+    """Read a file of either form.
+
+    Lines of batch output that carry an error instead of an answer are left out.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, no text, holds no answer or answers of two models; a line is
+            no JSON object, is of neither form or of the other form than the first, or repeats the key of another.
+    """
+    rows = read_lines(path)
+    by_user = "custom_id" not in rows[0][1]
+    key_name = "user_id" if by_user else "custom_id"
+    line_of_key: dict[str, int] = {}
+    answers: dict[str, Answer] = {}
+    model = ""
+    for number, row in rows:
+        key = row.get(key_name)
+        if not isinstance(key, str) or not key:
+            expected = "custom_id and response, or user_id, model, preference_summary and recommendation"
+            raise InputError(f"{path}:{number}: no {key_name} as text, expected lines of {expected}")
+        if key in line_of_key:
+            raise InputError(f"{path}:{number}: {key_name} {key!r} is there already, in line {line_of_key[key]}")
+        line_of_key[key] = number
+        answer = _free_text_answer(row, path, number) if by_user else _batch_answer(row, path, number)
+        if answer is None:
+            continue
+        model = model or answer.model
+        if answer.model != model:
+            raise InputError(f"{path}:{number}: an answer of {answer.model!r}, those before are of {model!r}")
+        answers[key] = answer
+    if not answers:
+        raise InputError(f"{path}: holds no answer, only errors")
+    return RecordedFile(path, by_user, model, answers)
+
+
+def _free_text_answer(row: dict[str, Any], path: Path, number: int) -> Answer:
+    for name in TEXT_FIELDS:
+        if not isinstance(row.get(name), str):
+            raise InputError(f"{path}:{number}: no {name} as text, expected {', '.join(TEXT_FIELDS)}")
+    content = {name: row[name] for name in ("preference_summary", "recommendation")}
+    return Answer(
+        canonical_json(content), row["model"], prompt_tokens=0, completion_tokens=0
+    )  # counts are not recorded
+
+
+def _batch_answer(row: dict[str, Any], path: Path, number: int) -> Answer | None:
+    if "response" not in row and "error" not in row:
+        raise InputError(f'{path}:{number}: neither "response" nor "error", expected OpenAI batch output')
+    try:
+        return read_answer(row)
+    except ValueError:
+        return None

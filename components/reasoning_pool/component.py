@@ -1,0 +1,50 @@
+"""KFP components of the reasoning pool: the collection of a generation, and the matching of every user."""
+
+from kfp import dsl
+
+from components.contracts import images
+
+
+@dsl.component(base_image=images.POOL, install_kfp_package=False)
+def build_pool(
+    rationales: dsl.Input[dsl.Dataset],
+    embeddings: dsl.Input[dsl.Dataset],
+    generation: str,
+    report: dsl.Output[dsl.Artifact],
+) -> str:
+    """Build the Milvus collection of a generation and switch the alias to it; returns the collection's name."""
+    from pathlib import Path
+
+    from components.contracts.files import write_json
+    from components.contracts.settings import load_settings
+    from components.reasoning_pool.connection import connect_milvus
+    from components.reasoning_pool.pool import build_collection
+
+    with connect_milvus(load_settings()) as client:
+        name, size = build_collection(client, Path(rationales.path), Path(embeddings.path), generation)
+    write_json(Path(report.path), {"pool": {"collection": name, "size": size}})
+    return name
+
+
+@dsl.component(base_image=images.POOL, install_kfp_package=False)
+def match_users(
+    embeddings: dsl.Input[dsl.Dataset],
+    collection: str,
+    matches: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.Artifact],
+) -> None:
+    """Match every user with the most similar seed user (Eq. 3)."""
+    from pathlib import Path
+
+    from components.contracts.artifacts import MATCHES_FILE
+    from components.contracts.files import write_json
+    from components.contracts.settings import load_settings
+    from components.contracts.tables import MATCHES, write_table
+    from components.reasoning_pool.connection import connect_milvus
+    from components.reasoning_pool.matching import match_all_users
+
+    with connect_milvus(load_settings()) as client:
+        table, content = match_all_users(client, Path(embeddings.path), collection)
+    Path(matches.path).mkdir(parents=True, exist_ok=True)
+    write_table(table, Path(matches.path) / MATCHES_FILE, MATCHES)
+    write_json(Path(report.path), content)

@@ -1,0 +1,123 @@
+"""The three steps in a row, as the pipeline calls them."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE
+from components.contracts.errors import InputError
+from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, read_table
+from components.rationale_generation.batch_format import make_response, read_lines, write_lines
+from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
+from components.rationale_generation.rationale_table import make_rationale_id
+
+
+def run(prepared, seeds, output, engine, recorded="", tamper=None):
+    prepared, seeds = (SimpleNamespace(path=str(path)) for path in (prepared, seeds))
+    requests, responses, rationales, report = (
+        SimpleNamespace(path=str(output / name)) for name in ("requests", "responses", "rationales", "report.json")
+    )
+    build_prompts.python_func(prepared, seeds, "recommendation-v1", engine, str(recorded), requests)
+    generate_rationales.python_func(requests, prepared, engine, str(recorded), responses)
+    if tamper:
+        path = output / "responses" / "responses.jsonl"
+        write_lines(path, tamper([row for _, row in read_lines(path)]))
+    validate_rationales.python_func(requests, responses, prepared, engine, rationales, report)
+    folder = output / "rationales"
+    return (
+        read_table(folder / RATIONALES_FILE, RATIONALES).to_pylist(),
+        read_table(folder / REJECTED_RATIONALES_FILE, REJECTED_RATIONALES).to_pylist(),
+        json.loads((output / "report.json").read_text())["generation_cost"],
+    )
+
+
+def test_template(prepared, seeds, tmp_path):
+    rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "template")
+    assert [row["seed_user_id"] for row in rationales] == ["ann", "bob", "cid"]
+    assert rejected == []
+    assert cost == {
+        "engine": "template",
+        "model": "template-v1 (no language model)",
+        "inferences": 3,
+        "reused": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "rejected": 0,
+    }
+    assert {(row["engine"], row["model"]) for row in rationales} == {("template", "template-v1 (no language model)")}
+    # ann chose Alien and Brazil: Dune is the Sci-Fi film that is left, and there is no other Horror film.
+    assert rationales[0]["recommendation"] == "Recommended categories: Sci-Fi, Horror; recommended items: Dune (1984)."
+    assert rationales[0]["items"] == ["dune"]
+
+
+def test_two_runs_and_other_held_out_rows_give_equal_bytes(prepare, seeds, tmp_path):
+    for name, held_out in (("a", ("emma", "emma")), ("b", ("emma", "emma")), ("c", ("alien", "dune"))):
+        run(prepare(*held_out), seeds, tmp_path / name, "template")
+    for file in ("requests/requests.jsonl", "requests/seed_requests.parquet", "responses/responses.jsonl",
+                 "rationales/rationales.parquet"):  # fmt: skip
+        assert len({(tmp_path / name / file).read_bytes() for name in "abc"}) == 1, file
+
+
+def test_recorded_by_user(prepared, seeds, tmp_path):
+    recorded = tmp_path / "recorded.jsonl"
+    row = {"user_id": "ann", "model": "gpt", "preference_summary": "Likes space.", "recommendation": "Any sci-fi."}
+    write_lines(recorded, [row, {**row, "user_id": "cid", "recommendation": ""}])
+    rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "recorded", recorded)
+    assert [(row["seed_user_id"], row["recommendation"], row["categories"]) for row in rationales] == [
+        ("ann", "Any sci-fi.", ["Sci-Fi"])
+    ]
+    assert [(row["seed_user_id"], row["reason"]) for row in rejected] == [
+        ("bob", "the file of recorded answers has none for this request"),
+        ("cid", "recommendation is empty"),
+    ]
+    assert (cost["engine"], cost["model"], cost["inferences"], cost["reused"], cost["rejected"]) == (
+        "recorded", "gpt", 0, 2, 2,
+    )  # fmt: skip
+
+
+def test_recorded_batch_output_answers_the_same_requests(prepared, seeds, tmp_path):
+    first, _, _ = run(prepared, seeds, tmp_path / "a", "template")
+    batch = tmp_path / "a" / "responses" / "responses.jsonl"
+    second, _, cost = run(prepared, seeds, tmp_path / "b", "recorded", batch)
+    assert (cost["inferences"], cost["reused"]) == (0, 3)
+    assert [{**row, "engine": ""} for row in first] == [{**row, "engine": ""} for row in second]
+
+
+def test_rejected_answers_are_kept_with_the_reason_and_rationale_ids_are_opaque(prepared, seeds, tmp_path):
+    def break_first(responses):
+        return [make_response(responses[0]["custom_id"], "m", "no JSON", 1, 1), *responses[1:]]
+
+    rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "template", tamper=break_first)
+    assert cost["rejected"] == 1 and len(rationales) == 2
+    assert (rejected[0]["reason"], rejected[0]["answer"]) == ("not JSON", "no JSON")
+    for row in rationales:
+        assert len(row["rationale_id"]) == 32 and row["seed_user_id"] not in row["rationale_id"]
+    assert make_rationale_id("a", "b") == "fb8e20fc2e4c3f248c60c39bd652f3c1"  # SHA-256 of "ab"
+
+
+def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):
+    def break_all(responses):
+        return [make_response(row["custom_id"], "m", "no JSON", 1, 1) for row in responses]
+
+    with pytest.raises(InputError, match="no valid rationale of 3 answers; the first answer: not JSON"):
+        run(prepared, seeds, tmp_path / "a", "template", tamper=break_all)
+
+
+def test_seed_users_who_share_a_request_share_the_rationale_and_cost_one_inference(prepared, seeds, tmp_path):
+    from components.rationale_generation.catalogue import load_catalogue
+    from components.rationale_generation.history import condense
+    from components.rationale_generation.prompts import build_request
+    from components.rationale_generation.rationale_table import validate_responses
+    from components.rationale_generation.request_building import SeedRequests
+    from components.rationale_generation.template_engine import TemplateEngine
+    from components.rationale_generation.validation import AnswerValidator
+
+    catalogue = load_catalogue(prepared)
+    request = build_request(condense([catalogue.items["alien"]]), "Instruction.", "m")
+    asked = SeedRequests([request], {"ann": request["custom_id"], "bob": request["custom_id"]}, "v")
+    responses = list(TemplateEngine(catalogue).generate([request]))
+    result = validate_responses(asked, responses, TemplateEngine, AnswerValidator(catalogue, free_text=False))
+    assert len(set(result.rationales["rationale_id"].to_pylist())) == 1
+    cost = result.report["generation_cost"]
+    assert (cost["inferences"], cost["reused"]) == (1, 1)
