@@ -23,8 +23,13 @@ run: install ## run the whole chain on the built-in simulator
 test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services"
 
+.PHONY: services
+services: ## install what `make test-services` needs (Debian packages; needs root)
+	command -v redis-server >/dev/null || { \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; }
+
 .PHONY: test-services
-test-services: install ## the tests that need services beyond the Python packages (at most 15 minutes)
+test-services: install ## the tests that need more than Python packages: Redis (at most 15 minutes)
 	timeout --kill-after=30 900 $(BIN)/python -m pytest -m services
 
 .PHONY: check

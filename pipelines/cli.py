@@ -1,10 +1,12 @@
 """The `reland` command."""
 
 import json
+import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -108,7 +110,7 @@ def compile_command(
         print(path)
 
 
-def _progress_printer(stream: "typer.models.TextIO"):  # type: ignore[no-untyped-def, name-defined]
+def _progress_printer(stream: TextIO) -> Callable[[str, str], None]:
     began = time.monotonic()
 
     def listen(step: str, message: str) -> None:
@@ -120,8 +122,10 @@ def _progress_printer(stream: "typer.models.TextIO"):  # type: ignore[no-untyped
 
 def main() -> None:
     """Entry point: a user's fault ends with one line and status 2, a failed step with one line and status 1."""
-    from pipelines.local_run import StepFailedError
+    from pipelines.run_log import StepFailedError
 
+    # A termination ends a run as Ctrl-C does: the running step is ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except InputError as error:

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, read_json, write_json
 from components.contracts.generation import generation_id
 from components.contracts.settings import Settings
 from pipelines.parameters import RunParameters, check_parameters
-from pipelines.run_log import RunLog
+from pipelines.run_log import RunLog, StepFailedError
 
-
-class StepFailedError(Exception):
-    """A step ended for a reason that is not the user's; the message names the step, the error and the log."""
+STOP_SECONDS = 20.0
 
 
 def run_reland(
@@ -69,6 +69,9 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
         )
         try:
             outputs = reland(**arguments).outputs
+        except KeyboardInterrupt:
+            _end_steps()
+            raise
         except RuntimeError as error:
             if log.failed_step is None:
                 raise
@@ -78,6 +81,18 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
                 f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
             ) from None
     return Path(outputs["Output"].path)
+
+
+def _end_steps() -> None:
+    """End the process of the step that runs, and what it has started: a signal to this process alone leaves them."""
+    steps = psutil.Process().children(recursive=True)
+    for step in steps:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            step.terminate()
+    _, alive = psutil.wait_procs(steps, timeout=STOP_SECONDS)
+    for step in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            step.kill()
 
 
 @contextlib.contextmanager

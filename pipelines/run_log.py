@@ -16,6 +16,10 @@ _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)(?:: 
 _INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
 
 
+class StepFailedError(Exception):
+    """A step ended for a reason that is not the user's; the message names the step, the error and the log."""
+
+
 class RunLog(io.TextIOBase):
     """Takes everything that `kfp.local` and its steps print.
 

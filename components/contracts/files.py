@@ -14,7 +14,7 @@ from components.contracts.errors import InputError
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it over `path` when the block ends well, remove it when it does not."""
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends well and is removed when not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -22,7 +22,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,7 +43,7 @@ def creating_directory(path: Path) -> Iterator[Path]:
             path.rmdir()
         if path.exists():
             raise FileExistsError(f"{path} exists already")
-        os.rename(temporary, path)
+        temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

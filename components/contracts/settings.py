@@ -31,9 +31,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
-    milvus_uri: Annotated[
-        str, Field(description="Milvus server; empty: Milvus Lite in `RELAND_HOME/milvus`")
-    ] = ""
+    milvus_uri: Annotated[str, Field(description="Milvus server; empty: Milvus Lite in `RELAND_HOME/milvus`")] = ""
     feature_store: Annotated[
         str, Field(description="which `feature_repo/feature_store.NAME.yaml` describes the Feast stores")
     ] = "local"

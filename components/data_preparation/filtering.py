@@ -19,19 +19,14 @@ def k_core_split(interactions: pa.Table, minimum_interactions: int) -> pa.Table:
 
     Args:
         interactions: `validation.RAW_INTERACTIONS`; `sequence` is unique.
-        minimum_interactions: at least 3.
+        minimum_interactions: at least `SMALLEST_CORE`.
 
     Returns:
         `contracts.tables.INTERACTIONS`, sorted by (user_id, timestamp, sequence).
 
     Raises:
-        InputError: the core is empty, or `minimum_interactions` too small.
+        InputError: the core is empty.
     """
-    if minimum_interactions < SMALLEST_CORE:
-        raise InputError(
-            f"setting minimum_interactions={minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
-            "one interaction each to train, validate and test"
-        )
     connection = ibis.duckdb.connect()
     try:
         # Registered as a view of the Arrow table: Ibis's own in-memory tables end in a DROP that sqlglot 30 misspells.
@@ -53,7 +48,7 @@ def _k_core(connection: ibis.BaseBackend, rows: ibis.Table, minimum: int) -> ibi
         rows = connection.create_table(f"core_{round_number}", kept, temp=True)
         left = rows.count().execute()
         if left == 0:
-            raise InputError(f"setting minimum_interactions={minimum} leaves no interactions of {before}")
+            raise InputError(f"--minimum-interactions {minimum} leaves no interactions of {before}")
         if left == found:
             break
         found = left

@@ -15,7 +15,7 @@ from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, write_table
 from components.data_preparation.adapters.contract import RawData
 from components.data_preparation.adapters.registry import SIMULATOR, check_name, read_dataset
-from components.data_preparation.filtering import k_core_split
+from components.data_preparation.filtering import SMALLEST_CORE, k_core_split
 from components.data_preparation.statistics import size, statistics, value_counts
 
 
@@ -37,6 +37,13 @@ class PreparationConfig:
     minimum_interactions: int
     max_rejected: float
 
+    def __post_init__(self) -> None:
+        if self.minimum_interactions < SMALLEST_CORE:
+            raise InputError(
+                f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
+                "one interaction each to train, validate and test"
+            )
+
 
 def configure(
     dataset: str, data_dir: str, seed: int, minimum_interactions: int, settings: Settings
@@ -47,7 +54,8 @@ def configure(
     `RELAND_DATA_DIR` itself. The simulator needs none.
 
     Raises:
-        InputError: an unknown data set, or one that is read from files and its folder is not given or not there.
+        InputError: an unknown data set, one that is read from files whose folder is not given or not there, or a k that
+            leaves too little of a user.
     """
     check_name(dataset)
     folder = None if dataset == SIMULATOR else _find_folder(dataset, data_dir, settings.data_dir)

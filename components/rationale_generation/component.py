@@ -46,8 +46,8 @@ def generate_rationales(
     from pathlib import Path
 
     from components.contracts.artifacts import RESPONSES_FILE
+    from components.contracts.batch_format import write_lines
     from components.contracts.progress import say
-    from components.rationale_generation.batch_format import write_lines
     from components.rationale_generation.catalogue import load_catalogue
     from components.rationale_generation.engines import open_engine
     from components.rationale_generation.request_building import read_seed_requests
@@ -74,9 +74,9 @@ def validate_rationales(
     from pathlib import Path
 
     from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE, RESPONSES_FILE
+    from components.contracts.batch_format import read_lines
     from components.contracts.files import write_json
     from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, write_table
-    from components.rationale_generation.batch_format import read_lines
     from components.rationale_generation.catalogue import load_catalogue
     from components.rationale_generation.engines import engine_class
     from components.rationale_generation.rationale_table import validate_responses

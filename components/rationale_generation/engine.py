@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from components.rationale_generation.batch_format import Request, Response
+from components.contracts.batch_format import Request, Response
 
 
 class RationaleEngine(ABC):

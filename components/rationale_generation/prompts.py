@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from components.contracts.batch_format import Request, make_request
 from components.contracts.errors import InputError
-from components.rationale_generation.batch_format import Request, make_request
 from components.rationale_generation.history import CondensedHistory
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from components.contracts.batch_format import Response, read_answer
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
-from components.rationale_generation.batch_format import Response, read_answer
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.request_building import SeedRequests
 from components.rationale_generation.validation import AnswerValidator, InvalidAnswerError

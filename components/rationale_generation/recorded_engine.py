@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from components.contracts.batch_format import Request, Response, make_failure, make_response
 from components.contracts.errors import InputError
-from components.rationale_generation.batch_format import Request, Response, make_failure, make_response
+from components.contracts.recorded_rationales import RecordedFile
 from components.rationale_generation.engine import RationaleEngine
-from components.rationale_generation.recorded_file import RecordedFile
 
 
 class RecordedEngine(RationaleEngine):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from components.contracts.artifacts import REQUESTS_FILE, SEED_REQUESTS_FILE, SEEDS_FILE
+from components.contracts.batch_format import Request, read_lines, write_lines
 from components.contracts.progress import say
 from components.contracts.tables import SEEDS, read_table, write_table
-from components.rationale_generation.batch_format import Request, read_lines, write_lines
 from components.rationale_generation.catalogue import load_catalogue
 from components.rationale_generation.history import condense_histories
 from components.rationale_generation.prompts import build_request, read_template

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from components.rationale_generation.batch_format import Request, Response, make_response
+from components.contracts.batch_format import Request, Response, make_response
 from components.rationale_generation.catalogue import Catalogue, Item
 from components.rationale_generation.engine import RationaleEngine
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.errors import InputError
 from components.contracts.progress import say
+from components.contracts.recorded_rationales import read_recorded_file
 from components.contracts.tables import INTERACTIONS, SEEDS, read_table, read_vectors
 from components.seed_sampling.adaptive_sampling import plan_sampling, sample_adaptively
-from components.seed_sampling.recorded_users import read_recorded_users
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def select_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig) 
         InputError: a fault of the file of recorded rationales or of a setting, or a user without an embedding.
     """
     users, activity = count_training_interactions(prepared / INTERACTIONS_FILE)
-    recorded = read_recorded_users(config.recorded_rationales) if config.recorded_rationales else None
+    recorded = _recorded_users(config.recorded_rationales) if config.recorded_rationales else None
     if recorded is not None:
         table = _recorded_seeds(users, activity, recorded, str(config.recorded_rationales))
         clusters = 0
@@ -74,6 +74,12 @@ def _embeddings_of(users: list[str], folder: Path) -> np.ndarray:
     if missing:
         raise InputError(f"{folder}: no embedding of {len(missing)} of {len(users)} users, the first is {missing[0]!r}")
     return matrix[[row_of[user] for user in users]]
+
+
+def _recorded_users(path: Path) -> list[str] | None:
+    """Users named by recorded rationales, in ascending order; None where the file answers requests, not users."""
+    recorded = read_recorded_file(path)
+    return sorted(recorded.answers) if recorded.by_user else None
 
 
 def _recorded_seeds(users: list[str], activity: np.ndarray, recorded: list[str], source: str) -> pa.Table:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from components.contracts.batch_format import make_response, read_answer, write_lines
 from components.contracts.errors import InputError
-from components.rationale_generation.batch_format import make_response, read_answer, write_lines
 from components.rationale_generation.catalogue import Catalogue, Item
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.engines import ENGINES, engine_class, engine_model, open_engine

@@ -1,7 +1,12 @@
 """The push step over the real Feast (SQLite and DuckDB)."""
 
 import json
+import os
 import re
+import shutil
+import socket
+import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from redis import Redis
 
 from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.errors import InputError
@@ -68,9 +74,39 @@ def write_artifacts(folder: Path, shift: int = 0) -> tuple[Path, Path, Path]:
     return matches, rationales, embeddings
 
 
-@pytest.fixture
-def settings(tmp_path, monkeypatch) -> Settings:
+@pytest.fixture(scope="module")
+def redis_address():
+    """A Redis server of this module's own, on a free loopback port, keeping nothing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "no redis-server: `make services` installs it"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(100):
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(params=["local", pytest.param("redis", marks=pytest.mark.services)])
+def settings(request, tmp_path, monkeypatch) -> Settings:
+    """The same suite over every online store: SQLite and Redis."""
     monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RELAND_FEATURE_STORE", request.param)
+    if request.param == "redis":
+        address = request.getfixturevalue("redis_address")
+        Redis.from_url(f"redis://{address}").flushall()
+        monkeypatch.setenv("RELAND_REDIS", address)
+        monkeypatch.setenv("RELAND_FEAST_REGISTRY", f"sqlite:///{tmp_path / 'registry.db'}")
     return Settings()
 
 
@@ -126,7 +162,10 @@ def test_an_emptied_online_store_is_filled_again_from_the_batch_files(settings, 
     store, folder = open_feature_store(settings), feature_store_folder(settings)
     features = load_features(*write_artifacts(tmp_path), "one")
     push_features_to(store, folder, "blue", features)
-    (folder / "online_store.db").unlink()
+    if settings.feature_store == "redis":
+        Redis.from_url(f"redis://{os.environ['RELAND_REDIS']}").flushall()
+    else:
+        (folder / "online_store.db").unlink()
 
     store = open_feature_store(settings)
     assert read_assignments(store, "blue", ["user 0"]) == {}
@@ -142,12 +181,14 @@ def test_vectors_of_another_length_than_the_configuration_says_are_refused(tmp_p
         load_features(*artifacts, "one")
 
 
-def test_an_unknown_feature_store_and_an_unset_variable_are_named(settings, monkeypatch):
+def test_an_unknown_feature_store_and_an_unset_variable_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path))
     monkeypatch.setenv("RELAND_FEATURE_STORE", "none")
     with pytest.raises(InputError, match=re.escape("RELAND_FEATURE_STORE: 'none' is not one of local, redis")):
         open_feature_store(Settings())
     monkeypatch.setenv("RELAND_FEATURE_STORE", "redis")
     monkeypatch.delenv("RELAND_REDIS", raising=False)
+    monkeypatch.delenv("RELAND_FEAST_REGISTRY", raising=False)
     with pytest.raises(
         InputError, match=r"feature_store\.redis\.yaml needs the environment variable RELAND_FEAST_REGISTRY"
     ):

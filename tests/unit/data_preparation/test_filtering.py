@@ -84,10 +84,5 @@ def test_users_are_sorted_as_text(raw_interactions: Make) -> None:
 
 
 def test_an_empty_core_names_the_setting(raw_interactions: Make) -> None:
-    with pytest.raises(InputError, match="minimum_interactions=5 leaves no interactions of 9"):
+    with pytest.raises(InputError, match="--minimum-interactions 5 leaves no interactions of 9"):
         k_core_split(raw_interactions([(user, item, 1) for user in "abc" for item in "xyz"]), 5)
-
-
-def test_a_core_too_small_to_split(raw_interactions: Make) -> None:
-    with pytest.raises(InputError, match="minimum_interactions=2"):
-        k_core_split(raw_interactions([("a", "x", 1)]), 2)

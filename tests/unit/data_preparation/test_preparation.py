@@ -96,7 +96,7 @@ def test_nothing_left_after_validation(tmp_path: Path) -> None:
 def test_emptied_by_the_core(tmp_path: Path) -> None:
     movielens(tmp_path)
     config = PreparationConfig("ml-1m", tmp_path, seed=0, minimum_interactions=6, max_rejected=0.05)
-    with pytest.raises(InputError, match="minimum_interactions=6 leaves no interactions of 25"):
+    with pytest.raises(InputError, match="--minimum-interactions 6 leaves no interactions of 25"):
         prepare(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -163,3 +163,8 @@ def test_real_data_have_the_known_counts(
     assert order.equals(
         order.sort_by([("user_id", "ascending"), ("timestamp", "ascending"), ("sequence", "ascending")])
     )
+
+
+def test_a_core_too_small_to_split():
+    with pytest.raises(InputError, match="--minimum-interactions 2: leave-one-out needs at least 3"):
+        PreparationConfig("simulator", None, seed=0, minimum_interactions=2, max_rejected=0.05)

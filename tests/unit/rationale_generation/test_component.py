@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE
+from components.contracts.batch_format import make_response, read_lines, write_lines
 from components.contracts.errors import InputError
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, read_table
-from components.rationale_generation.batch_format import make_response, read_lines, write_lines
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
 from components.rationale_generation.rationale_table import make_rationale_id
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from components.contracts.batch_format import canonical_json
 from components.contracts.errors import InputError
-from components.rationale_generation.batch_format import canonical_json
 from components.rationale_generation.history import condense
 from components.rationale_generation.prompts import build_request, read_template
 from components.rationale_generation.request_building import (

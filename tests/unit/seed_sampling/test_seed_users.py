@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, SEEDS_FILE
+from components.contracts.batch_format import make_response, write_lines
 from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS, SEEDS, read_table, write_table, write_vectors
 from components.seed_sampling.component import sample_seeds
@@ -80,9 +81,14 @@ def test_held_out_rows_change_no_byte(prepared, embeddings, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+def write_recorded(path, *users):
+    texts = {"model": "m", "preference_summary": "s", "recommendation": "r"}
+    write_lines(path, [{"user_id": user, **texts} for user in users])
+
+
 def test_recorded_users_become_the_seeds(prepared, embeddings, tmp_path, capsys):
     recorded = tmp_path / "recorded.jsonl"
-    recorded.write_text('{"user_id": "user07"}\n{"user_id": "nobody"}\n{"user_id": "user03"}\n')
+    write_recorded(recorded, "user07", "nobody", "user03")
     path, report = run_component(prepared, embeddings, tmp_path / "a", recorded)
     assert report == {"seeds": {"count": 2, "representative": 0, "important": 0, "recorded": 2, "clusters": 0}}
     assert read_table(path, SEEDS).to_pylist() == [
@@ -94,14 +100,14 @@ def test_recorded_users_become_the_seeds(prepared, embeddings, tmp_path, capsys)
 
 def test_a_recorded_file_that_covers_nobody(prepared, embeddings, tmp_path):
     recorded = tmp_path / "recorded.jsonl"
-    recorded.write_text('{"user_id": "nobody"}\n')
+    write_recorded(recorded, "nobody")
     with pytest.raises(InputError, match=r"recorded\.jsonl: covers nobody"):
         select_seed_users(prepared, embeddings, SamplingConfig(0.25, 4, recorded, 0))
 
 
 def test_a_recorded_batch_leaves_the_sampling_adaptive(prepared, embeddings, tmp_path):
     recorded = tmp_path / "batch.jsonl"
-    recorded.write_text('{"custom_id": "a", "response": {}}\n')
+    write_lines(recorded, [make_response("a", "model", "answer", 1, 1)])
     _, report = run_component(prepared, embeddings, tmp_path / "a", recorded)
     assert report["seeds"]["representative"] == 5
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.contracts.batch_format import Answer, canonical_json, read_answer, read_lines
 from components.contracts.errors import InputError
-from components.rationale_generation.batch_format import Answer, canonical_json, read_answer, read_lines
 
 TEXT_FIELDS = ("user_id", "model", "preference_summary", "recommendation")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.contracts.batch_format import make_failure, make_response, write_lines
 from components.contracts.errors import InputError
-from components.rationale_generation.batch_format import make_failure, make_response, write_lines
-from components.rationale_generation.recorded_file import read_recorded_file
+from components.contracts.recorded_rationales import read_recorded_file
 
 TEXT_ROW = {"user_id": "8", "model": "gpt", "preference_summary": "Likes films.", "recommendation": "Drama.", "more": 1}
 

@@ -1,0 +1,163 @@
+"""The whole chain on the simulator, twice: real Milvus Lite, Feast, MLflow and Triton, one process a step."""
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from components.contracts import registry
+from components.contracts.artifacts import (
+    EMBEDDINGS_FILE,
+    MATCHES_FILE,
+    RATIONALES_FILE,
+    REQUESTS_FILE,
+    SEEDS_FILE,
+)
+from components.contracts.settings import Settings
+from feature_repo.store import open_feature_store, read_assignments, read_rationales
+from pipelines.local_run import run_reland
+from pipelines.parameters import RunParameters
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, request):
+    """Two runs with one seed in one RELAND_HOME: (settings, the first summary and folder, the second)."""
+    request.getfixturevalue("triton_is_there")
+    home = tmp_path_factory.mktemp("reland") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELAND_HOME", str(home))
+        settings = Settings()
+        heard: list[tuple[str, str]] = []
+        first = run_reland(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
+        every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled")
+        second = run_reland(every_variant, settings, lambda step, message: None)
+        yield settings, first, second, heard
+
+
+@pytest.fixture(scope="module")
+def triton_is_there():
+    environment = Settings().triton_environment
+    if not (environment / "bin" / "python").exists():
+        reason = f"no Triton environment at {environment}: `make install` makes it"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+def artifact(settings: Settings, run: int, *parts: str) -> Path:
+    return sorted((settings.home / "pipelines").iterdir())[run].joinpath(*parts)
+
+
+@pytest.mark.timeout(600)
+def test_the_summary_has_what_the_design_says(runs):
+    _, (summary, folder), _, _ = runs
+    assert summary == json.loads((folder / "summary.json").read_text())
+    users = summary["dataset"]["after_k_core"]["users"]
+    assert summary["dataset"]["name"] == "simulator"
+    assert summary["dataset"]["splits"]["leave_one_out"]["test"] == users
+    assert summary["seeds"]["count"] == round(0.1 * users) == summary["pool"]["size"]
+    assert summary["seeds"]["representative"] == -(-summary["seeds"]["count"] // 2)
+    assert summary["generation_cost"]["engine"] == "template"
+    assert "no language model" in summary["generation_cost"]["model"]
+    assert summary["matching"]["users"] == users and summary["matching"]["coverage"] == 1.0
+    assert summary["ranking"]["backbone"] == "sasrec"
+    assert summary["ranking"]["protocol"] == "leave-one-out, full ranking"
+    for variant in ("id_only", "reland"):
+        assert set(summary["ranking"][variant]) == {"hr@10", "ndcg@10"}
+    assert summary["registry"] == {
+        "model": "reland-ranker",
+        "version": "1",
+        "alias": "champion",
+        "parent_generation": None,
+    }
+    assert summary["features"]["pushed_users"] == users and summary["features"]["lookup_verified"] is True
+    assert summary["release"]["triton_version"] == 1 and summary["release"]["smoke_request_ok"] is True
+    assert "no language model" in summary["release"]["example"]["explanation"]
+    assert summary["seconds"]["total"] >= sum(summary["seconds"]["steps"].values()) * 0.9
+
+
+def test_progress_was_told_step_by_step(runs):
+    _, (summary, folder), _, heard = runs
+    assert list(dict.fromkeys(step for step, _ in heard)) == list(summary["seconds"]["steps"])
+    assert len(summary["seconds"]["steps"]) == 19
+    assert any("validation NDCG@10" in message for _, message in heard)
+    assert (folder / "log.txt").stat().st_size > 10_000
+
+
+def test_equal_seeds_give_equal_seeds_prompts_and_matches_byte_for_byte(runs):
+    settings, *_ = runs
+    for parts in (
+        ("sample-seeds", "seeds", SEEDS_FILE),
+        ("build-prompts", "requests", REQUESTS_FILE),
+        ("validate-rationales", "rationales", RATIONALES_FILE),
+        ("match-users", "matches", MATCHES_FILE),
+    ):
+        first, second = (artifact(settings, run, *parts).read_bytes() for run in (0, 1))
+        assert first == second, parts
+
+
+def test_no_prompt_names_a_user_and_every_match_is_the_most_similar_seed(runs):
+    settings, *_ = runs
+    requests = artifact(settings, 0, "build-prompts", "requests", REQUESTS_FILE).read_text()
+    seeds = pq.read_table(artifact(settings, 0, "sample-seeds", "seeds", SEEDS_FILE)).column("user_id").to_pylist()
+    assert not [user for user in seeds if f'"{user}"' in requests]
+    embeddings = pq.read_table(artifact(settings, 0, "embed-users", "embeddings", EMBEDDINGS_FILE))
+    users = embeddings.column("user_id").to_pylist()
+    vectors = np.stack(embeddings.column("vector").to_numpy(zero_copy_only=False))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = vectors @ vectors[[users.index(seed) for seed in seeds]].T  # Eq. 3
+    matches = pq.read_table(artifact(settings, 0, "match-users", "matches", MATCHES_FILE)).to_pylist()
+    assert [row["user_id"] for row in matches] == users
+    for row, found in zip(matches, similarity, strict=True):
+        assert found[seeds.index(row["seed_user_id"])] == pytest.approx(found.max(), abs=1e-5)
+        assert row["similarity"] == pytest.approx(found.max(), abs=1e-4)
+
+
+def test_the_second_run_is_a_candidate_beside_the_champion(runs):
+    settings, (first, _), (second, folder), _ = runs
+    assert second["registry"]["alias"] == "candidate" and second["registry"]["version"] == "2"
+    assert second["registry"]["parent_generation"] == first["generation"]
+    assert (first["features"]["slot"], second["features"]["slot"]) == ("blue", "green")
+    assert registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL) == {
+        "champion": "1",
+        "candidate": "2",
+    }
+    versions = {path.name for path in (settings.home / "model_repository" / "reland_ranker").iterdir() if path.is_dir()}
+    assert versions == {"1", "2"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["generation"] == second["generation"] and manifest["parent_generation"] == first["generation"]
+    assert manifest["milvus_collection"] == second["pool"]["collection"] and manifest["feast_slot"] == "green"
+    assert all(value for value in manifest.values())
+
+
+def test_all_variants_were_measured_and_compared(runs):
+    _, _, (second, _), _ = runs
+    variants = {"id_only", "item_features", "reland", "reland_shuffled"}
+    assert variants <= set(second["ranking"])
+    assert set(second["ranking"]["comparisons"]) == variants - {"id_only"}
+    for comparison in second["ranking"]["comparisons"].values():
+        assert comparison["verdict"] in ("helps", "harms", "no significant difference")
+
+
+def test_what_feast_serves_is_what_was_matched(runs):
+    settings, *_ = runs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELAND_HOME", str(settings.home))
+        store = open_feature_store(settings)
+    matches = pq.read_table(artifact(settings, 1, "match-users", "matches", MATCHES_FILE)).to_pylist()[:20]
+    for slot in ("blue", "green"):
+        served = read_assignments(store, slot, [row["user_id"] for row in matches])
+        assert {user: found.rationale_ids for user, found in served.items()} == {
+            row["user_id"]: [row["rationale_id"]] for row in matches
+        }
+    explanations = read_rationales(store, [row["rationale_id"] for row in matches])
+    assert all("no language model" in row.explanation for row in explanations.values())
+
+
+def test_nothing_is_left_running_and_no_temporary_folder_stays(runs):
+    settings, *_ = runs
+    assert not [path for path in Path("/dev/shm").iterdir() if path.name.startswith("reland_triton_")]
+    with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as database:
+        assert database.execute("select count(*) from model_versions where name = 'reland-ranker'").fetchone() == (2,)

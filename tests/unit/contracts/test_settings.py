@@ -1,0 +1,36 @@
+"""Settings: from the environment, typed, one clear line for a bad value, all of them in the README."""
+
+from pathlib import Path
+
+import pytest
+
+from components.contracts.errors import InputError
+from components.contracts.settings import ENVIRONMENT_PREFIX, Settings, load_settings
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_paths_are_absolute_and_empty_is_not_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RELAND_HOME", "kept")
+    monkeypatch.setenv("RELAND_DATA_DIR", "")
+    settings = load_settings()
+    assert settings.home == tmp_path / "kept" and settings.data_dir is None
+    assert settings.resolved_model_repository == tmp_path / "kept" / "model_repository"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RELAND_MAX_REJECTED", "1.5"), ("RELAND_MAX_REJECTED", "some"), ("RELAND_TRITON_HTTP_PORT", "70000")],
+)
+def test_a_bad_value_names_its_variable(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"setting {name}: .*'{value}'"):
+        load_settings()
+
+
+def test_the_readme_lists_every_setting():
+    text = README.read_text(encoding="utf-8")
+    for name, field in Settings.model_fields.items():
+        assert f"| `{ENVIRONMENT_PREFIX}{name.upper()}` |" in text, name
+        assert field.description and field.description in text, name

@@ -1,0 +1,68 @@
+"""What is found wrong with a run before its first step."""
+
+import dataclasses
+import json
+
+import pytest
+
+from components.contracts.errors import InputError
+from components.contracts.settings import Settings
+from pipelines.parameters import RunParameters, check_parameters
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    python = tmp_path / "triton" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setenv("RELAND_TRITON_ENVIRONMENT", str(tmp_path / "triton"))
+    monkeypatch.delenv("RELAND_DATA_DIR", raising=False)
+    return Settings()
+
+
+def test_the_defaults_are_fine(settings):
+    check_parameters(RunParameters(), settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed_fraction": 0.0}, r"--seed-fraction 0.0: expected a share in \(0, 1\]"),
+        ({"seed_fraction": 1.5}, "--seed-fraction 1.5"),
+        ({"seed_fraction": float("nan")}, "--seed-fraction nan"),
+        ({"clusters": -1}, "--clusters -1"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"dataset": "netflix"}, "netflix.*simulator"),
+        ({"dataset": "ml-1m"}, "--data-dir"),
+        ({"dataset": "ml-1m", "data_dir": "nowhere"}, "nowhere: no such folder"),
+        ({"rationale_engine": "oracle"}, "--rationale-engine 'oracle'.*recorded, template"),
+        ({"rationale_engine": "recorded"}, "--rationales FILE"),
+        ({"rationale_engine": "recorded", "recorded_rationales": "none.jsonl"}, "none.jsonl: no such file"),
+        ({"variants": "reland"}, "--variants.*id_only"),
+        ({"variants": "id_only,reland,best"}, "--variants.*'best'"),
+        ({"minimum_interactions": 2}, "--minimum-interactions 2: leave-one-out"),
+    ],
+)
+def test_each_fault_names_its_option(settings, changes, message):
+    with pytest.raises(InputError, match=message):
+        check_parameters(dataclasses.replace(RunParameters(), **changes), settings)
+
+
+def test_recorded_rationales_without_the_recorded_engine(settings, tmp_path):
+    path = tmp_path / "recorded.jsonl"
+    path.write_text(json.dumps({"user_id": "1", "model": "m", "preference_summary": "s", "recommendation": "r"}))
+    with pytest.raises(InputError, match="--rationales is read by --rationale-engine recorded, not by template"):
+        check_parameters(RunParameters(recorded_rationales=str(path)), settings)
+
+
+def test_no_triton_environment(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("RELAND_TRITON_ENVIRONMENT", str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"):
+        check_parameters(RunParameters(), Settings())
+
+
+def test_paths_become_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = RunParameters(data_dir="data", recorded_rationales="").arguments()
+    assert arguments["data_dir"] == str(tmp_path / "data") and arguments["recorded_rationales"] == ""

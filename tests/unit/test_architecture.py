@@ -1,0 +1,51 @@
+"""The rules of the layout that a reader relies on: who imports whom, and where kfp is."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path for top in ("components", "pipelines", "feature_repo", "serving") for path in ROOT.glob(f"{top}/**/*.py")
+)
+SHARED = {"contracts", "recommenders"}
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    parts = path.relative_to(ROOT).parts
+    names = imported_modules(path)
+    steps = {name.split(".")[1] for name in names if name.startswith("components.")} - SHARED
+    if parts[0] == "components":
+        assert steps <= ({parts[1]} - SHARED), f"a step imports another step: {steps}"
+        assert not any(name.split(".")[0] == "pipelines" for name in names)
+        if parts[1] in SHARED:
+            assert not any(name.split(".")[0] in ("feature_repo", "serving") for name in names)
+        if parts[1] == "contracts":
+            assert not any(name.startswith("components.recommenders") for name in names)
+    if parts[0] in ("serving", "feature_repo"):
+        assert not steps and not any(name.split(".")[0] == "pipelines" for name in names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_kfp_is_imported_in_components_and_pipelines_alone(path):
+    if any(name.split(".")[0] == "kfp" for name in imported_modules(path)):
+        assert path.name == "component.py" or path.relative_to(ROOT).parts[0] == "pipelines"
+
+
+def test_no_file_names_a_package_registry():
+    hosts = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "deb.debian" + ".org")
+    for path in [*SOURCES, *ROOT.glob("*.txt"), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]:
+        text = path.read_text(encoding="utf-8")
+        assert not [host for host in hosts if host in text], path
