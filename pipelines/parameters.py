@@ -10,6 +10,7 @@ from components.contracts.settings import Settings
 from components.data_preparation.preparation import configure
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
+from serving.triton.server import free_ports
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
             "(`make install` makes it)"
         )
+    free_ports(settings.triton_http_port, settings.triton_grpc_port)
 
 
 def _absolute(path: str) -> str:

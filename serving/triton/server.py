@@ -93,7 +93,7 @@ def running_triton(
     parts = _inspect(environment)
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        http_port, grpc_port = _free_ports(http_port, grpc_port)
+        http_port, grpc_port = free_ports(http_port, grpc_port)
         prefix = f"reland_triton_{uuid.uuid4().hex[:12]}_"
         stack.callback(_remove_shared_memory, prefix)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reland-triton-")))
@@ -161,9 +161,13 @@ def _assemble_backends(parts: _Environment, folder: Path) -> Path:
     return backends
 
 
-def _free_ports(*wanted: int) -> list[int]:
-    """The given ports where they are free; for 0 a port that the kernel chooses. All are held until all are chosen."""
-    with ExitStack() as stack:
+def free_ports(*wanted: int) -> list[int]:
+    """The given loopback ports where they are free; for 0 one that the kernel chooses.
+
+    Raises:
+        InputError: a given port is in use.
+    """
+    with ExitStack() as stack:  # holds all until all are chosen, so that no port is given twice
         ports = []
         for port in wanted:
             listener = stack.enter_context(socket.socket())

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import socket
 
 import pytest
 
@@ -139,6 +140,16 @@ def test_a_recorded_file_that_covers_nobody_and_more_clusters_than_users(reland,
     assert_one_clear_line(reland("run", "--clusters", "100000"), "--clusters")
     # Neither failure left a run, a registered ranker or features behind.
     assert not (tmp_path / "home" / "runs").exists() and not (tmp_path / "home" / "model_repository").exists()
+
+
+def test_a_port_in_use(reland, tmp_path):
+    with socket.socket() as listener, pytest.MonkeyPatch.context() as patch:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        patch.setenv("RELAND_TRITON_GRPC_PORT", str(port))
+        assert_one_clear_line(reland("run"), "RELAND_TRITON_GRPC_PORT", str(port))
+    assert not (tmp_path / "home" / "pipelines").exists()
 
 
 def test_an_unusable_home(reland, tmp_path):

@@ -1,7 +1,6 @@
 """The whole chain on the simulator, twice: real Milvus Lite, Feast, MLflow and Triton, one process a step."""
 
 import json
-import os
 import sqlite3
 from pathlib import Path
 
@@ -24,9 +23,8 @@ from pipelines.parameters import RunParameters
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, request):
+def runs(tmp_path_factory, triton_environment):
     """Two runs with one seed in one RELAND_HOME: (settings, the first summary and folder, the second)."""
-    request.getfixturevalue("triton_is_there")
     home = tmp_path_factory.mktemp("reland") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELAND_HOME", str(home))
@@ -36,14 +34,6 @@ def runs(tmp_path_factory, request):
         every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled")
         second = run_reland(every_variant, settings, lambda step, message: None)
         yield settings, first, second, heard
-
-
-@pytest.fixture(scope="module")
-def triton_is_there():
-    environment = Settings().triton_environment
-    if not (environment / "bin" / "python").exists():
-        reason = f"no Triton environment at {environment}: `make install` makes it"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
 
 def artifact(settings: Settings, run: int, *parts: str) -> Path:

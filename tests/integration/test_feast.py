@@ -75,12 +75,11 @@ def write_artifacts(folder: Path, shift: int = 0) -> tuple[Path, Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def redis_address():
+def redis_address(missing_dependency):
     """A Redis server of this module's own, on a free loopback port, keeping nothing."""
     program = shutil.which("redis-server")
     if program is None:
-        reason = "no redis-server: `make services` installs it"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        missing_dependency("no redis-server: `make services` installs it")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

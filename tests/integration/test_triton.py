@@ -64,17 +64,6 @@ def in_process(onnx: Path, inputs: dict[str, np.ndarray]) -> Ranking:
 
 
 @pytest.fixture(scope="module")
-def triton_environment() -> Path:
-    environment = load_settings().triton_environment
-    if not (environment / "bin" / "python").exists():
-        reason = f"no Triton environment at {environment} (RELAND_TRITON_ENVIRONMENT; `make install` makes it)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return environment
-
-
-@pytest.fixture(scope="module")
 def exports(tmp_path_factory) -> dict[int, Path]:
     folder = tmp_path_factory.mktemp("exports")
     for seed in (1, 2):

@@ -1,8 +1,6 @@
 """Both forms of recorded files, their faults, and any bytes at all."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -103,10 +101,6 @@ def test_no_content_raises_anything_but_an_input_error(tmp_path_factory, content
         assert str(path) in str(error)
 
 
-def test_the_recorded_rationales_of_movielens():
-    folder = Path(os.environ.get("RELAND_DATA_DIR") or Path(__file__).parents[4] / "shared" / "data")
-    path = folder / "ml-1m" / "llm_rationales.jsonl"
-    if not path.exists():
-        pytest.skip(f"no {path}: set RELAND_DATA_DIR to the folder of the real data")
-    recorded = read_recorded_file(path)
+def test_the_recorded_rationales_of_movielens(real_data):
+    recorded = read_recorded_file(real_data("ml-1m") / "llm_rationales.jsonl")
     assert recorded.by_user and len(recorded.answers) == 581 and recorded.model == "gpt-3.5-turbo"

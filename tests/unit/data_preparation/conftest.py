@@ -1,6 +1,4 @@
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -24,17 +22,3 @@ def raw_interactions() -> Callable[[list[Row]], pa.Table]:
         )
 
     return make
-
-
-@pytest.fixture
-def real_data() -> Callable[[str], Path]:
-    """Folder of a public data set; skips the test, with the reason, where it is not at hand."""
-
-    def find(dataset: str) -> Path:
-        beside = Path(__file__).parents[3].parent / "shared" / "data"
-        root = Path(os.environ.get("RELAND_DATA_DIR") or beside)
-        if not (root / dataset).is_dir():
-            pytest.skip(f"real data: no folder {dataset} in RELAND_DATA_DIR or ../shared/data")
-        return root / dataset
-
-    return find

@@ -1,0 +1,69 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from components.recommenders.evaluation import Ranks, rank_held_out, ranks_of_targets
+from components.recommenders.interaction_sequences import read_sequences
+from components.recommenders.ranker import Ranker, RankerConfig
+from components.recommenders.rationale_assignments import RationaleAssignments
+
+
+def test_hit_ratio_and_ndcg_by_hand() -> None:
+    # Ranks count from 0: 0, 1 and 9 are among the first ten, 10 and 40 are not.
+    ranks = Ranks(np.array([0, 9, 10, 1, 40]))
+    assert ranks.hit_ratio() == pytest.approx(3 / 5)
+    by_user = [1.0, 1 / math.log2(11), 0.0, 1 / math.log2(3), 0.0]
+    assert ranks.ndcg_by_user().tolist() == pytest.approx(by_user)
+    assert ranks.ndcg() == pytest.approx(sum(by_user) / 5)
+    assert ranks.metrics() == {"hr@10": ranks.hit_ratio(), "ndcg@10": ranks.ndcg()}
+    assert ranks.hit_ratio(cutoff=1) == pytest.approx(1 / 5)
+
+
+def test_ties_count_against_the_ranker() -> None:
+    scores = torch.tensor([[0.1, 0.9, 0.5, 0.5], [0.9, 0.1, 0.2, 0.3], [0.7, 0.7, 0.7, 0.7]])
+    assert ranks_of_targets(scores, torch.tensor([2, 0, 3])).tolist() == [2, 0, 3]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        ranks_of_targets(torch.tensor([[0.5, value]]), torch.tensor([0]))
+
+
+@pytest.mark.parametrize("variant", ["id_only", "reland"])
+def test_held_out_items_are_ranked_by_what_came_before_them(write_prepared: Callable[..., Path], variant: str) -> None:
+    """`valid` sees the training items, `test` the validation item too; every item of the catalogue is a candidate."""
+    names = [f"i{number}" for number in range(9)]
+    rows = {
+        "u0": [names[k] for k in (0, 1, 2)],
+        "u1": [names[k] for k in (3, 3, 4, 5, 6, 7)],  # longer than the history the ranker reads
+        "u2": [names[k] for k in (8, 0, 1, 8)],
+    }
+    sequences = read_sequences(write_prepared(rows, names))
+    torch.manual_seed(0)
+    config = RankerConfig(variant, 9, 4, "test", 3, embedding_dimension=8, layers=1, history_length=3)
+    ranker = Ranker(config, torch.cat([torch.zeros(1, 3), torch.randn(9, 3)]))
+    rationales = RationaleAssignments(torch.cat([torch.zeros(1, 3), torch.randn(2, 3)]), torch.tensor([[1], [0], [2]]))
+    histories = {
+        "valid": [[1, 0, 0], [4, 5, 6], [9, 1, 0]],
+        "test": [[1, 2, 0], [5, 6, 7], [9, 1, 2]],
+    }
+    targets = {"valid": [2, 7, 2], "test": [3, 8, 9]}
+    ranker.train()
+    for split, history in histories.items():
+        found = rank_held_out(ranker, sequences, rationales, split)
+        assert ranker.training  # as it was before
+        ranker.eval()
+        with torch.no_grad():
+            every_item = torch.arange(1, 10).expand(3, -1)
+            scores, _ = ranker(
+                torch.tensor(history), torch.zeros(3, 4), rationales.of_users(torch.arange(3)), every_item
+            )
+        ranker.train()
+        order = scores.argsort(dim=1, descending=True) + 1
+        expected = [row.index(target) for row, target in zip(order.tolist(), targets[split], strict=True)]
+        assert found.values.tolist() == expected
