@@ -32,7 +32,7 @@ def train_rankers(
         inputs,
         parse_variants(variants),
         vector_dimension(Path(embeddings.path) / EMBEDDINGS_FILE),
-        TrainingConfig(minimum_epochs=epochs, seed=seed),
+        TrainingConfig(epochs=epochs, seed=seed),
         Path(rankers.path),
     )
 

@@ -28,11 +28,12 @@ _BATCHES_SORTED_TOGETHER = 16
 class TrainingConfig:
     """How long and how fast to train; equal for all variants that are to be compared.
 
-    A run has `minimum_epochs` passes over the data, more where that would be under `minimum_steps` optimizer steps.
+    An epoch is one pass over the data, or several where one has fewer than `minimum_steps_per_epoch` optimizer steps:
+    a few hundred users would otherwise be trained for a few dozen steps.
     """
 
-    minimum_epochs: int = 12
-    minimum_steps: int = 400
+    epochs: int = 12
+    minimum_steps_per_epoch: int = 33
     batch_size: int = 128  # windows
     learning_rate: float = 2e-3
     gradient_norm: float = 5.0
@@ -45,7 +46,7 @@ class TrainingResult:
     """Validation metrics at the chosen checkpoint, and the whole curve (one entry an evaluation)."""
 
     steps: int
-    epochs: float
+    passes: float
     best_step: int
     validation: dict[str, float]
     curve: list[dict[str, float]]
@@ -60,8 +61,9 @@ def train_ranker(
     """
     torch.manual_seed(config.seed)
     generator = np.random.default_rng(config.seed)
-    steps_per_epoch = sum(1 for _ in _epoch(sequences, ranker.config.history_length, config.batch_size, generator))
-    total_steps = max(config.minimum_epochs * steps_per_epoch, config.minimum_steps)
+    n_windows = len(_windows(sequences, ranker.config.history_length, generator)[0])
+    steps_per_epoch = math.ceil(n_windows / config.batch_size)
+    total_steps = config.epochs * max(steps_per_epoch, config.minimum_steps_per_epoch)
     evaluate_at = {math.ceil(total_steps * (k + 1) / config.evaluations) for k in range(config.evaluations)}
     optimizer = torch.optim.AdamW(ranker.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     curve: list[dict[str, float]] = []
@@ -95,7 +97,7 @@ def train_ranker(
     chosen = next(point for point in curve if point["step"] == best_step)
     return TrainingResult(
         steps=total_steps,
-        epochs=total_steps / steps_per_epoch,
+        passes=total_steps / steps_per_epoch,
         best_step=best_step,
         validation={name: chosen[name] for name in (f"hr@{CUTOFF}", f"ndcg@{CUTOFF}")},
         curve=curve,

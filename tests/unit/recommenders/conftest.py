@@ -1,14 +1,24 @@
 """Prepared data small enough to be written out in a test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.tables import INTERACTIONS, ITEMS, write_table
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small are not worth a second thread, least of all beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig
 from components.recommenders.rationale_assignments import RationaleAssignments
 from components.recommenders.training import TrainingConfig, TrainingResult, train_ranker
 
-SHORT = TrainingConfig(minimum_epochs=1, minimum_steps=6, batch_size=32, evaluations=2, seed=3)
+SHORT = TrainingConfig(epochs=1, minimum_steps_per_epoch=6, batch_size=32, evaluations=2, seed=3)
 
 
 def numbered(training_lengths: list[int]) -> InteractionSequences:
@@ -119,11 +120,11 @@ def test_the_learning_rate_rises_then_falls_to_zero() -> None:
     rates = [training._schedule(step, 100) for step in range(1, 101)]
     assert rates[:5] == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1.0, 95 / 96])
     assert rates[-1] == 0.0
-    assert all(later < earlier for earlier, later in zip(rates[3:], rates[4:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[3:]))
 
 
 def test_a_pattern_is_learned(cyclic: InteractionSequences) -> None:
-    config = TrainingConfig(minimum_epochs=1, minimum_steps=60, batch_size=60, learning_rate=1e-2, evaluations=3)
+    config = TrainingConfig(epochs=1, minimum_steps_per_epoch=60, batch_size=60, learning_rate=1e-2, evaluations=3)
     ranker = make_ranker(cyclic)
     before = rank_held_out(ranker, cyclic, rationales_of(cyclic), "test").hit_ratio()
     train_ranker(ranker, cyclic, rationales_of(cyclic), config)
@@ -141,8 +142,9 @@ def test_equal_seeds_give_equal_weights(cyclic: InteractionSequences) -> None:
 
 
 @pytest.mark.xfail(strict=False, reason="reported: the gradient of table[history] is summed by racing threads")
-def test_gradients_are_repeatable_at_the_size_of_a_real_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_are_repeatable_at_the_size_of_a_real_batch() -> None:
     # Small tensors are summed by one thread; a batch of 128 windows is not.
+    torch.set_num_threads(2)
     assert not torch.are_deterministic_algorithms_enabled()
     sequences = numbered([100])
     ranker = make_ranker(sequences, embedding_dimension=64).eval()
@@ -159,7 +161,7 @@ def test_gradients_are_repeatable_at_the_size_of_a_real_batch(monkeypatch: pytes
 
 def test_all_variants_get_the_same_budget(cyclic: InteractionSequences) -> None:
     results = [train(cyclic, variant)[1] for variant in VARIANTS]
-    assert {(result.steps, result.epochs) for result in results} == {(6, 3.0)}
+    assert {(result.steps, result.passes) for result in results} == {(6, 3.0)}
     assert {tuple(point["step"] for point in result.curve) for result in results} == {(3, 6)}
 
 
@@ -167,7 +169,7 @@ def test_all_variants_get_the_same_budget(cyclic: InteractionSequences) -> None:
 def test_the_budget_is_the_larger_of_epochs_and_steps(
     cyclic: InteractionSequences, epochs: int, steps: int, expected: int
 ) -> None:
-    _, result = train(cyclic, config=dataclasses.replace(SHORT, minimum_epochs=epochs, minimum_steps=steps))
+    _, result = train(cyclic, config=dataclasses.replace(SHORT, epochs=epochs, minimum_steps_per_epoch=steps))
     assert result.steps == expected  # 60 users in batches of 32: two steps an epoch
 
 
@@ -176,7 +178,7 @@ def test_the_weights_are_those_of_the_best_validation_score() -> None:
     generator = np.random.default_rng(1)
     sequences = dataclasses.replace(numbered([8] * 64), item_ids=[str(item) for item in range(30)])
     sequences = dataclasses.replace(sequences, items=generator.integers(1, 31, size=len(sequences.items)))
-    config = dataclasses.replace(SHORT, minimum_steps=24, evaluations=8, learning_rate=1e-2)
+    config = dataclasses.replace(SHORT, minimum_steps_per_epoch=24, evaluations=8, learning_rate=1e-2)
     ranker = make_ranker(sequences)
     result = train_ranker(ranker, sequences, rationales_of(sequences), config)
     scores = {point["step"]: point["ndcg@10"] for point in result.curve}

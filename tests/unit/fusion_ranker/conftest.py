@@ -1,0 +1,96 @@
+"""The artifacts that the ranker step reads, small: six users, twelve items, three rationales of four components."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEMS_FILE, MATCHES_FILE
+from components.contracts.files import write_json
+from components.contracts.tables import INTERACTIONS, ITEMS, MATCHES, write_table, write_vectors
+from components.fusion_ranker.inputs import RankerInputs, read_ranker_inputs
+from components.fusion_ranker.variants import train_variants
+from components.recommenders.training import TrainingConfig
+
+USERS = [f"u{number}" for number in range(6)]
+CATALOGUE = [f"i{number:02d}" for number in range(12)]
+TEXT_DIMENSION = 4
+USER_VECTOR_DIMENSION = 5
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The four folders of `read_ranker_inputs`, in its order."""
+
+    prepared: Path
+    matches: Path
+    rationale_embeddings: Path
+    item_text_embeddings: Path
+
+    def read(self) -> RankerInputs:
+        return read_ranker_inputs(self.prepared, self.matches, self.rationale_embeddings, self.item_text_embeddings)
+
+    def match(self, *pairs: tuple[str, str, int]) -> None:
+        """Write the matches: (user, rationale, rank)."""
+        rows = [
+            {"user_id": user, "rationale_id": rationale, "seed_user_id": "u0", "similarity": 0.5, "rank": rank}
+            for user, rationale, rank in pairs
+        ]
+        write_table(pa.Table.from_pylist(rows, schema=MATCHES), self.matches / MATCHES_FILE, MATCHES)
+
+    def embed(self, folder: Path, key: str, keys: list[str], dimension: int, text_encoder: str = "minilm") -> None:
+        """Write vectors of this dimension that nothing but the key and the place decides."""
+        rows = [[float(number), *range(1, dimension)] for number in range(1, len(keys) + 1)]
+        write_vectors(folder, key, keys, np.array(rows, np.float32) / 10)
+        write_json(folder / CONFIG_FILE, {"text_encoder": text_encoder, "dimension": dimension})
+
+
+def write_artifacts(root: Path) -> Artifacts:
+    found = Artifacts(
+        *(root / name for name in ("prepared", "matches", "rationale_embeddings", "item_text_embeddings"))
+    )
+    rows = []
+    for user in range(len(USERS)):
+        for time, split in enumerate(["train"] * (3 + user) + ["valid", "test"]):
+            row = {"user_id": USERS[user], "item_id": CATALOGUE[(user + time) % 12], "timestamp": time}
+            rows.append({**row, "behavior": "click", "sequence": len(rows), "split_leave_one_out": split})
+    items = [{"item_id": item, "title": "", "brand": "", "categories": [], "description": ""} for item in CATALOGUE]
+    write_table(pa.Table.from_pylist(rows, schema=INTERACTIONS), found.prepared / INTERACTIONS_FILE, INTERACTIONS)
+    write_table(pa.Table.from_pylist(items, schema=ITEMS), found.prepared / ITEMS_FILE, ITEMS)
+    # u5 has no rationale.
+    found.match(("u0", "r0", 1), ("u1", "r2", 1), ("u2", "r1", 1), ("u3", "r0", 1), ("u4", "r2", 1))
+    found.embed(found.rationale_embeddings, "rationale_id", ["r0", "r1", "r2"], TEXT_DIMENSION)
+    found.embed(found.item_text_embeddings, "item_id", CATALOGUE, TEXT_DIMENSION)
+    return found
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Tensors this small are not worth a second thread, least of all beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return write_artifacts(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> RankerInputs:
+    return write_artifacts(tmp_path_factory.mktemp("artifacts")).read()
+
+
+@pytest.fixture(scope="session")
+def rankers(inputs: RankerInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`id_only` and `reland`, trained for a few steps and exported."""
+    output = tmp_path_factory.mktemp("rankers")
+    config = TrainingConfig(epochs=1, minimum_steps_per_epoch=8, evaluations=2, learning_rate=1e-2)
+    train_variants(inputs, ["id_only", "reland"], USER_VECTOR_DIMENSION, config, output)
+    return output

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.contracts.artifacts import (
+    CONFIG_FILE,
+    ITEM_INDEX_FILE,
+    METRICS_FILE,
+    MODEL_CARD_FILE,
+    ONNX_FILE,
+    WEIGHTS_FILE,
+)
+from components.contracts.errors import InputError
+from components.contracts.files import read_json
+from components.contracts.tables import ITEM_INDEX, read_table
+from components.fusion_ranker.inputs import RankerInputs
+from components.fusion_ranker.variants import assignments_for, parse_variants
+from components.recommenders.ranker import VARIANTS, load_ranker
+from components.recommenders.rationale_assignments import RationaleAssignments
+
+
+def test_variants_are_parsed_in_the_order_given() -> None:
+    assert parse_variants("id_only,reland") == ["id_only", "reland"]
+    assert parse_variants(" reland , item_features,, id_only ") == ["reland", "item_features", "id_only"]
+    assert parse_variants(",".join(VARIANTS)) == list(VARIANTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "id_only,reland,relnad",
+            "unknown variant 'relnad', known are id_only, item_features, reland, reland_shuffled",
+        ),
+        ("id_only,reland,id_only", "'id_only,reland,id_only' names a variant twice"),
+        ("reland", "'id_only' is missing"),
+        ("id_only,item_features", "'reland' is missing"),
+        ("", "'id_only' is missing"),
+    ],
+)
+def test_variants_that_cannot_be_run(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"^setting --variants: {message}"):
+        parse_variants(text)
+
+
+def test_the_control_is_a_permutation_of_the_rationales() -> None:
+    rows = torch.arange(200)[:, None] % 7
+    assigned = RationaleAssignments(torch.zeros(7, 3), rows)
+    dealt = assignments_for("reland_shuffled", assigned, seed=1)
+    assert dealt.embeddings is assigned.embeddings
+    assert not torch.equal(dealt.rows, rows)
+    assert torch.equal(torch.bincount(dealt.rows[:, 0]), torch.bincount(rows[:, 0]))
+    assert torch.equal(assignments_for("reland_shuffled", assigned, seed=1).rows, dealt.rows)
+    for variant in ("id_only", "item_features", "reland"):
+        assert assignments_for(variant, assigned, seed=1) is assigned
+
+
+@pytest.mark.parametrize("variant", ["id_only", "reland"])
+def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, variant: str) -> None:
+    folder = rankers / variant
+    assert {path.name for path in folder.iterdir()} == {
+        WEIGHTS_FILE,
+        CONFIG_FILE,
+        METRICS_FILE,
+        MODEL_CARD_FILE,
+        ONNX_FILE,
+        ITEM_INDEX_FILE,
+    }
+    config = load_ranker(folder).config
+    assert (config.variant, config.items, config.user_vector_dimension) == (variant, 12, 5)
+    assert (config.text_encoder, config.text_dimension) == ("minilm", 4)
+    index = read_table(folder / ITEM_INDEX_FILE, ITEM_INDEX)
+    assert index["item_id"].to_pylist() == inputs.sequences.item_ids
+    assert index["index"].to_pylist() == list(range(1, 13))
+    card = (folder / MODEL_CARD_FILE).read_text()
+    assert f"variant `{variant}`" in card and "minilm" in card
+
+
+def test_variants_are_trained_alike(rankers: Path) -> None:
+    first, second = (read_json(rankers / variant / METRICS_FILE) for variant in ("id_only", "reland"))
+    assert first["training"] == second["training"]
+    assert first["result"]["steps"] == second["result"]["steps"] == 8
+    for result in (first["result"], second["result"]):
+        assert [point["step"] for point in result["curve"]] == [4, 8]
+        assert result["validation"]["ndcg@10"] == max(point["ndcg@10"] for point in result["curve"])
