@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# Threads that wait for each other by spinning starve whatever else runs on a small machine.
+export OMP_WAIT_POLICY := PASSIVE
 ENVIRONMENT := .venv
 TRITON_ENVIRONMENT := .venv-triton
 BIN := $(ENVIRONMENT)/bin

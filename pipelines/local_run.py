@@ -104,6 +104,8 @@ def _step_environment(settings: Settings) -> Iterator[None]:
             "RELAND_TRITON_ENVIRONMENT": str(settings.triton_environment),
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
+            # Threads that wait for each other by spinning starve whatever else runs on a small machine.
+            "OMP_WAIT_POLICY": "PASSIVE",
         }
         if settings.data_dir:
             changes["RELAND_DATA_DIR"] = str(settings.data_dir)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from components.behavior_encoder.training import TrainedEncoder, encoder_configuration
+from components.behavior_encoder.training import TrainedEncoder, encoder_configuration, users_digest
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json, replacing_file, write_json
@@ -45,5 +45,7 @@ def embed_users(encoder: Path, sequences: InteractionSequences, output: Path) ->
         raise InputError(
             f"{encoder}: trained with {configuration['users']} users, the prepared data has {sequences.n_users}"
         )
+    if configuration.get("user_ids_sha256") != users_digest(sequences):
+        raise InputError(f"{encoder}: trained with other users than the prepared data has")
     write_vectors(output, "user_id", sequences.user_ids, vectors)
     return int(vectors.shape[1])

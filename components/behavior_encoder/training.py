@@ -5,6 +5,7 @@ seeds, the prompts and the matches. There is no validation split to stop on: the
 """
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,7 @@ def train_encoder(sequences: InteractionSequences, config: EncoderConfig) -> Tra
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        if step % (config.steps // 5) == 0:
+        if step % max(1, config.steps // 5) == 0:
             say(f"lightgcn: step {step}/{config.steps}, loss {np.mean(losses[-config.steps // 10 :]):.4f}")
     with torch.no_grad():
         user_vectors, item_vectors = model(adjacency)
@@ -81,7 +82,17 @@ def train_encoder(sequences: InteractionSequences, config: EncoderConfig) -> Tra
 
 def encoder_configuration(trained: TrainedEncoder, sequences: InteractionSequences) -> dict[str, object]:
     """What `config.json` of an encoder holds."""
-    return {**dataclasses.asdict(trained.config), "users": sequences.n_users, "items": sequences.n_items}
+    return {
+        **dataclasses.asdict(trained.config),
+        "users": sequences.n_users,
+        "items": sequences.n_items,
+        "user_ids_sha256": users_digest(sequences),
+    }
+
+
+def users_digest(sequences: InteractionSequences) -> str:
+    """SHA-256 (hexadecimal) of the user ids in order: which users the rows of an encoder's vectors belong to."""
+    return hashlib.sha256("\n".join(sequences.user_ids).encode()).hexdigest()
 
 
 def _bpr_loss(

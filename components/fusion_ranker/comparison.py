@@ -44,7 +44,8 @@ def compare(variant: Ranks, baseline: Ranks) -> dict[str, Any]:
         {"ndcg@10_difference", "p_value" (two-sided), "verdict": "helps", "harms" or "no significant difference"}.
     """
     difference = variant.ndcg_by_user() - baseline.ndcg_by_user()
-    p_value = float(stats.ttest_1samp(difference, 0.0).pvalue) if np.any(difference) else 1.0
+    testable = len(difference) > 1 and np.any(difference)
+    p_value = float(stats.ttest_1samp(difference, 0.0).pvalue) if testable else 1.0
     mean = float(difference.mean())
     if p_value >= SIGNIFICANCE_LEVEL:
         verdict = "no significant difference"

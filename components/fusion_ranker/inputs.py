@@ -49,9 +49,15 @@ def read_ranker_inputs(
     item_ids, item_vectors = read_vectors(item_text_embeddings, "item_id")
     if item_ids != sequences.item_ids:
         raise InputError(f"{item_text_embeddings}: not the embeddings of the items in {prepared}")
+    rationales = _read_assignments(matches / MATCHES_FILE, rationale_embeddings, sequences)
+    text_dimension = rationales.embeddings.shape[1]
+    if item_vectors.shape[1] != text_dimension:
+        raise InputError(
+            f"{item_text_embeddings}: {item_vectors.shape[1]} dimensions, rationales have {text_dimension}"
+        )
     return RankerInputs(
         sequences=sequences,
-        rationales=_read_assignments(matches / MATCHES_FILE, rationale_embeddings, sequences),
+        rationales=rationales,
         item_text=_with_zero_row(item_vectors),
         text_encoder=text_encoder,
     )
@@ -82,4 +88,7 @@ def _with_zero_row(vectors: np.ndarray) -> Tensor:
 
 
 def _text_encoder(folder: Path) -> str:
-    return str(read_json(folder / CONFIG_FILE)["text_encoder"])
+    configuration = read_json(folder / CONFIG_FILE)
+    if not isinstance(configuration, dict) or not isinstance(configuration.get("text_encoder"), str):
+        raise InputError(f"{folder / CONFIG_FILE}: names no text_encoder")
+    return configuration["text_encoder"]

@@ -83,10 +83,15 @@ def read_sequences(prepared: Path) -> InteractionSequences:
     train_lengths = np.bincount(user_index[is_training], minlength=len(user_ids))
     if (counts - train_lengths != 2).any():
         raise InputError(f"{path}: {SPLIT_COLUMN} does not leave exactly two interactions out for every user")
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    expected = np.full(len(user_index), "train", dtype=object)
+    expected[offsets[1:] - 2], expected[offsets[1:] - 1] = "valid", "test"
+    if (table.column(SPLIT_COLUMN).to_numpy() != expected).any():
+        raise InputError(f"{path}: {SPLIT_COLUMN} is not, in each user's order, train, then valid, then test")
     return InteractionSequences(
         user_ids=user_ids,
         item_ids=item_ids.to_pylist(),
         items=indices.to_numpy().astype(np.int64) + 1,
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        offsets=offsets,
         train_lengths=train_lengths.astype(np.int64),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -75,6 +76,8 @@ class Ranker(nn.Module):
         super().__init__()
         self.config = config
         uses_text = config.variant in ITEM_TEXT_VARIANTS
+        if uses_text and item_text is None:
+            raise ValueError(f"variant {config.variant} reads item texts, none are given")
         self.item_encoder = ItemEncoder(config.items, config.embedding_dimension, item_text if uses_text else None)
         self.backbone = SASRec(
             config.embedding_dimension, config.layers, config.heads, config.dropout, config.history_length
@@ -96,7 +99,8 @@ class Ranker(nn.Module):
         Returns:
             float32[B, T, d] and the fusion weights float32[B, T, K + 1].
         """
-        states = self.backbone(table[history])
+        # F.embedding and not table[history]: the gradient of indexing is summed by racing threads.
+        states = self.backbone(F.embedding(history, table))
         if self.fusion is not None:
             return self.fusion(states, rationale)
         alone = torch.cat([torch.ones_like(rationale[:, :1, 0]), torch.zeros_like(rationale[:, :, 0])], dim=1)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.recommenders.evaluation import CUTOFF, rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences, gather_windows
@@ -62,6 +63,8 @@ def train_ranker(
     torch.manual_seed(config.seed)
     generator = np.random.default_rng(config.seed)
     n_windows = len(_windows(sequences, ranker.config.history_length, generator)[0])
+    if not n_windows:
+        raise InputError("training data: no user has two training interactions, so there is nothing to predict")
     steps_per_epoch = math.ceil(n_windows / config.batch_size)
     total_steps = config.epochs * max(steps_per_epoch, config.minimum_steps_per_epoch)
     evaluate_at = {math.ceil(total_steps * (k + 1) / config.evaluations) for k in range(config.evaluations)}

@@ -46,9 +46,6 @@ def test_another_number_of_users(encoder: Path, write_prepared: WritePrepared, t
     assert not (tmp_path / "embeddings").exists()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception, reason="reported: embed_users compares numbers, not users"
-)
 def test_other_users(encoder: Path, write_prepared: WritePrepared, tmp_path: Path) -> None:
     others = read_sequences(write_prepared("others", {"ann": ITEMS, "cat": ITEMS}))
     with pytest.raises(InputError, match="encoder: trained with other users"):

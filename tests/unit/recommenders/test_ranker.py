@@ -150,15 +150,7 @@ def change_configuration(directory: Path, **changes: object) -> None:
         ("id_only", "reland"),
         ("item_features", "reland"),
         ("item_features", "id_only"),
-        pytest.param(
-            "id_only",
-            "item_features",
-            marks=pytest.mark.xfail(
-                strict=True,
-                raises=pytest.fail.Exception,
-                reason="reported: load_ranker accepts a variant without its text",
-            ),
-        ),
+        ("id_only", "item_features"),
     ],
 )
 def test_the_configuration_of_another_variant(saved: str, claimed: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.contracts.errors import InputError
 from components.recommenders import training
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
@@ -141,7 +142,6 @@ def test_equal_seeds_give_equal_weights(cyclic: InteractionSequences) -> None:
     assert not same(first, other)
 
 
-@pytest.mark.xfail(strict=False, reason="reported: the gradient of table[history] is summed by racing threads")
 def test_gradients_are_repeatable_at_the_size_of_a_real_batch() -> None:
     # Small tensors are summed by one thread; a batch of 128 windows is not.
     torch.set_num_threads(2)
@@ -159,14 +159,20 @@ def test_gradients_are_repeatable_at_the_size_of_a_real_batch() -> None:
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
 
 
+def test_data_with_nothing_to_predict() -> None:
+    sequences = numbered([1, 1, 1])
+    with pytest.raises(InputError, match="no user has two training interactions"):
+        train_ranker(make_ranker(sequences), sequences, rationales_of(sequences), SHORT)
+
+
 def test_all_variants_get_the_same_budget(cyclic: InteractionSequences) -> None:
     results = [train(cyclic, variant)[1] for variant in VARIANTS]
     assert {(result.steps, result.passes) for result in results} == {(6, 3.0)}
     assert {tuple(point["step"] for point in result.curve) for result in results} == {(3, 6)}
 
 
-@pytest.mark.parametrize(("epochs", "steps", "expected"), [(5, 1, 10), (1, 7, 7)])
-def test_the_budget_is_the_larger_of_epochs_and_steps(
+@pytest.mark.parametrize(("epochs", "steps", "expected"), [(5, 1, 10), (1, 7, 7), (3, 7, 21)])
+def test_an_epoch_of_small_data_has_a_least_number_of_steps(
     cyclic: InteractionSequences, epochs: int, steps: int, expected: int
 ) -> None:
     _, result = train(cyclic, config=dataclasses.replace(SHORT, epochs=epochs, minimum_steps_per_epoch=steps))
