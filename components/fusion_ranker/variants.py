@@ -91,7 +91,7 @@ def _model_card(config: RankerConfig, result: TrainingResult) -> str:
         "",
         f"- Backbone: {config.backbone}, {config.layers} layers, {config.embedding_dimension} dimensions.",
         f"- Text encoder that its features must come from: {config.text_encoder} ({config.text_dimension} dimensions).",
-        f"- Trained {result.passes:.1f} passes over the data; checkpoint chosen on validation (step {result.best_step}).",
+        f"- Trained {result.passes:.1f} passes over the data; validation chose the weights of step {result.best_step}.",
         "- Validation, full ranking: " + ", ".join(f"{name} {value:.4f}" for name, value in result.validation.items()),
         "- Not for: users without any interaction, items that were not in the training data.",
         "",
