@@ -6,36 +6,34 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from components.contracts.errors import InputError
-from components.data_preparation.source_files import SourceRows, first_line
-from components.data_preparation.validation import Quarantine
+from components.data_preparation.source_files import Refusals
 
 
 class RowError(Exception):
     """Why one object is refused."""
 
 
-def read_objects(rows: SourceRows, quarantine: Quarantine) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line, object) of the rows that hold one; the others are refused.
+def read_objects(refusals: Refusals) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (index in the block, object) of the rows that hold one; the others are refused.
 
     Raises:
-        InputError: no row holds an object.
+        InputError: in the first block of a file no row holds an object.
     """
-    quarantine.refuse(np.flatnonzero(rows.damaged) + 1, f"not {rows.encoding} text")
+    rows = refusals.rows
     found = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # unknown escapes in Python literals
-        for row in quarantine.accepted_lines.tolist():
-            parsed = parse_object(rows.lines[row - 1])
+        lines = rows.lines.to_pylist()
+        for index in refusals.accepted.tolist():
+            parsed = parse_object(lines[index])
             if parsed is None:
-                quarantine.refuse([row], "not a JSON object")
+                refusals.refuse([index], "not a JSON object")
             else:
                 found += 1
-                yield row, parsed
-    if not found:
-        raise InputError(f"{rows.path}: no row is a JSON object, expected one a line; line 1 begins {first_line(rows)}")
+                yield index, parsed
+    if not found and rows.is_first:
+        raise InputError(f"{rows.path}: no row is a JSON object, expected one a line; line 1 begins {rows.beginning}")
 
 
 def parse_object(line: str) -> dict[str, Any] | None:
@@ -77,11 +75,13 @@ def required(row: dict[str, Any], key: str) -> Any:
     return row[key]
 
 
-def integer(value: Any) -> int | None:
-    """`value` where it is an integer that fits int64 (else the nearest that does), None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def moment(value: Any) -> str | None:
+    """A time as the text that `timestamps.seconds` reads, None where it is neither a number nor text."""
+    if isinstance(value, str) and value.isascii():
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return min(max(value, -1), 2**63 - 1)
+    return str(value)
 
 
 def number(value: Any) -> float:

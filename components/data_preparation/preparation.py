@@ -1,22 +1,36 @@
-"""From the files of a data set to the platform's tables: read, validate, filter, split, describe."""
+"""From the rows of a data set to the platform's tables: stage, find duplicates, filter, split, describe."""
 
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import ibis
+import ibis.expr.types as ir
+from ibis import _
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import write_json
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, write_table
-from components.data_preparation.adapters.contract import RawData
-from components.data_preparation.adapters.registry import SIMULATOR, check_name, read_dataset
-from components.data_preparation.filtering import SMALLEST_CORE, k_core_split
-from components.data_preparation.statistics import size, statistics, value_counts
+from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.data_preparation.adapters.contract import Source
+from components.data_preparation.adapters.registry import SIMULATOR, check_name, detect, is_path, open_source
+from components.data_preparation.engines import drop, stream, table_engine
+from components.data_preparation.filtering import (
+    SMALLEST_CORE,
+    k_core,
+    later_duplicates,
+    leave_one_out,
+    numbered,
+    numbered_pairs,
+)
+from components.data_preparation.staging import Staging, write_batches
+from components.data_preparation.statistics import size, span, statistics, value_counts
 
 
 @dataclass(frozen=True)
@@ -24,8 +38,8 @@ class PreparationConfig:
     """What is prepared and how.
 
     Attributes:
-        dataset: a name of `adapters.registry.DATASETS`.
-        folder: of its files; None for the simulator.
+        dataset: a name of `adapters.registry.DATASETS`, or the path of a file or folder whose format is found out.
+        folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
@@ -48,24 +62,43 @@ class PreparationConfig:
 def configure(
     dataset: str, data_dir: str, seed: int, minimum_interactions: int, settings: Settings
 ) -> PreparationConfig:
-    """Find the folder of `dataset`.
+    """Find the files of `dataset`.
 
-    It is `data_dir` where that is not empty; else the subfolder of `RELAND_DATA_DIR` named like the data set; else
-    `RELAND_DATA_DIR` itself. The simulator needs none.
+    A path stands for itself. The folder of a named data set is `data_dir` where that is not empty; else the subfolder
+    of `RELAND_DATA_DIR` named like the data set; else `RELAND_DATA_DIR` itself. The simulator needs none.
 
     Raises:
-        InputError: an unknown data set, one that is read from files whose folder is not given or not there, or a k that
-            leaves too little of a user.
+        InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
+            is not there or together with a `data_dir`, or a k that leaves too little of a user.
     """
+    if is_path(dataset):
+        if data_dir:
+            raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
+        path = Path(dataset).absolute()  # steps run in working folders of their own
+        detect(path)
+        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected)
     check_name(dataset)
     folder = None if dataset == SIMULATOR else _find_folder(dataset, data_dir, settings.data_dir)
     return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected)
 
 
 def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
-    """Prepare a data set and write its four files (see `contracts.artifacts`) into the folder `output`.
+    """Prepare a data set; see `prepare_source`."""
+    source = open_source(config.dataset, config.folder, config.seed)
+    return prepare_source(source, config.minimum_interactions, config.max_rejected, output)
 
-    All is computed before the first file is written, so a data set at fault leaves nothing behind.
+
+def prepare_source(source: Source, minimum_interactions: int, max_rejected: float, output: Path) -> dict[str, Any]:
+    """Prepare rows and write the four files (see `contracts.artifacts`) into the folder `output`.
+
+    What is needed meanwhile is in a hidden folder in `output`. No file is written before all rows are read and
+    filtered, so a data set at fault leaves nothing behind.
+
+    Args:
+        source: the rows.
+        minimum_interactions: k of the k-core.
+        max_rejected: largest share of rejected rows in any one file, 0 to 1.
+        output: folder to write into; made where it is not there.
 
     Returns:
         The fragment {"dataset": ...} of `summary.json`.
@@ -73,38 +106,152 @@ def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
     Raises:
         InputError: a file or a setting is at fault, too many rows are, or no interaction is left.
     """
-    say(f"reading {config.dataset}" + (f" from {config.folder}" if config.folder else f" with seed {config.seed}"))
-    raw = read_dataset(config.dataset, config.folder, config.seed)
-    accepted = size(raw.interactions)
-    rejected = raw.rows_read[raw.interactions_file] - accepted["interactions"]
-    say(f"{accepted['interactions']:,} interactions accepted, {rejected:,} rejected")
-    _check_rejected(raw, config)
+    say(f"reading {source.name}" + (f" from {source.root} as {source.format}" if source.root else ""))
+    with _output_folder(output) as temporary, table_engine(temporary) as connection:
+        staging = Staging(temporary)
+        staging.read(source)
+        accepted = _without_duplicates(connection, staging)
+        report = _report(source, staging, accepted)
+        _check_rejected(source, staging, accepted, max_rejected)
 
-    interactions = k_core_split(raw.interactions, config.minimum_interactions)
-    items, without_metadata = _items_of(interactions, raw.items)
-    core = size(interactions)
-    say(
-        f"{config.minimum_interactions}-core: {core['users']:,} users, {core['items']:,} items, "
-        f"{core['interactions']:,} interactions; {without_metadata:,} items without metadata"
-    )
+        users_left, items_left = k_core(connection, accepted.pairs, minimum_interactions)
+        users = accepted.users.semi_join(users_left, "number")
+        items = accepted.items.semi_join(items_left, "number")
+        drop(connection, "pairs")  # its memory is wanted for sorting
+        core = leave_one_out(accepted.interactions, users, items)
+        write_batches(stream(connection, core), output / INTERACTIONS_FILE, INTERACTIONS)
+        write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
+        write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
-    _make_folder(output)
-    write_table(interactions, output / INTERACTIONS_FILE, INTERACTIONS)
-    write_table(items, output / ITEMS_FILE, ITEMS)
-    write_table(raw.rejected, output / REJECTED_FILE, REJECTED)
-    write_json(output / STATISTICS_FILE, statistics(interactions, without_metadata, raw.rejected))
-
-    splits = value_counts(interactions["split_leave_one_out"])
+        core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
+        after = size(core)
+        bare = int(items.anti_join(accepted.metadata, "item_id").count().execute())
+        say(
+            f"{minimum_interactions}-core: {after['users']:,} users, {after['items']:,} items, "
+            f"{after['interactions']:,} interactions; {bare:,} items without metadata"
+        )
+        by_file = {file: account.rejected for file, account in staging.accounts.items() if account.rejected}
+        write_json(output / STATISTICS_FILE, statistics(core, bare, by_file))
+        splits = value_counts(core.split_leave_one_out)
     return {
         "dataset": {
-            "name": config.dataset,
-            **accepted,
-            "accepted": accepted["interactions"],
-            "rejected": rejected,
-            "after_k_core": core,
+            **report,
+            "after_k_core": after,
             "splits": {"leave_one_out": {split: splits[split] for split in ("train", "valid", "test")}},
         }
     }
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """What is left without duplicates.
+
+    Attributes:
+        interactions: `RAW_INTERACTIONS` and more.
+        pairs: of them, see `filtering.numbered_pairs`.
+        users: of them, see `filtering.numbered`.
+        items: likewise.
+        metadata: `contracts.tables.ITEMS`, one row for an item, whether it is among `items` or not.
+        rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
+    """
+
+    interactions: ir.Table
+    pairs: ir.Table
+    users: ir.Table
+    items: ir.Table
+    metadata: ir.Table
+    rejected: ir.Table
+
+
+def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Accepted:
+    """Find the duplicates among the staged rows, and enter them into the accounts of their files."""
+    interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
+    metadata = connection.read_parquet(staging.items, table_name="staged_items")
+    rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
+    users = numbered(connection, "users", interactions, "user_id")
+    items = numbered(connection, "items", interactions, "item_id")
+    pairs = numbered_pairs(connection, "pairs", interactions, users, items)
+
+    # Of the rows that describe an item the first counts; one of a file goes before one met along the way.
+    order = ibis.window(group_by="item_id", order_by=["described", "position"])
+    ranks = metadata.select("item_id", "described", "position").mutate(rank=ibis.row_number().over(order))
+    first = connection.create_table("first_described", ranks.filter(_.rank == 0).select("position"), temp=True)
+    items_again = metadata.filter(~_.described).anti_join(first, "position")
+    again = later_duplicates(interactions, pairs)
+
+    files = list(staging.accounts)
+    for name, rows, reason in (("again", again, "duplicate"), ("items_again", items_again, "duplicate item")):
+        rows = connection.create_table(name, rows, temp=True)
+        counts = value_counts(rows.file_order)
+        for number, count in counts.items():
+            staging.accounts[files[number]].rejected[reason] += count
+        if counts:
+            rows = rows.mutate(file=rows.file_order.cases(*enumerate(files)), reason=ibis.literal(reason))
+            rejected = rejected.union(rows.select(rejected.columns))
+        if counts and name == "again":
+            interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
+    return _Accepted(
+        interactions=interactions,
+        pairs=pairs,
+        users=users,
+        items=items,
+        metadata=metadata.semi_join(first, "position").select(ITEMS.names),
+        rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
+    )
+
+
+def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, Any]:
+    """What was read and accepted, as the summary tells it."""
+    logs = [account for account in staging.accounts.values() if account.kind == "interactions"]
+    reasons = sum((account.rejected for account in logs), Counter[str]())
+    count = sum(account.accepted for account in logs)
+    say(f"{count:,} interactions accepted, {reasons.total():,} rejected")
+    unknown = accepted.items.anti_join(accepted.metadata, "item_id")
+    return {
+        "name": source.name,
+        "format": source.format,
+        "users": int(accepted.users.count().execute()),
+        "items": int(accepted.items.count().execute()),
+        "interactions": count,
+        "accepted": count,
+        "rejected": reasons.total(),
+        "rejected_by_reason": dict(sorted(reasons.items())),
+        "files": {
+            file: {"read": account.read, "accepted": account.accepted, "rejected": account.rejected.total()}
+            for file, account in staging.accounts.items()
+        },
+        "references": {
+            "items_without_metadata": int(unknown.count().execute()),
+            "interactions_with_them": int(accepted.interactions.semi_join(unknown, "item_id").count().execute()),
+            "items_without_interactions": int(accepted.metadata.anti_join(accepted.items, "item_id").count().execute()),
+        },
+        "span": span(accepted.interactions) if count else {},
+    }
+
+
+def _check_rejected(source: Source, staging: Staging, accepted: _Accepted, max_rejected: float) -> None:
+    for file, account in staging.accounts.items():
+        count, read = account.rejected.total(), account.read
+        if count > max_rejected * read:
+            of_file = accepted.rejected.filter(_.file == file).order_by("source_line").limit(1)
+            (first,) = of_file.to_pyarrow().to_pylist()
+            raise InputError(
+                f"{source.location(file)}: {count:,} of {read:,} rows ({count / read:.1%}) are rejected, more than the "
+                f"setting RELAND_MAX_REJECTED={max_rejected} allows; "
+                f"the first is line {first['source_line']}: {first['reason']}"
+            )
+    if not any(account.accepted for account in staging.accounts.values() if account.kind == "interactions"):
+        first_file = next(iter(staging.accounts), source.name)
+        raise InputError(f"{source.location(first_file)}: no row is left after validation")
+
+
+def _described(items: ir.Table, metadata: ir.Table) -> ir.Table:
+    """`contracts.tables.ITEMS`: one row for each of `items`, sorted by item_id."""
+    known = items.select("item_id").left_join(metadata, "item_id").select(ITEMS.names)
+    texts = {name: known[name].fill_null("") for name in ("title", "brand", "description")}
+    no_categories = ibis.literal([], type="array<string>")
+    whole = known.mutate(**texts, categories=ibis.coalesce(known.categories, no_categories))
+    return whole.order_by("item_id")
 
 
 def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
@@ -119,38 +266,19 @@ def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
     return folder
 
 
-def _check_rejected(raw: RawData, config: PreparationConfig) -> None:
-    counts = value_counts(raw.rejected["file"])
-    for file, read in raw.rows_read.items():
-        share = counts.get(file, 0) / read
-        if share > config.max_rejected:
-            first = raw.rejected.filter(pc.equal(raw.rejected["file"], file)).slice(0, 1).to_pylist()[0]
-            raise InputError(
-                f"{_path(config, file)}: {counts[file]:,} of {read:,} rows ({share:.1%}) are rejected, more than the "
-                f"setting RELAND_MAX_REJECTED={config.max_rejected} allows; "
-                f"the first is line {first['source_line']}: {first['reason']}"
-            )
-    if len(raw.interactions) == 0:
-        raise InputError(f"{_path(config, raw.interactions_file)}: no row is left after validation")
-
-
-def _path(config: PreparationConfig, file: str) -> Path | str:
-    return config.folder / file if config.folder else file
-
-
-def _items_of(interactions: pa.Table, metadata: pa.Table) -> tuple[pa.Table, int]:
-    """One row for each item of `interactions`, sorted by item_id, and how many of them have no metadata."""
-    known = metadata.filter(pc.is_in(metadata["item_id"], interactions["item_id"].combine_chunks()))
-    used = pc.unique(interactions["item_id"])
-    unknown = used.filter(pc.invert(pc.is_in(used, known["item_id"].combine_chunks())))
-    empty = pa.repeat("", len(unknown))
-    no_categories = pa.array([[]] * len(unknown), pa.list_(pa.string()))
-    bare = pa.table([unknown, empty, empty, no_categories, empty], schema=ITEMS)
-    return pa.concat_tables([known, bare]).sort_by("item_id"), len(unknown)
-
-
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _output_folder(output: Path) -> Iterator[Path]:
+    """A hidden folder in `output` for what is needed meanwhile; an `output` made here goes with it on failure."""
+    made = not output.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        output.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(dir=output, prefix=".preparing-")
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder ({error.strerror})") from error
+        raise InputError(f"{output}: cannot be made a folder ({error.strerror})") from error
+    try:
+        with temporary:
+            yield Path(temporary.name)
+    except BaseException:
+        if made and not any(output.iterdir()):
+            output.rmdir()
+        raise

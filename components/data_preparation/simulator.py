@@ -5,14 +5,15 @@ taken next. A user takes an item once: it is a purchase where the taste is stron
 beats popularity, and order carries information.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from components.contracts.tables import ITEMS
-from components.data_preparation.adapters.contract import RawData
-from components.data_preparation.validation import RAW_INTERACTIONS, Quarantine, check_interactions, check_items
+from components.contracts.tables import ITEMS, REJECTED
+from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch
+from components.data_preparation.validation import RAW_INTERACTIONS
 
 INTERACTIONS_NAME = "simulated interactions"
 ITEMS_NAME = "simulated items"
@@ -59,26 +60,36 @@ class SimulatorConfig:
     days: int = 30
 
 
-def read(config: SimulatorConfig, seed: int) -> RawData:
-    """Simulate a market; equal configurations and seeds give equal tables. The rows are checked like those of files."""
+@dataclass(frozen=True)
+class Market:
+    """What was simulated: `RAW_INTERACTIONS`, and `contracts.tables.ITEMS` with `sequence`."""
+
+    interactions: pa.Table
+    items: pa.Table
+
+    def interaction_batches(self) -> Iterator[RowBatch]:
+        """The interactions as if they had been read from a file."""
+        yield _batch(INTERACTIONS_NAME, self.interactions, UNCHECKED_INTERACTIONS)
+
+    def item_batches(self) -> Iterator[RowBatch]:
+        """The items, likewise."""
+        yield _batch(ITEMS_NAME, self.items, UNCHECKED_ITEMS)
+
+
+def _batch(file: str, table: pa.Table, schema: pa.Schema) -> RowBatch:
+    raw = pa.array([str(row) for row in table.to_pylist()], pa.large_string())
+    rows = table.append_column("source_line", table["sequence"]).append_column("raw", raw)
+    return RowBatch(file, rows.select(schema.names).cast(schema), REJECTED.empty_table(), len(rows))
+
+
+def read(config: SimulatorConfig, seed: int) -> Market:
+    """Simulate a market; equal configurations and seeds give equal tables."""
     generator = np.random.default_rng(seed)
     category = generator.integers(len(CATEGORIES), size=config.items)  # [items]
     brand = generator.integers(len(BRANDS), size=config.items)  # [items]
     items = _items_table(config, category, brand, generator)
     interactions = _interactions_table(config, category, brand, generator)
-
-    item_quarantine = _quarantine(ITEMS_NAME, items)
-    interaction_quarantine = _quarantine(INTERACTIONS_NAME, interactions)
-    items_read, interactions_read = len(items), len(interactions)
-    items = check_items(items, item_quarantine)
-    interactions = check_interactions(interactions, interaction_quarantine)
-    return RawData(
-        interactions=interactions,
-        items=items,
-        rejected=pa.concat_tables([interaction_quarantine.rejected(), item_quarantine.rejected()]),
-        rows_read={INTERACTIONS_NAME: interactions_read, ITEMS_NAME: items_read},
-        interactions_file=INTERACTIONS_NAME,
-    )
+    return Market(interactions, items)
 
 
 def _items_table(
@@ -177,10 +188,6 @@ def _companions(config: SimulatorConfig, category: np.ndarray, generator: np.ran
     follows = np.zeros((config.items, config.items))
     np.put_along_axis(follows, nearest, 1.0, axis=1)
     return follows
-
-
-def _quarantine(name: str, table: pa.Table) -> Quarantine:
-    return Quarantine(name, [str(row) for row in table.to_pylist()])
 
 
 def _item_id(index: int) -> str:

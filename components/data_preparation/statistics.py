@@ -1,49 +1,54 @@
 """The figures of a data set, as in Table 1 of the RELAND paper, and what else one asks before training on it."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import ibis.expr.types as ir
+from ibis import _
 
 
-def size(interactions: pa.Table) -> dict[str, int]:
+def size(interactions: ir.Table) -> dict[str, int]:
     """Distinct users, distinct items and rows."""
-    return {
-        "users": pc.count_distinct(interactions["user_id"]).as_py(),
-        "items": pc.count_distinct(interactions["item_id"]).as_py(),
-        "interactions": len(interactions),
-    }
+    figures = interactions.agg(users=_.user_id.nunique(), items=_.item_id.nunique(), interactions=_.count())
+    return {name: int(value) for name, value in figures.to_pyarrow().to_pylist()[0].items()}
 
 
-def value_counts(column: pa.ChunkedArray) -> dict[str, int]:
+def value_counts(column: ir.Column) -> dict[Any, int]:
     """Rows by value, sorted by value."""
-    return dict(sorted((entry["values"], entry["counts"]) for entry in pc.value_counts(column).to_pylist()))
+    counts = column.as_table().group_by(column.get_name()).agg(rows=_.count()).to_pyarrow().to_pydict()
+    return dict(sorted(zip(counts[column.get_name()], counts["rows"], strict=True)))
 
 
-def statistics(interactions: pa.Table, items_without_metadata: int, rejected: pa.Table) -> dict[str, Any]:
+def span(interactions: ir.Table) -> dict[str, str]:
+    """First and last day of a table that is not empty, as ISO dates in UTC."""
+    seconds = interactions.agg(first=_.timestamp.min(), last=_.timestamp.max()).to_pyarrow().to_pylist()[0]
+    return {name: datetime.fromtimestamp(value, UTC).date().isoformat() for name, value in seconds.items()}
+
+
+def statistics(
+    interactions: ir.Table, items_without_metadata: int, rejected: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
     """Statistics of prepared data.
 
     Args:
         interactions: after k-core filtering, not empty, `contracts.tables.INTERACTIONS`.
         items_without_metadata: items of the interactions that no metadata row describes.
-        rejected: `contracts.tables.REJECTED`.
+        rejected: rejected rows by reason for each file.
 
     Returns:
         Sparsity is the share of user-item pairs without an interaction, in percent; times are seconds since 1970.
     """
     counts = size(interactions)
-    pairs = len(interactions.group_by(["user_id", "item_id"]).aggregate([]))
-    span = pc.min_max(interactions["timestamp"]).as_py()
+    pairs = interactions.select("user_id", "item_id").distinct().count().execute()
+    seconds = interactions.agg(first=_.timestamp.min(), last=_.timestamp.max()).to_pyarrow().to_pylist()[0]
     return {
         **counts,
         "interactions_per_user": round(counts["interactions"] / counts["users"], 2),
         "sparsity_percent": round(100 * (1 - pairs / (counts["users"] * counts["items"])), 2),
-        "interactions_by_behavior": value_counts(interactions["behavior"]),
-        "first_timestamp": span["min"],
-        "last_timestamp": span["max"],
+        "interactions_by_behavior": value_counts(interactions.behavior),
+        "first_timestamp": seconds["first"],
+        "last_timestamp": seconds["last"],
         "items_without_metadata": items_without_metadata,
-        "rejected_by_file_and_reason": {
-            file: value_counts(rejected.filter(pc.equal(rejected["file"], file))["reason"])
-            for file in value_counts(rejected["file"])
-        },
+        "rejected_by_file_and_reason": {file: dict(sorted(reasons.items())) for file, reasons in rejected.items()},
     }

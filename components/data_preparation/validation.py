@@ -1,110 +1,92 @@
-"""Row checks that hold for every format, and the quarantine of the rows that fail them.
+"""What a row must hold to be accepted, whatever file it came from: declared Pandera schemas.
 
-Formats turn text into columns; what they cannot read they hand over as null (`timestamp`) or NaN (`value`), or refuse
-themselves where only they can say why (a missing field). Everything else is decided here, so that a row means the same
-whatever file it came from.
+The checks of a schema are its columns' in their order; the `error` of the first check that a row fails is the reason it
+is rejected for. Formats hand over what they cannot read as null (`timestamp`) or NaN (`value`).
 """
 
 import numpy as np
+import pandera.polars as pandera
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
+from pandera.config import ValidationDepth, config_context
+from pandera.constants import CHECK_OUTPUT_KEY
+from pandera.errors import SchemaErrors
 
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.contracts.tables import BEHAVIORS, INTERACTIONS, REJECTED
+from components.data_preparation.adapters.contract import RowBatch
 
 RAW_INTERACTIONS = pa.schema([field for field in INTERACTIONS if not field.name.startswith("split_")])
 
-LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100; milliseconds taken for seconds are beyond it
+LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100
 
 
-class Quarantine:
-    """Which rows of one file are refused, and for what reason; the first reason found counts."""
-
-    def __init__(self, file: str, lines: list[str]):
-        self.file = file
-        self._lines = lines
-        self._reasons = [""]  # of code 0, which stands for "accepted"
-        self._codes = np.zeros(len(lines), dtype=np.int32)
-
-    def refuse(self, line_numbers: np.ndarray | list[int], reason: str) -> None:
-        """Refuse the rows on these lines (counted from 1)."""
-        rows = np.asarray(line_numbers, dtype=np.int64) - 1
-        rows = rows[self._codes[rows] == 0]
-        if len(rows) == 0:
-            return
-        if reason not in self._reasons:
-            self._reasons.append(reason)
-        self._codes[rows] = self._reasons.index(reason)
-
-    @property
-    def accepted_lines(self) -> np.ndarray:
-        """int64[accepted], ascending, counted from 1."""
-        return np.flatnonzero(self._codes == 0) + 1
-
-    def accepts(self, line_numbers: np.ndarray) -> np.ndarray:
-        """bool, of the shape of `line_numbers`: True where the row on that line is not refused."""
-        return self._codes[line_numbers - 1] == 0
-
-    def rejected(self) -> pa.Table:
-        """The refused rows in their order, as `contracts.tables.REJECTED`."""
-        rows = np.flatnonzero(self._codes)
-        return pa.table(
-            {
-                "file": pa.repeat(pa.scalar(self.file), len(rows)),
-                "source_line": pa.array(rows + 1, pa.int64()),
-                "reason": pa.array([self._reasons[code] for code in self._codes[rows]], pa.string()),
-                "raw": pa.array([self._lines[row] for row in rows], pa.string()),
-            },
-            schema=REJECTED,
-        )
+def _check(condition: pl.Expr, error: str) -> pandera.Check:
+    """A check of one row; a condition that is null fails."""
+    return pandera.Check(lambda data: data.lazyframe.select(condition), error=error, ignore_na=False)
 
 
-def check_interactions(table: pa.Table, quarantine: Quarantine) -> pa.Table:
-    """Refuse faulty and repeated interactions.
+def _identifier(name: str) -> pandera.Column:
+    return pandera.Column(pl.String, _check(pl.col(name).str.contains(r"\S"), f"empty {name}"), nullable=True)
 
-    Args:
-        table: `RAW_INTERACTIONS`, but `timestamp` null where it is no integer and `value` NaN where it is no number.
-            `sequence` is the line of the row.
-        quarantine: of the file the rows are from; takes those refused.
+
+_timestamp, _value = pl.col("timestamp"), pl.col("value")
+
+INTERACTION_SCHEMA = pandera.DataFrameSchema(
+    {
+        "user_id": _identifier("user_id"),
+        "item_id": _identifier("item_id"),
+        "timestamp": pandera.Column(
+            pl.Int64,
+            [
+                _check(_timestamp.is_not_null(), "timestamp is not a time"),
+                _check(_timestamp.is_null() | (_timestamp >= 0), "negative timestamp"),
+                _check(_timestamp.is_null() | (_timestamp <= LATEST_TIMESTAMP), "timestamp beyond the year 2100"),
+            ],
+            nullable=True,
+        ),
+        "behavior": pandera.Column(
+            pl.String, _check(pl.col("behavior").is_in(BEHAVIORS), "unknown behavior"), nullable=True
+        ),
+        "value": pandera.Column(
+            pl.Float64, _check(_value.is_null() | _value.is_finite(), "value is not a finite number"), nullable=True
+        ),
+    }
+)
+ITEM_SCHEMA = pandera.DataFrameSchema({"item_id": _identifier("item_id")})
+USER_SCHEMA = pandera.DataFrameSchema({"user_id": _identifier("user_id")})
+
+
+def validate(batch: RowBatch, schema: pandera.DataFrameSchema) -> tuple[pa.Table, pa.Table]:
+    """Tell the rows of a batch that fulfil `schema` from those that do not.
 
     Returns:
-        The accepted rows, as `RAW_INTERACTIONS`.
+        The accepted rows, in the columns of `batch.table`; the others, as `contracts.tables.REJECTED`.
     """
-    line = table["sequence"].to_numpy()
-    timestamp = table["timestamp"]
-    value = table["value"]
-    for key in ("user_id", "item_id"):
-        quarantine.refuse(line[_blank(table[key])], f"empty {key}")
-    quarantine.refuse(line[_mask(pc.is_null(timestamp))], "timestamp is not an integer")
-    quarantine.refuse(line[_mask(pc.less(timestamp, 0))], "negative timestamp")
-    quarantine.refuse(line[_mask(pc.greater(timestamp, LATEST_TIMESTAMP))], "timestamp beyond the year 2100")
-    quarantine.refuse(line[_mask(pc.invert(pc.is_finite(value)))], "value is not a finite number")
-
-    table = _only_accepted(table, quarantine)
-    quarantine.refuse(_repeated(table, by=[name for name in table.column_names if name != "sequence"]), "duplicate")
-    return _only_accepted(table, quarantine).select(RAW_INTERACTIONS.names).cast(RAW_INTERACTIONS)
-
-
-def check_items(table: pa.Table, quarantine: Quarantine) -> pa.Table:
-    """Refuse items without an id and items described before; `table` is `ITEMS` and `sequence`, returns `ITEMS`."""
-    quarantine.refuse(table["sequence"].to_numpy()[_blank(table["item_id"])], "empty item_id")
-    table = _only_accepted(table, quarantine)
-    quarantine.refuse(_repeated(table, by=["item_id"]), "duplicate item")
-    return _only_accepted(table, quarantine).select(ITEMS.names).cast(ITEMS)
+    frame = pl.DataFrame(batch.table.select(list(schema.columns)))
+    try:
+        # Whatever Pandera's own environment variables say: no row goes on unchecked.
+        with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+            schema.validate(frame, lazy=True)
+    except SchemaErrors as failures:
+        reasons: list[str] = []
+        failed = np.zeros(len(batch.table), dtype=np.int32)  # 1 + position in `reasons`, 0 where a row is accepted
+        for failure in failures.schema_errors:
+            reasons.append(failure.check.error)
+            passed = failure.check_output[CHECK_OUTPUT_KEY].to_numpy()
+            failed[~passed & (failed == 0)] = len(reasons)
+        return batch.table.filter(failed == 0), _rejected(batch, failed, reasons)
+    return batch.table, REJECTED.empty_table()
 
 
-def _only_accepted(table: pa.Table, quarantine: Quarantine) -> pa.Table:
-    return table.filter(quarantine.accepts(table["sequence"].to_numpy()))
-
-
-def _repeated(table: pa.Table, by: list[str]) -> np.ndarray:
-    """Lines of the rows that equal an earlier row in the columns `by`."""
-    first = table.group_by(by).aggregate([("sequence", "min")])["sequence_min"].to_numpy()
-    return np.setdiff1d(table["sequence"].to_numpy(), first, assume_unique=True)
-
-
-def _blank(column: pa.ChunkedArray) -> np.ndarray:
-    return _mask(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(column)), 0))
-
-
-def _mask(column: pa.ChunkedArray) -> np.ndarray:
-    return pc.fill_null(column, False).to_numpy()
+def _rejected(batch: RowBatch, failed: np.ndarray, reasons: list[str]) -> pa.Table:
+    rows = np.flatnonzero(failed)
+    table = batch.table.select(["source_line", "raw"]).take(pa.array(rows))
+    return pa.table(
+        {
+            "file": pa.repeat(pa.scalar(batch.file), len(rows)),
+            "source_line": table["source_line"],
+            "reason": pa.array([reasons[code - 1] for code in failed[rows]], pa.string()),
+            "raw": table["raw"].cast(pa.string()),
+        },
+        schema=REJECTED,
+    )

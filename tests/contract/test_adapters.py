@@ -1,340 +1,300 @@
-"""One behaviour suite over every adapter of file formats: what `RawData` promises holds for all of them."""
+"""One behaviour suite over every adapter; `adapter_cases/README.md` says how a format joins it."""
 
 import gzip
-import json
+import os
+import runpy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.contracts.errors import InputError
 from components.contracts.tables import ITEMS, REJECTED
-from components.data_preparation.adapters.contract import RawData
-from components.data_preparation.adapters.registry import ADAPTERS, DATASETS, SIMULATOR, read_dataset
-from components.data_preparation.validation import RAW_INTERACTIONS
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+)
+from components.data_preparation.adapters.registry import ADAPTERS, NAMED_FORMATS, adapter_named, detect
+from components.data_preparation.source_files import LONGEST_RAW
+from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, RAW_INTERACTIONS, validate
+
+COLUMNS = [name for name in RAW_INTERACTIONS.names if name != "sequence"]
+
+
+class Case:
+    """What a file of `adapter_cases` assigns."""
+
+    def __init__(self, path: Path):
+        given = runpy.run_path(str(path))
+        self.adapter: Adapter = adapter_named(given["ADAPTER"])
+        self.files: dict[str, bytes] = given["FILES"]
+        self.interactions_file: str = given["INTERACTIONS_FILE"]
+        self.interactions: list[tuple] = given["INTERACTIONS"]
+        self.items: list[tuple] = given.get("ITEMS", [])
+        self.bad_rows: list[tuple[str, str]] = given.get("BAD_ROWS", [])
+        self.items_file: str = given.get("ITEMS_FILE", "")
+        self.bad_items: list[tuple[str, str]] = given.get("BAD_ITEMS", [])
+        self.first_line: int = 2 if given.get("HEADER", False) else 1
+        self.is_text: bool = given.get("TEXT", True)
+        self.encoding: str = given.get("ENCODING", "utf-8")
+
+    def write(self, folder: Path, **contents: bytes) -> Layout:
+        """Write the files, those of `contents` (`interactions`, `items`) instead of the faultless ones."""
+        files = dict(self.files)
+        for kind, content in contents.items():
+            files[self.interactions_file if kind == "interactions" else self.items_file] = content
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        return self.layout(folder)
+
+    def layout(self, folder: Path) -> Layout:
+        """As it is recognised when the files are faultless, so that damage is met while reading."""
+        with tempfile.TemporaryDirectory() as sound:
+            for name, content in self.files.items():
+                (Path(sound) / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(sound) / name).write_bytes(content)
+            found = self.adapter.recognise(Path(sound))
+            assert found is not None
+            move = {"root": folder} | {
+                kind: tuple(folder / path.relative_to(sound) for path in getattr(found, kind))
+                for kind in ("interactions", "items")
+            }
+        return Layout(**move)
+
+    def lines(self) -> list[bytes]:
+        return self.files[self.interactions_file].splitlines()
+
+
+PATHS = sorted((Path(__file__).parent / "adapter_cases").glob("*.py"))
+CASES = [pytest.param(Case(path), id=path.stem) for path in PATHS]
+TEXT_CASES = [case for case in CASES if case.values[0].is_text]
+ITEM_FILE_CASES = [case for case in TEXT_CASES if case.values[0].items_file]
 
 
 @dataclass(frozen=True)
-class Format:
-    """How to write files of one format by hand."""
+class Found:
+    """All rows of one kind: accepted ones as tuples, lines by file, rejected ones as dictionaries."""
 
-    dataset: str
-    interactions_file: str
-    items_file: str
-    interaction: Callable[[str, str, object], str]  # (user, item, timestamp) -> line
-    item: Callable[[str, str], str]  # (item, title) -> line
-    bad_lines: tuple[tuple[str, str], ...]  # (line of the interactions file, reason)
-    bad_items: tuple[tuple[str, str], ...]
+    accepted: pa.Table
+    rejected: list[dict[str, Any]]
+    described: list[dict[str, Any]]
 
+    def rows(self, columns: list[str]) -> list[tuple]:
+        return [tuple(row[name] for name in columns) for row in self.accepted.to_pylist()]
 
-def amazon_review(user: str, item: str, timestamp: object) -> str:
-    return json.dumps({"reviewerID": user, "asin": item, "unixReviewTime": timestamp})
-
-
-MOVIELENS = Format(
-    dataset="ml-1m",
-    interactions_file="ratings.dat",
-    items_file="movies.dat",
-    interaction=lambda user, item, timestamp: f"{user}::{item}::4::{timestamp}",
-    item=lambda item, title: f"{item}::{title}::Drama|Comedy",
-    bad_lines=(
-        ("1::2::3", "too few fields, expected 4"),
-        ("1::2::3::4::5", "too many fields, expected 4"),
-        ("", "too few fields, expected 4"),
-        ("::2::3::4", "empty user_id"),
-        ("1:: ::3::4", "empty item_id"),
-        ("1::2::3::yesterday", "timestamp is not an integer"),
-        ("1::2::3::1.5", "timestamp is not an integer"),
-        ("1::2::3::", "timestamp is not an integer"),
-        ("1::2::3::-4", "negative timestamp"),
-        ("1::2::3::-99999999999999999999999", "negative timestamp"),
-        ("1::2::3::4133980800", "timestamp beyond the year 2100"),
-        ("1::2::3::99999999999999999999999", "timestamp beyond the year 2100"),
-        ("1::2::good::4", "value is not a finite number"),
-        ("1::2::nan::4", "value is not a finite number"),
-        ("1::2::inf::4", "value is not a finite number"),
-        ("1::2::1e999::4", "value is not a finite number"),
-        ("1::2::::4", "value is not a finite number"),
-        ("1::2\x00::3::4", "not utf-8 text"),
-    ),
-    bad_items=(
-        ("9::No genres", "too few fields, expected 3"),
-        ("9::Two::Titles::Drama", "too many fields, expected 3"),
-        ("::Nothing::Drama", "empty item_id"),
-        ("0::Again::Drama", "duplicate item"),
-    ),
-)
-AMAZON = Format(
-    dataset="amazon-beauty",
-    interactions_file="reviews_Beauty_5.json",
-    items_file="meta_Beauty.json",
-    interaction=amazon_review,
-    item=lambda item, title: json.dumps({"asin": item, "title": title, "categories": [["Beauty", "Nails"]]}),
-    bad_lines=(
-        ('{"reviewerID": "1", "asin": "2", "unixRev', "not a JSON object"),
-        ("", "not a JSON object"),
-        ("[1, 2]", "not a JSON object"),
-        ("{" * 5_000, "not a JSON object"),
-        ("[" * 100_000, "not a JSON object"),
-        ('{"asin": "2", "unixReviewTime": 4}', "missing key reviewerID"),
-        ('{"reviewerID": "1", "unixReviewTime": 4}', "missing key asin"),
-        ('{"reviewerID": "1", "asin": "2"}', "missing key unixReviewTime"),
-        ('{"reviewerID": 1, "asin": "2", "unixReviewTime": 4}', "reviewerID is not text"),
-        ('{"reviewerID": "\\ud800", "asin": "2", "unixReviewTime": 4}', "reviewerID is not valid Unicode"),
-        (amazon_review("", "2", 4), "empty user_id"),
-        (amazon_review("1", " ", 4), "empty item_id"),
-        (amazon_review("1", "2", "4"), "timestamp is not an integer"),
-        (amazon_review("1", "2", True), "timestamp is not an integer"),
-        (amazon_review("1", "2", 1.5), "timestamp is not an integer"),
-        (amazon_review("1", "2", None), "timestamp is not an integer"),
-        (amazon_review("1", "2", -4), "negative timestamp"),
-        (amazon_review("1", "2", -(10**30)), "negative timestamp"),
-        (amazon_review("1", "2", 10**30), "timestamp beyond the year 2100"),
-        ('{"reviewerID": "1", "asin": "2", "unixReviewTime": 4, "overall": NaN}', "value is not a finite number"),
-        ('{"reviewerID": "1", "asin": "2", "unixReviewTime": 4, "overall": 1e999}', "value is not a finite number"),
-        ('{"reviewerID": "1", "asin": "2", "unixReviewTime": 4, "overall": "5"}', "value is not a finite number"),
-    ),
-    bad_items=(
-        ('{"asin": "9", "title": ', "not a JSON object"),
-        ('{"title": "x"}', "missing key asin"),
-        ('{"asin": "9", "title": 5}', "title is not text"),
-        ('{"asin": "9", "categories": "Beauty"}', "categories is not a list of lists"),
-        ('{"asin": "9", "categories": [["Beauty", 3]]}', "categories is not text"),
-        ('{"asin": "", "title": "x"}', "empty item_id"),
-        ('{"asin": "0", "title": "Again"}', "duplicate item"),
-    ),
-)
-FORMATS = [pytest.param(MOVIELENS, id="ml-1m"), pytest.param(AMAZON, id="amazon-beauty")]
-GOOD_ROWS = 40
+    def first_described(self) -> list[tuple]:
+        """Items described along the way, the first description of each."""
+        first: dict[str, tuple] = {}
+        for row in self.described:
+            first.setdefault(row["item_id"], tuple(row[name] for name in ITEMS.names))
+        return list(first.values())
 
 
-def good_lines(format: Format) -> list[str]:
-    return [format.interaction(f"u{row % 4}", f"{row % 3}", 1_000 + row) for row in range(GOOD_ROWS)]
+def collect(batches: Iterator[RowBatch], schema: pa.Schema, checks) -> Found:
+    """Validate every batch, and check what the contract says of each."""
+    accepted, rejected, described = [schema.empty_table()], [REJECTED.empty_table()], []
+    next_line: dict[str, int] = {}
+    for batch in batches:
+        assert batch.table.schema.equals(schema)
+        batch.table.validate(full=True)
+        batch.refused.validate(full=True)
+        assert set(batch.refused["file"].to_pylist()) <= {batch.file}
+        lines = batch.table["source_line"].to_pylist() + batch.refused["source_line"].to_pylist()
+        assert batch.table["source_line"].to_pylist() == sorted(batch.table["source_line"].to_pylist())
+        # Every line is accepted or refused, none is both, and blocks follow one another.
+        first = min(lines, default=1)
+        assert sorted(lines) == list(range(first, first + batch.rows_read))
+        assert first == next_line.get(batch.file, first) and first in (1, 2, next_line.get(batch.file))
+        next_line[batch.file] = first + batch.rows_read
+        raw = batch.table["raw"].to_pylist() + batch.refused["raw"].to_pylist()
+        assert max(map(len, raw), default=0) <= LONGEST_RAW + 1
+        good, bad = validate(batch, checks)
+        assert len(good) + len(bad) + len(batch.refused) == batch.rows_read
+        accepted.append(good)
+        rejected += [batch.refused, bad]
+        if batch.described_items is not None:
+            assert batch.described_items.schema.equals(UNCHECKED_ITEMS)
+            described += batch.described_items.select(ITEMS.names).to_pylist()
+    order = [("file", "ascending"), ("source_line", "ascending")]
+    return Found(pa.concat_tables(accepted), pa.concat_tables(rejected).sort_by(order).to_pylist(), described)
 
 
-def good_items(format: Format) -> list[str]:
-    return [format.item(f"{row}", f"Title {row}") for row in range(8)]
+def interactions(case: Case, layout: Layout) -> Found:
+    return collect(case.adapter.interactions(layout), UNCHECKED_INTERACTIONS, INTERACTION_SCHEMA)
 
 
-def write(folder: Path, format: Format, interactions: bytes, items: bytes | None = None) -> None:
-    (folder / format.interactions_file).write_bytes(interactions)
-    (folder / format.items_file).write_bytes("\n".join(good_items(format)).encode() if items is None else items)
+def items(case: Case, layout: Layout) -> Found:
+    return collect(case.adapter.items(layout), UNCHECKED_ITEMS, ITEM_SCHEMA)
 
 
-def read(folder: Path, format: Format) -> RawData:
-    return read_dataset(format.dataset, folder, seed=0)
+def test_every_adapter_is_in_the_suite() -> None:
+    assert {case.values[0].adapter.name for case in CASES} == {adapter.name for adapter in ADAPTERS}
+    assert len({adapter.name for adapter in ADAPTERS}) == len(ADAPTERS)
+    assert set(NAMED_FORMATS.values()) <= {adapter.name for adapter in ADAPTERS}
 
 
-def check_promises(raw: RawData) -> None:
-    assert raw.interactions.schema.equals(RAW_INTERACTIONS)
-    assert raw.items.schema.equals(ITEMS)
-    assert raw.rejected.schema.equals(REJECTED)
-    for table in (raw.interactions, raw.items, raw.rejected):
-        table.validate(full=True)
-    lines = raw.interactions["sequence"].to_pylist()
-    refused = {file: [] for file in raw.rows_read}
-    for row in raw.rejected.to_pylist():
-        refused[row["file"]].append(row["source_line"])
-    # Every line is accepted or rejected, and none is both.
-    assert lines == sorted(lines)
-    read_lines = list(range(1, raw.rows_read[raw.interactions_file] + 1))
-    assert sorted(lines + refused[raw.interactions_file]) == read_lines
-    (items_file,) = raw.rows_read.keys() - {raw.interactions_file}
-    assert len(raw.items) + len(refused[items_file]) == raw.rows_read[items_file]
-    identifiers = raw.items["item_id"].to_pylist()
-    assert len(set(identifiers)) == len(identifiers)
+@pytest.mark.parametrize("case", CASES)
+def test_a_folder_and_its_interactions_file_alone_are_recognised(tmp_path: Path, case: Case) -> None:
+    expected = case.write(tmp_path)
+    assert detect(tmp_path) == (case.adapter, expected)
+    adapter, layout = detect(tmp_path / case.interactions_file)
+    assert adapter is case.adapter
+    assert layout.interactions == (tmp_path / case.interactions_file,)
 
 
-def test_every_file_data_set_is_in_the_suite() -> None:
-    assert {parameter.values[0].dataset for parameter in FORMATS} == set(ADAPTERS)
-    assert set(DATASETS) == {SIMULATOR, *ADAPTERS}
+@pytest.mark.parametrize("case", CASES)
+def test_a_faultless_source_is_accepted_whole(tmp_path: Path, case: Case) -> None:
+    layout = case.write(tmp_path)
+    found = interactions(case, layout)
+    assert found.rejected == []
+    assert found.rows(COLUMNS) == case.interactions
+    first = case.first_line
+    assert found.accepted["source_line"].to_pylist() == list(range(first, first + len(case.interactions)))
+    if case.is_text:
+        expected = [line.decode(case.encoding) for line in case.lines()[first - 1 :]]
+        assert found.accepted["raw"].to_pylist() == expected
+    of_files = items(case, layout)
+    assert of_files.rejected == []
+    assert (of_files.rows(ITEMS.names) or found.first_described()) == case.items
 
 
-def test_the_simulator_keeps_the_promises() -> None:
-    raw = read_dataset(SIMULATOR, None, seed=5)
-    check_promises(raw)
-    assert len(raw.rejected) == 0
-
-
-def test_an_unknown_data_set_is_told_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'netflix'.*simulator, ml-1m, amazon-beauty"):
-        read_dataset("netflix", None, seed=0)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_good_files_are_accepted_whole(tmp_path: Path, format: Format) -> None:
-    write(tmp_path, format, "\n".join(good_lines(format)).encode())
-    raw = read(tmp_path, format)
-    check_promises(raw)
-    assert len(raw.rejected) == 0
-    assert raw.interactions["user_id"].to_pylist()[:5] == ["u0", "u1", "u2", "u3", "u0"]
-    assert raw.interactions["item_id"].to_pylist()[:5] == ["0", "1", "2", "0", "1"]
-    assert raw.interactions["timestamp"].to_pylist() == list(range(1_000, 1_000 + GOOD_ROWS))
-    assert raw.interactions["sequence"].to_pylist() == list(range(1, GOOD_ROWS + 1))
-    assert set(raw.interactions["behavior"].to_pylist()) == {"rating"}
-    assert raw.items["title"].to_pylist() == [f"Title {row}" for row in range(8)]
-
-
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("change", ["final newline", "CRLF", "byte-order mark", "gzip"])
-def test_the_form_of_the_file_does_not_matter(tmp_path: Path, format: Format, change: str) -> None:
-    plain = "\n".join(good_lines(format)).encode()
+@pytest.mark.parametrize("case", TEXT_CASES)
+@pytest.mark.parametrize("change", ["no final newline", "CRLF", "byte-order mark", "gzip"])
+def test_the_form_of_the_file_does_not_matter(tmp_path: Path, case: Case, change: str) -> None:
+    plain = case.files[case.interactions_file]
     content = {
-        "final newline": plain + b"\n",
-        "CRLF": plain.replace(b"\n", b"\r\n") + b"\r\n",
+        "no final newline": plain.removesuffix(b"\n"),
+        "CRLF": plain.replace(b"\n", b"\r\n"),
         "byte-order mark": b"\xef\xbb\xbf" + plain,
         "gzip": gzip.compress(plain),
     }[change]
-    write(tmp_path, format, plain)
-    expected = read(tmp_path, format)
-    write(tmp_path, format, content)
-    found = read(tmp_path, format)
-    assert found.interactions.equals(expected.interactions)
-    assert found.rows_read == expected.rows_read
+    expected = interactions(case, case.write(tmp_path))
+    layout = case.write(tmp_path, interactions=content)
+    assert detect(tmp_path) == (case.adapter, layout)
+    found = interactions(case, layout)
+    assert found.accepted.equals(expected.accepted)
+    assert found.first_described() == expected.first_described()  # blocks may end elsewhere
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_bad_interactions_are_refused_with_line_reason_and_raw_text(tmp_path: Path, format: Format) -> None:
-    lines = good_lines(format)
+@pytest.mark.parametrize("case", TEXT_CASES)
+def test_bad_rows_are_rejected_with_line_reason_and_raw_text(tmp_path: Path, case: Case) -> None:
+    lines = case.lines()
     expected = []
-    for number, (line, reason) in enumerate(format.bad_lines):
-        lines.insert(2 * number + 1, line)
-        expected.append((2 * number + 2, reason, line))
-    write(tmp_path, format, ("\n".join(lines) + "\n").encode())
-    raw = read(tmp_path, format)
-    check_promises(raw)
-    found = [(row["source_line"], row["reason"], row["raw"]) for row in raw.rejected.to_pylist()]
-    assert found == expected
-    assert len(raw.interactions) == GOOD_ROWS
+    for line, reason in case.bad_rows:
+        lines.append(line.encode(case.encoding))
+        raw = line if len(line) <= LONGEST_RAW else line[:LONGEST_RAW] + "…"
+        expected.append((len(lines), reason, raw))
+    found = interactions(case, case.write(tmp_path, interactions=b"\n".join(lines) + b"\n"))
+    assert [(row["source_line"], row["reason"], row["raw"]) for row in found.rejected] == expected
+    assert found.rows(COLUMNS) == case.interactions
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_bad_items_are_refused_and_do_not_count_as_interactions(tmp_path: Path, format: Format) -> None:
-    items = good_items(format) + [line for line, _ in format.bad_items]
-    write(tmp_path, format, "\n".join(good_lines(format)).encode(), "\n".join(items).encode())
-    raw = read(tmp_path, format)
-    check_promises(raw)
-    assert len(raw.interactions) == raw.rows_read[raw.interactions_file] == GOOD_ROWS
-    assert raw.rejected["reason"].to_pylist() == [reason for _, reason in format.bad_items]
-    assert set(raw.rejected["file"].to_pylist()) == {format.items_file}
-    assert raw.rejected["source_line"].to_pylist() == list(range(9, 9 + len(format.bad_items)))
-    assert raw.items["title"].to_pylist()[0] == "Title 0"
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_of_exact_duplicates_the_first_is_kept(tmp_path: Path, format: Format) -> None:
-    lines = good_lines(format)
-    lines.insert(10, lines[2])
-    lines.append(lines[2])
-    lines.append(format.interaction("u2", "2", 1_003))  # same user and item at another time: no duplicate
-    write(tmp_path, format, "\n".join(lines).encode())
-    raw = read(tmp_path, format)
-    check_promises(raw)
-    assert raw.rejected.select(["source_line", "reason"]).to_pylist() == [
-        {"source_line": 11, "reason": "duplicate"},
-        {"source_line": 42, "reason": "duplicate"},
+@pytest.mark.parametrize("case", ITEM_FILE_CASES)
+def test_bad_items_are_rejected(tmp_path: Path, case: Case) -> None:
+    good = case.files[case.items_file].splitlines()
+    content = b"\n".join([*good, *(line.encode() for line, _ in case.bad_items)])
+    found = items(case, case.write(tmp_path, items=content))
+    assert [row["reason"] for row in found.rejected] == [reason for _, reason in case.bad_items]
+    assert [row["source_line"] for row in found.rejected] == [
+        len(good) + 1 + number for number in range(len(case.bad_items))
     ]
-    assert 3 in raw.interactions["sequence"].to_pylist()
+    assert {row["file"] for row in found.rejected} <= {case.items_file}
+    assert found.rows(ITEMS.names) == case.items
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_damaged_byte_costs_one_row(tmp_path: Path, format: Format) -> None:
-    lines = [line.encode() for line in good_lines(format)]
-    lines[6] = lines[6].replace(b"u2", b"u\xff")
-    write(tmp_path, format, b"\n".join(lines))
-    raw = read(tmp_path, format)
-    check_promises(raw)
-    (row,) = raw.rejected.to_pylist()
-    assert (row["source_line"], row["reason"]) == (7, "not utf-8 text")
-    assert "u\\xff" in row["raw"]
+@pytest.mark.parametrize("case", TEXT_CASES)
+def test_a_damaged_byte_costs_one_row(tmp_path: Path, case: Case) -> None:
+    lines = case.lines()
+    lines[4] = lines[4][:-1] + b"\xff\x01" + lines[4][-1:]
+    found = interactions(case, case.write(tmp_path, interactions=b"\n".join(lines)))
+    (row,) = found.rejected
+    assert (row["source_line"], row["reason"]) == (5, f"not {case.encoding} text")
+    expected = list(case.interactions)
+    del expected[5 - case.first_line]
+    assert found.rows(COLUMNS) == expected
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_quotes_long_fields_and_other_line_breaks_are_plain_text(tmp_path: Path, format: Format) -> None:
-    users = ['"', "'", "a,b", "x" * 300_000, "é\u2028ü"]
-    lines = [format.interaction(user, "1", 5) for user in users]
-    write(tmp_path, format, "\n".join(lines).encode())
-    raw = read(tmp_path, format)
-    check_promises(raw)
-    assert raw.interactions["user_id"].to_pylist() == users
-
-
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("which", ["interactions_file", "items_file"])
-def test_faults_of_a_file_end_the_run_with_one_line_that_names_it(tmp_path: Path, format: Format, which: str) -> None:
-    name = getattr(format, which)
-    good = gzip.compress("\n".join(good_lines(format) * 50).encode())
+@pytest.mark.parametrize("case", CASES)
+def test_faults_of_a_file_are_one_line_that_names_it(tmp_path: Path, case: Case) -> None:
+    packed = gzip.compress(case.files[case.interactions_file] * 50)
     faults = {
         b"": "is empty",
         b"\n\n": "is empty",
-        b"user,item\n1,2\n": "line 1 begins 'user,item'",
         bytes(range(256)) * 20: "looks binary",
         "u1::1::4::5\n".encode("utf-16") * 3: "looks binary",
-        good[: len(good) // 2]: "truncated or damaged gzip",
-        good[:200] + b"damage" + good[200:]: "truncated or damaged gzip",
+        packed[: len(packed) // 2]: "truncated or damaged gzip",
     }
     for content, message in faults.items():
-        write(tmp_path, format, "\n".join(good_lines(format)).encode())
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=message) as caught:
-            read(tmp_path, format)
-        assert str(caught.value).startswith(str(tmp_path / name))
+        layout = case.write(tmp_path, interactions=content)
+        with pytest.raises(InputError, match=message if case.is_text else None) as caught:
+            interactions(case, layout)
+        assert str(caught.value).startswith(str(tmp_path / case.interactions_file))
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("which", ["interactions_file", "items_file"])
-def test_a_missing_file_or_a_folder_in_its_place(tmp_path: Path, format: Format, which: str) -> None:
-    name = getattr(format, which)
-    write(tmp_path, format, "\n".join(good_lines(format)).encode())
-    (tmp_path / name).unlink()
-    with pytest.raises(InputError, match=f"{name}.*no such file"):
-        read(tmp_path, format)
-    (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match=f"{name}: is a folder, expected a file"):
-        read(tmp_path, format)
-    with pytest.raises(InputError, match="not readable as a folder"):
-        read(tmp_path / "absent", format)
+@pytest.mark.parametrize("case", CASES)
+def test_a_missing_file_and_a_folder_in_its_place(tmp_path: Path, case: Case) -> None:
+    layout = case.write(tmp_path)
+    path = tmp_path / case.interactions_file
+    path.unlink()
+    with pytest.raises(InputError, match=f"{path.name}.*no such file"):
+        interactions(case, layout)
+    path.mkdir()
+    with pytest.raises(InputError, match=f"{path.name}: is a folder"):
+        interactions(case, layout)
+    with pytest.raises(InputError, match="no known format, looked for"):
+        detect(tmp_path)
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=400))
-def test_any_bytes_are_rows_or_one_clear_fault(format: Format, content: bytes) -> None:
+@pytest.mark.parametrize("case", TEXT_CASES)
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, case: Case) -> None:
+    layout = case.write(tmp_path)
+    batches = case.adapter.interactions(layout)
+    next(batches)
+    with (tmp_path / case.interactions_file).open("ab") as file:
+        file.write(b"\n")
+        os.fsync(file.fileno())
+    with pytest.raises(InputError, match="changed while it was read"):
+        list(batches)
+
+
+def sources(case: Case) -> st.SearchStrategy[bytes]:
+    """Bytes, and files that begin as they should and go on with anything: fields out of order, bad lines, bad bytes."""
+    lines = case.lines()
+    text = st.text(max_size=8).map(lambda text: text.replace("\n", " ").encode(errors="replace"))
+    number = st.one_of(st.integers(), st.floats()).map(lambda number: str(number).encode())
+    good = st.sampled_from(lines)
+    line = st.one_of(
+        good,
+        st.sampled_from([line.encode(case.encoding) for line, _ in case.bad_rows if len(line) < 1_000] or [b""]),
+        st.tuples(good, st.integers(0, 40), st.one_of(text, number)).map(lambda x: x[0][: x[1]] + x[2] + x[0][x[1] :]),
+        st.tuples(good, st.integers(0, 40)).map(lambda x: x[0][x[1] :] + x[0][: x[1]]),
+        st.binary(max_size=20).map(lambda content: content.replace(b"\n", b"")),
+    )
+    mostly_good = st.lists(line, max_size=12).map(lambda more: b"\n".join(lines + more))
+    return st.one_of(st.binary(max_size=300), mostly_good, mostly_good.map(lambda content: gzip.compress(content)[:-3]))
+
+
+@pytest.mark.parametrize("case", CASES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_any_content_is_rows_or_one_clear_fault(case: Case, data: st.DataObject) -> None:
+    content = data.draw(sources(case) if case.is_text else st.binary(max_size=600))
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), format, content)
+        layout = case.write(Path(folder), interactions=content)
+        for adapter in ADAPTERS:
+            adapter.recognise(Path(folder))  # does not raise
         try:
-            check_promises(read(Path(folder), format))
+            interactions(case, layout)
         except InputError as error:
             assert str(error).startswith(folder)
-
-
-def mostly_valid_lines(format: Format) -> st.SearchStrategy[list[bytes]]:
-    field = st.one_of(st.integers(-3, 9).map(str), st.text(max_size=6).map(lambda text: text.replace("\n", " ")))
-    row = st.builds(format.interaction, field, field, st.one_of(st.integers(), field))
-    line = st.one_of(
-        st.sampled_from(good_lines(format)).map(str.encode),
-        row.map(lambda text: text.encode("utf-8", errors="replace")),
-        st.sampled_from([line for line, _ in format.bad_lines if len(line) < 1_000]).map(str.encode),
-        st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"")),
-    )
-    return st.lists(line, max_size=30)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=100, deadline=None)
-@given(data=st.data())
-def test_accepted_and_rejected_are_all_that_was_read(format: Format, data: st.DataObject) -> None:
-    # As many good rows, so that the file as a whole is always text of the format.
-    lines = [line.encode() for line in good_lines(format)] + data.draw(mostly_valid_lines(format))
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), format, b"\n".join(lines) + b"\n")
-        raw = read(Path(folder), format)
-    check_promises(raw)
-    assert raw.rows_read[raw.interactions_file] == len(lines)
-    assert len(raw.interactions) + len(raw.rejected) == len(lines)
-    assert raw.interactions["sequence"].to_pylist()[:GOOD_ROWS] == list(range(1, GOOD_ROWS + 1))

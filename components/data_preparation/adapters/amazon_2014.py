@@ -1,98 +1,117 @@
-"""Amazon reviews of 2014, 5-core: `reviews_<Category>_5.json.gz` and `meta_<Category>.json.gz`, one object a line.
+"""Amazon reviews of 2014: `reviews_<Category>_5.json.gz` and `meta_<Category>.json.gz`, one object a line.
 
-Timestamps are whole days: the order of the file's lines breaks their many ties.
+The objects are strict JSON or Python literals, the files gzipped or not. A review is behavior "rating" with `overall`
+as its value. Timestamps are whole days: the order of the file's lines breaks their many ties.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.json_lines import (
+    RowError,
+    moment,
+    number,
+    one_line,
+    parse_object,
+    read_objects,
+    required,
+    text,
+)
+from components.data_preparation.source_files import Refusals, SourceRows, files_in, find_file, peek, read_blocks
+from components.data_preparation.timestamps import seconds
 
-from components.contracts.tables import ITEMS
-from components.data_preparation.adapters.contract import RawData
-from components.data_preparation.json_lines import RowError, integer, number, one_line, read_objects, required, text
-from components.data_preparation.source_files import SourceRows, find_file, read_rows
-from components.data_preparation.validation import RAW_INTERACTIONS, Quarantine, check_interactions, check_items
-
-# While rows are checked a timestamp may be null; ITEMS carries its line along.
-UNCHECKED_INTERACTIONS = pa.schema([field.with_nullable(True) for field in RAW_INTERACTIONS])
-UNCHECKED_ITEMS = ITEMS.append(pa.field("sequence", pa.int64()))
-
-
-def read_beauty(folder: Path) -> RawData:
-    """Read the category "Beauty"; see `read`."""
-    return read(folder, "Beauty")
-
-
-def read(folder: Path, category: str) -> RawData:
-    """Read one category; a review is behavior "rating" with `overall` as its value, null where there is none.
-
-    Raises:
-        InputError: a file is missing or at fault as a whole.
-    """
-    reviews_name, metadata_name = f"reviews_{category}_5.json", f"meta_{category}.json"
-    reviews = read_rows(find_file(folder, f"{reviews_name}.gz", reviews_name), "utf-8")
-    metadata = read_rows(find_file(folder, f"{metadata_name}.gz", metadata_name), "utf-8")
-    review_quarantine = Quarantine(reviews.path.name, reviews.lines)
-    metadata_quarantine = Quarantine(metadata.path.name, metadata.lines)
-
-    interactions = check_interactions(_read_reviews(reviews, review_quarantine), review_quarantine)
-    items = check_items(_read_metadata(metadata, metadata_quarantine), metadata_quarantine)
-    return RawData(
-        interactions=interactions,
-        items=items,
-        rejected=pa.concat_tables([review_quarantine.rejected(), metadata_quarantine.rejected()]),
-        rows_read={reviews.path.name: len(reviews.lines), metadata.path.name: len(metadata.lines)},
-        interactions_file=reviews.path.name,
-    )
+REVIEW_KEYS = {"reviewerID", "asin", "unixReviewTime"}
 
 
-def _read_reviews(rows: SourceRows, quarantine: Quarantine) -> pa.Table:
-    users, items, timestamps, values, lines = [], [], [], [], []
-    for line, review in read_objects(rows, quarantine):
+class Amazon2014(Adapter):
+    name = "amazon-2014"
+    description = "objects with reviewerID, asin and unixReviewTime, one a line, metadata in meta_*.json beside them"
+
+    def recognise(self, source: Path) -> Layout | None:
+        files = files_in(source)
+        reviews = [path for path in files if _holds(path, REVIEW_KEYS)]
+        if len(reviews) != 1:
+            return None
+        metadata = [path for path in files if path.name.startswith("meta_") and _holds(path, {"asin"})]
+        return Layout(reviews[0].parent, (reviews[0],), tuple(metadata))
+
+    def expect(self, source: Path) -> Layout:
+        """The category "Beauty", the one data set of this format that has a name of its own."""
+        return Layout(
+            source,
+            (find_file(source, "reviews_Beauty_5.json.gz", "reviews_Beauty_5.json"),),
+            (find_file(source, "meta_Beauty.json.gz", "meta_Beauty.json"),),
+        )
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for rows in read_blocks(path, "utf-8"):
+                yield _reviews(path.name, rows)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for rows in read_blocks(path, "utf-8"):
+                yield _metadata(path.name, rows)
+
+
+def _holds(path: Path, keys: set[str]) -> bool:
+    """Whether one of the first rows is an object with all of these keys."""
+    return any(keys <= (parse_object(row) or {}).keys() for row in peek(path))
+
+
+def _reviews(file: str, rows: SourceRows) -> RowBatch:
+    refusals = Refusals(rows)
+    users, items, timestamps, values = [], [], [], []
+    for index, review in read_objects(refusals):
         try:
             user = text(required(review, "reviewerID"), "reviewerID")
             item = text(required(review, "asin"), "asin")
-            timestamp = integer(required(review, "unixReviewTime"))
+            timestamp = moment(required(review, "unixReviewTime"))
         except RowError as error:
-            quarantine.refuse([line], str(error))
+            refusals.refuse([index], str(error))
             continue
         overall = review.get("overall")
         users.append(user)
         items.append(item)
         timestamps.append(timestamp)
         values.append(None if overall is None else number(overall))
-        lines.append(line)
     columns = {
         "user_id": users,
         "item_id": items,
-        "timestamp": timestamps,
-        "behavior": pa.repeat("rating", len(lines)),
+        "timestamp": seconds(timestamps),
+        "behavior": ["rating"] * len(users),
         "value": values,
-        "query": pa.nulls(len(lines), pa.string()),
-        "scene": pa.nulls(len(lines), pa.string()),
-        "sequence": lines,
     }
-    return pa.table(columns, schema=UNCHECKED_INTERACTIONS)
+    return row_batch(file, refusals, columns, UNCHECKED_INTERACTIONS)
 
 
-def _read_metadata(rows: SourceRows, quarantine: Quarantine) -> pa.Table:
-    items = []
-    for line, item in read_objects(rows, quarantine):
+def _metadata(file: str, rows: SourceRows) -> RowBatch:
+    refusals = Refusals(rows)
+    columns: dict[str, list] = {name: [] for name in ("item_id", "title", "brand", "categories", "description")}
+    for index, item in read_objects(refusals):
         try:
-            items.append(
-                {
-                    "item_id": text(required(item, "asin"), "asin"),
-                    "title": one_line(item.get("title"), "title"),
-                    "brand": one_line(item.get("brand"), "brand"),
-                    "categories": _categories(item.get("categories")),
-                    "description": one_line(item.get("description"), "description"),
-                    "sequence": line,
-                }
-            )
+            found = {
+                "item_id": text(required(item, "asin"), "asin"),
+                "title": one_line(item.get("title"), "title"),
+                "brand": one_line(item.get("brand"), "brand"),
+                "categories": _categories(item.get("categories")),
+                "description": one_line(item.get("description"), "description"),
+            }
         except RowError as error:
-            quarantine.refuse([line], str(error))
-    return pa.Table.from_pylist(items, schema=UNCHECKED_ITEMS)
+            refusals.refuse([index], str(error))
+            continue
+        for name, value in found.items():
+            columns[name].append(value)
+    return row_batch(file, refusals, columns, UNCHECKED_ITEMS)
 
 
 def _categories(paths: Any) -> list[str]:

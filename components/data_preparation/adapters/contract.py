@@ -1,34 +1,169 @@
-"""What every adapter returns, whatever the format it reads.
+"""The contract of an adapter: one format of interaction logs, recognised by its content and read in blocks.
 
-An adapter is a function `read(folder) -> RawData`. It finds its files in `folder`, turns their rows into the platform's
-columns and has them checked by `validation`; it knows nothing of filtering and splitting. To add a format: one module
-here, one line in `registry`.
+An adapter turns the rows of its files into the platform's columns and refuses what only the format can refuse (too few
+fields, broken JSON). What a row must hold to be accepted is decided by `validation`, what is a duplicate by
+`preparation`. To add a format: one module here, one line in `registry`, one entry in the contract suite.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+
+from components.contracts.errors import InputError
+from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.data_preparation.source_files import Refusals
+
+# Where a row stands in its file (counted from 1) and what it says there, cut to `source_files.LONGEST_RAW`.
+SOURCE = [pa.field("source_line", pa.int64()), pa.field("raw", pa.large_string())]
+
+# Rows before they are validated: every column may be null. `timestamp` is in seconds, null where it is unreadable;
+# `value` is NaN where it is unreadable and null where there is none.
+UNCHECKED_INTERACTIONS = pa.schema(
+    [field.with_nullable(True) for field in INTERACTIONS if field.name != "sequence" and field.name[:6] != "split_"]
+    + SOURCE
+)
+UNCHECKED_ITEMS = pa.schema([field.with_nullable(True) for field in ITEMS] + SOURCE)
 
 
 @dataclass(frozen=True)
-class RawData:
-    """The rows of one data set, before k-core filtering.
+class Layout:
+    """Which files of a source hold what. Files are read in the order given; it is the order that breaks ties.
 
     Attributes:
-        interactions: accepted interactions, `validation.RAW_INTERACTIONS`, in the order of the input.
-        items: accepted item metadata, `contracts.tables.ITEMS`, one row for an `item_id`, in the order of the input.
-        rejected: all refused rows, `contracts.tables.REJECTED`; `file` is the name inside the folder.
-        rows_read: rows in each file by its name; accepted + rejected = read holds for every one.
-        interactions_file: which of the files holds the interactions.
+        root: the folder that file names are relative to; the folder of the file where the source is one file.
+        interactions: at least one.
+        items: none where the format describes no items, or does so along the way (`RowBatch.described_items`).
     """
 
-    interactions: pa.Table
-    items: pa.Table
-    rejected: pa.Table
-    rows_read: dict[str, int]
-    interactions_file: str
+    root: Path
+    interactions: tuple[Path, ...]
+    items: tuple[Path, ...] = ()
 
 
-Adapter = Callable[[Path], RawData]
+@dataclass(frozen=True)
+class RowBatch:
+    """Some consecutive rows of one file.
+
+    Attributes:
+        file: its name inside the layout's root.
+        table: readable rows in their order, `UNCHECKED_INTERACTIONS` or `UNCHECKED_ITEMS`.
+        refused: rows that the format cannot read, `contracts.tables.REJECTED`.
+        rows_read: rows of both together.
+        described_items: items that interactions describe along the way (Taobao's category), `UNCHECKED_ITEMS`. They
+            are no rows of their own: they are not counted, and a repeated or nameless one is passed over in silence.
+    """
+
+    file: str
+    table: pa.Table
+    refused: pa.Table
+    rows_read: int
+    described_items: pa.Table | None = None
+
+    def __post_init__(self) -> None:
+        if self.rows_read != len(self.table) + len(self.refused):
+            raise ValueError(f"{self.file}: {self.rows_read} rows read, {len(self.table)} + {len(self.refused)} kept")
+        if not self.refused.schema.equals(REJECTED):
+            raise ValueError(f"{self.file}: refused rows are {self.refused.schema}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of one data set, whatever they come from; the iterators are read once, interactions first.
+
+    Attributes:
+        name: of the data set, for reports.
+        format: name of the adapter that reads it.
+        root: folder that the files' names are relative to, None where there are no files.
+        interactions: of at least one file, file by file in the order that breaks ties.
+        items: likewise, of any number of files.
+    """
+
+    name: str
+    format: str
+    root: Path | None
+    interactions: Iterator[RowBatch]
+    items: Iterator[RowBatch]
+
+    def location(self, file: str) -> Path | str:
+        """What to call a file in messages."""
+        return file if self.root is None else self.root / file
+
+
+class Adapter(ABC):
+    """One format.
+
+    Attributes:
+        name: of the format, as reports and errors name it ("movielens-1m").
+        description: what `recognise` looks for, as part of a sentence ("ratings.dat with user::movie::stars::seconds").
+    """
+
+    name: str
+    description: str
+
+    @abstractmethod
+    def recognise(self, source: Path) -> Layout | None:
+        """The layout of `source`, a file or a folder, if its names and its first lines are of this format, else None.
+
+        Cheap, whatever the size of the files; never raises for strange content (see `source_files.peek`).
+        """
+
+    @abstractmethod
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the interactions, file by file, in blocks; raises InputError where a file is at fault as a whole."""
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the items, likewise; none by default."""
+        return iter(())
+
+    def expect(self, source: Path) -> Layout:
+        """The layout of a source that is said to be of this format.
+
+        Overridden where the names of the files are fixed: then a damaged file is told as such.
+
+        Raises:
+            InputError: it is not.
+        """
+        layout = self.recognise(source)
+        if layout is None:
+            raise InputError(f"{source}: is not {self.name} (expected {self.description})")
+        return layout
+
+
+def row_batch(
+    file: str,
+    refusals: Refusals,
+    columns: dict[str, pa.Array | pa.ChunkedArray | list],
+    schema: pa.Schema,
+    described_items: pa.Table | None = None,
+) -> RowBatch:
+    """Make a batch of a block's rows.
+
+    Args:
+        file: name inside the layout's root.
+        refusals: of the block.
+        columns: by name, one value for each of `refusals.accepted`, in order; a column of `schema` that is not named
+            is null throughout. `source_line` and `raw` are added here.
+        schema: `UNCHECKED_INTERACTIONS` or `UNCHECKED_ITEMS`.
+        described_items: see `RowBatch`.
+    """
+    accepted = refusals.accepted
+    given = {
+        **columns,
+        "source_line": pa.array(accepted + refusals.rows.first_line, pa.int64()),
+        "raw": refusals.rows.raw.take(pa.array(accepted)) if len(accepted) < len(refusals.rows) else refusals.rows.raw,
+    }
+    arrays = [_column(given.get(field.name), field.type, len(accepted)) for field in schema]
+    table = pa.table(arrays, schema=schema)
+    return RowBatch(file, table, refusals.table(file), len(refusals.rows), described_items)
+
+
+def _column(values: pa.Array | pa.ChunkedArray | list | None, kind: pa.DataType, length: int) -> pa.ChunkedArray:
+    if values is None:
+        return pa.nulls(length, kind)
+    if isinstance(values, list | np.ndarray):
+        return pa.array(values, kind)
+    return values if values.type == kind else values.cast(kind)

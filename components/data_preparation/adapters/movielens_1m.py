@@ -1,62 +1,70 @@
-"""MovieLens 1M: `ratings.dat` (user::movie::stars::seconds) and `movies.dat` (movie::title (year)::genre|genre)."""
+"""MovieLens 1M: `ratings.dat` (user::movie::stars::seconds) and `movies.dat` (movie::title (year)::genre|genre).
 
+A rating is behavior "rating" with the stars as its value, genres are categories.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.data_preparation.adapters.contract import RawData
-from components.data_preparation.delimited import integers, numbers, split_rows
-from components.data_preparation.source_files import find_file, read_rows
-from components.data_preparation.validation import Quarantine, check_interactions, check_items
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.delimited import numbers, split_rows
+from components.data_preparation.source_files import files_in, find_file, most_match, peek, read_blocks
+from components.data_preparation.timestamps import seconds
 
 SEPARATOR = "::"
+RATING = r"[^:]+::[^:]+::[0-9.]+::[0-9]+"
+MOVIE = r"[^:]+::.+::[^:]*"
 
 
-def read(folder: Path) -> RawData:
-    """Read the two files; a rating is behavior "rating" with the stars as its value, genres are categories.
+class MovieLens1M(Adapter):
+    name = "movielens-1m"
+    description = "lines user::movie::stars::seconds, movies in movies.dat beside them"
 
-    Raises:
-        InputError: a file is missing or at fault as a whole.
-    """
-    ratings = read_rows(find_file(folder, "ratings.dat"), "utf-8")
-    movies = read_rows(find_file(folder, "movies.dat"), "iso-8859-1")
-    rating_quarantine = Quarantine(ratings.path.name, ratings.lines)
-    movie_quarantine = Quarantine(movies.path.name, movies.lines)
+    def recognise(self, source: Path) -> Layout | None:
+        files = files_in(source)
+        ratings = [path for path in files if most_match(peek(path), RATING)]
+        if len(ratings) != 1:
+            return None
+        root = ratings[0].parent
+        movies = [path for path in files if path.name == "movies.dat" and most_match(peek(path, "iso-8859-1"), MOVIE)]
+        return Layout(root, (ratings[0],), tuple(movies))
 
-    table = split_rows(ratings, SEPARATOR, ["user_id", "item_id", "stars", "timestamp"], rating_quarantine)
-    interactions = pa.table(
-        {
-            "user_id": table["user_id"],
-            "item_id": table["item_id"],
-            "timestamp": integers(table["timestamp"]),
-            "behavior": pa.repeat("rating", len(table)),
-            "value": numbers(table["stars"]),
-            "query": pa.nulls(len(table), pa.string()),
-            "scene": pa.nulls(len(table), pa.string()),
-            "sequence": table["sequence"],
-        }
-    )
+    def expect(self, source: Path) -> Layout:
+        return Layout(source, (find_file(source, "ratings.dat"),), (find_file(source, "movies.dat"),))
 
-    table = split_rows(movies, SEPARATOR, ["item_id", "title", "genres"], movie_quarantine)
-    genres = pc.utf8_trim_whitespace(table["genres"]).to_pylist()
-    items = pa.table(
-        {
-            "item_id": table["item_id"],
-            "title": pc.utf8_trim_whitespace(table["title"]),
-            "brand": pa.repeat("", len(table)),
-            "categories": pa.array([text.split("|") if text else [] for text in genres], pa.list_(pa.string())),
-            "description": pa.repeat("", len(table)),
-            "sequence": table["sequence"],
-        }
-    )
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for rows in read_blocks(path, "utf-8"):
+                refusals, columns = split_rows(rows, SEPARATOR, ["user_id", "item_id", "stars", "timestamp"])
+                columns = {
+                    "user_id": columns["user_id"],
+                    "item_id": columns["item_id"],
+                    "timestamp": seconds(columns["timestamp"]),
+                    "behavior": pa.repeat("rating", len(columns["stars"])),
+                    "value": numbers(columns["stars"]),
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
-    interactions = check_interactions(interactions, rating_quarantine)
-    items = check_items(items, movie_quarantine)
-    return RawData(
-        interactions=interactions,
-        items=items,
-        rejected=pa.concat_tables([rating_quarantine.rejected(), movie_quarantine.rejected()]),
-        rows_read={ratings.path.name: len(ratings.lines), movies.path.name: len(movies.lines)},
-        interactions_file=ratings.path.name,
-    )
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for rows in read_blocks(path, "iso-8859-1"):
+                refusals, columns = split_rows(rows, SEPARATOR, ["item_id", "title", "genres"])
+                genres = pc.utf8_trim_whitespace(columns["genres"]).to_pylist()
+                columns = {
+                    "item_id": columns["item_id"],
+                    "title": pc.utf8_trim_whitespace(columns["title"]),
+                    "brand": pa.repeat("", len(genres)),
+                    "categories": [text.split("|") if text else [] for text in genres],
+                    "description": pa.repeat("", len(genres)),
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)

@@ -1,18 +1,63 @@
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS
-from components.data_preparation.filtering import k_core_split
+from components.data_preparation.filtering import k_core, later_duplicates, leave_one_out, numbered, numbered_pairs
+from components.data_preparation.validation import RAW_INTERACTIONS
 
-Make = Callable[[list[tuple[str, str, int]]], pa.Table]
+Make = Callable[[list[tuple[str, str, int]]], ir.Table]
+Split = Callable[[ir.Table, int], pa.Table]
 
 
-def test_the_core_is_a_fixed_point(raw_interactions: Make) -> None:
+@pytest.fixture
+def k_core_split(connection: ibis.BaseBackend) -> Split:
+    def split(interactions: ir.Table, minimum: int) -> pa.Table:
+        users = numbered(connection, "users", interactions, "user_id")
+        items = numbered(connection, "items", interactions, "item_id")
+        pairs = numbered_pairs(connection, "pairs", interactions, users, items)
+        users_left, items_left = k_core(connection, pairs, minimum)
+        left = users.semi_join(users_left, "number"), items.semi_join(items_left, "number")
+        return leave_one_out(interactions, *left).to_pyarrow()
+
+    return split
+
+
+def test_duplicates_are_rows_equal_in_all_but_their_line(connection: ibis.BaseBackend, tmp_path: Path) -> None:
+    rows = [
+        ("u", "i", 5, "click", None, None, None),
+        ("u", "i", 5, "click", None, None, None),  # a duplicate
+        ("u", "i", 5, "purchase", None, None, None),
+        ("u", "i", 5, "click", 1.0, None, None),
+        ("u", "i", 5, "click", None, "words", None),
+        ("u", "i", 5, "click", None, None, "home"),
+        ("u", "i", 6, "click", None, None, None),
+        ("u", "j", 5, "click", None, None, None),
+        ("v", "i", 5, "click", None, None, None),
+        ("u", "i", 5, "click", 1.0, None, None),  # and one of line 4
+        ("u", "i", 5, "click", None, None, None),  # and another of line 1
+    ]
+    names = [name for name in RAW_INTERACTIONS.names if name != "sequence"]
+    table = pa.Table.from_pylist(
+        [{**dict(zip(names, row, strict=True)), "sequence": line} for line, row in enumerate(rows, start=1)],
+        schema=RAW_INTERACTIONS,
+    )
+    pq.write_table(table.take([10, 3, 1, 0, 9, 2, 4, 5, 6, 7, 8]), tmp_path / "raw.parquet")
+    raw = connection.read_parquet(tmp_path / "raw.parquet")
+    users = numbered(connection, "users", raw, "user_id")
+    pairs = numbered_pairs(connection, "pairs", raw, users, numbered(connection, "items", raw, "item_id"))
+    assert sorted(later_duplicates(raw, pairs).sequence.to_pyarrow().to_pylist()) == [2, 10, 11]
+
+
+def test_the_core_is_a_fixed_point(raw_interactions: Make, k_core_split: Split) -> None:
     # a, b, c with x, y, z: all nine pairs, a 3-core. d has three items, but w has only d and e, so d falls to two and
     # goes, and v with it: what one round leaves is not yet the core.
     rows = [(user, item, 1) for user in "abc" for item in "xyz"]
@@ -24,7 +69,7 @@ def test_the_core_is_a_fixed_point(raw_interactions: Make) -> None:
     ]
 
 
-def test_the_core_equals_dropping_one_by_one(raw_interactions: Make) -> None:
+def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, k_core_split: Split) -> None:
     generator = np.random.default_rng(3)
     pairs = {
         (f"u{u}", f"i{i}") for u, i in zip(generator.zipf(1.5, 900) % 60, generator.zipf(1.4, 900) % 50, strict=True)
@@ -42,7 +87,7 @@ def test_the_core_equals_dropping_one_by_one(raw_interactions: Make) -> None:
     assert set(zip(core["user_id"].to_pylist(), core["item_id"].to_pylist(), strict=True)) == left
 
 
-def test_leave_one_out_breaks_ties_by_the_order_of_lines(raw_interactions: Make) -> None:
+def test_leave_one_out_breaks_ties_by_the_order_of_lines(raw_interactions: Make, k_core_split: Split) -> None:
     rows = [
         ("a", "w", 9),  # line 1: the latest of a's rows by time
         ("a", "x", 5),  # 2, 3, 4 at one moment: their lines decide
@@ -57,9 +102,9 @@ def test_leave_one_out_breaks_ties_by_the_order_of_lines(raw_interactions: Make)
         ("c", "y", 3),
         ("c", "z", 4),
     ]
-    table = raw_interactions(rows).take(np.random.default_rng(0).permutation(len(rows)))
+    table = raw_interactions(rows).order_by(ibis.random())
     split = k_core_split(table, 3)
-    assert split.schema.equals(INTERACTIONS)
+    assert split.column_names == INTERACTIONS.names
     columns = [split[name].to_pylist() for name in ("user_id", "sequence", "split_leave_one_out")]
     assert list(zip(*columns, strict=True)) == [
         ("a", 2, "train"),
@@ -77,12 +122,12 @@ def test_leave_one_out_breaks_ties_by_the_order_of_lines(raw_interactions: Make)
     ]
 
 
-def test_users_are_sorted_as_text(raw_interactions: Make) -> None:
+def test_users_are_sorted_as_text(raw_interactions: Make, k_core_split: Split) -> None:
     rows = [(user, item, 1) for user in ("9", "10", "é", "Z", "a") for item in "xyz"]
     users = k_core_split(raw_interactions(rows), 3)["user_id"].to_pylist()
     assert users[::3] == ["10", "9", "Z", "a", "é"]
 
 
-def test_an_empty_core_names_the_setting(raw_interactions: Make) -> None:
+def test_an_empty_core_names_the_setting(raw_interactions: Make, k_core_split: Split) -> None:
     with pytest.raises(InputError, match="--minimum-interactions 5 leaves no interactions of 9"):
         k_core_split(raw_interactions([(user, item, 1) for user in "abc" for item in "xyz"]), 5)

@@ -1,7 +1,9 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -9,7 +11,9 @@ from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECT
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, read_table
-from components.data_preparation.preparation import PreparationConfig, configure, prepare
+from components.data_preparation import source_files
+from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
+from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 
 FILES = (INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE)
 
@@ -23,19 +27,32 @@ def movielens(folder: Path, extra: tuple[str, ...] = ()) -> PreparationConfig:
 
 
 def test_the_four_files_and_the_report(tmp_path: Path) -> None:
-    report = prepare(movielens(tmp_path, extra=("9::0::5::5", "1::2")), tmp_path / "out")
+    report = prepare(movielens(tmp_path, extra=("9::0::5::86400", "1::2")), tmp_path / "out")
     assert report == {
         "dataset": {
             "name": "ml-1m",
+            "format": "movielens-1m",
             "users": 6,
             "items": 5,
             "interactions": 26,
             "accepted": 26,
             "rejected": 1,
+            "rejected_by_reason": {"too few fields, expected 4": 1},
+            "files": {
+                "ratings.dat": {"read": 27, "accepted": 26, "rejected": 1},
+                "movies.dat": {"read": 5, "accepted": 5, "rejected": 0},
+            },
+            "references": {
+                "items_without_metadata": 1,
+                "interactions_with_them": 5,
+                "items_without_interactions": 1,
+            },
+            "span": {"first": "1970-01-01", "last": "1970-01-02"},
             "after_k_core": {"users": 5, "items": 5, "interactions": 25},
             "splits": {"leave_one_out": {"train": 15, "valid": 5, "test": 5}},
         }
     }
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
     interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, INTERACTIONS)
     assert interactions["user_id"].to_pylist() == [str(user) for user in range(5) for _ in range(5)]
     items = read_table(tmp_path / "out" / ITEMS_FILE, ITEMS).to_pylist()
@@ -57,6 +74,92 @@ def test_the_four_files_and_the_report(tmp_path: Path) -> None:
     statistics = json.loads((tmp_path / "out" / STATISTICS_FILE).read_text())
     assert statistics["items_without_metadata"] == 1
     assert statistics["rejected_by_file_and_reason"] == {"ratings.dat": {"too few fields, expected 4": 1}}
+
+
+def test_of_exact_duplicates_the_first_in_order_of_input_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_files, "BLOCK_BYTES", 40)  # they are in different blocks
+    config = movielens(tmp_path, extra=("0::1::3::1", "0::1::3::2", "1::2", "0::1::4::1", "0::1::3::1"))
+    movies = (tmp_path / "movies.dat").read_text()
+    (tmp_path / "movies.dat").write_text(movies + "\n3::Other::Drama")
+    report = prepare(replace(config, max_rejected=0.5), tmp_path / "out")["dataset"]
+    rejected = read_table(tmp_path / "out" / REJECTED_FILE, REJECTED).to_pylist()
+    assert [tuple(row.values()) for row in rejected] == [
+        ("ratings.dat", 26, "duplicate", "0::1::3::1"),
+        ("ratings.dat", 28, "too few fields, expected 4", "1::2"),
+        ("ratings.dat", 30, "duplicate", "0::1::3::1"),
+        ("movies.dat", 6, "duplicate item", "3::Other::Drama"),
+    ]
+    assert report["rejected_by_reason"] == {"duplicate": 2, "too few fields, expected 4": 1}
+    assert report["files"]["movies.dat"] == {"read": 6, "accepted": 5, "rejected": 1}
+    interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, INTERACTIONS)
+    assert {2, 27, 29} <= set(interactions["sequence"].to_pylist())
+    assert not {26, 30} & set(interactions["sequence"].to_pylist())
+    assert read_table(tmp_path / "out" / ITEMS_FILE, ITEMS)["title"].to_pylist()[3] == "Title 3"
+
+
+def batch(file: str, lines: range, user: str, described: pa.Table | None = None) -> RowBatch:
+    rows = [
+        {"user_id": user, "item_id": f"i{line % 3}", "timestamp": line, "behavior": "click", "source_line": line}
+        for line in lines
+    ]
+    table = pa.Table.from_pylist([{**row, "raw": str(row["item_id"])} for row in rows], schema=UNCHECKED_INTERACTIONS)
+    return RowBatch(file, table, REJECTED.empty_table(), len(rows), described)
+
+
+def test_rows_of_many_files_are_one_sequence(tmp_path: Path) -> None:
+    log = iter([batch("day 1", range(1, 4), "a"), batch("day 1", range(4, 7), "b"), batch("day 2", range(2, 8), "a")])
+    source = Source("log", "test", None, log, iter(()))
+    report = prepare_source(source, 3, 1.0, tmp_path / "out")["dataset"]
+    # Lines 2 and 3 of the second day are those of the first.
+    assert report["rejected_by_reason"] == {"duplicate": 2}
+    assert report["files"]["day 2"] == {"read": 6, "accepted": 4, "rejected": 2}
+    interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, INTERACTIONS)
+    found = zip(*(interactions[name].to_pylist() for name in ("user_id", "timestamp", "sequence")), strict=True)
+    assert list(found) == [
+        *(("a", line, line) for line in (1, 2, 3)),
+        *(("a", line, 6 + line) for line in (4, 5, 6, 7)),
+        *(("b", line, line) for line in (4, 5, 6)),
+    ]
+
+
+def test_items_described_along_the_way_give_way_to_those_of_a_file(tmp_path: Path) -> None:
+    def described(*rows: tuple[str, str]) -> pa.Table:
+        return pa.Table.from_pylist(
+            [
+                {"item_id": item, "title": title, "brand": "", "categories": [], "description": ""}
+                for item, title in rows
+            ],
+            schema=UNCHECKED_ITEMS,
+        )
+
+    log = iter(
+        [
+            batch("log", range(3, 9), "a", described(("i0", "first"), ("", "nameless"), ("i1", "first"))),
+            batch("log", range(9, 15), "b", described(("i0", "second"), ("i2", "second"))),
+        ]
+    )
+    of_file = RowBatch("items", described(("i1", "of file")), REJECTED.empty_table(), 1)
+    report = prepare_source(Source("log", "test", None, log, iter([of_file])), 3, 0.0, tmp_path / "out")["dataset"]
+    assert report["rejected"] == 0
+    assert report["references"]["items_without_metadata"] == 0
+    items = read_table(tmp_path / "out" / ITEMS_FILE, ITEMS)
+    assert items["title"].to_pylist() == ["first", "of file", "second"]
+
+
+def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    movielens(source)
+    monkeypatch.chdir(tmp_path)
+    for dataset in (str(source), "source", "source/ratings.dat"):
+        config = configure(dataset, "", 0, 5, Settings(data_dir=None))
+        assert Path(config.dataset).is_absolute() and config.folder is None
+        report = prepare(config, tmp_path / f"out of {dataset.replace('/', ' ')}")["dataset"]
+        assert (report["format"], report["accepted"]) == ("movielens-1m", 25)
+        assert report["name"] == Path(dataset).name
+    assert report["references"]["items_without_metadata"] == 5  # of the one file
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
@@ -125,11 +228,19 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
         ("ml-1m", "", "pass --data-dir or set RELAND_DATA_DIR"),
         ("ml-1m", "absent", "absent: no such folder"),
         ("ml-1m", "a file", "a file: is a file, expected a folder"),
-        ("ml-10m", "", "unknown data set 'ml-10m', expected one of simulator, ml-1m, amazon-beauty"),
+        ("ml-10m", "", "unknown data set 'ml-10m', expected one of simulator, ml-1m, amazon-beauty or the path"),
+        ("./ml-10m", "", "ml-10m: no such file or folder"),
+        ("./" + "x" * 5_000, "", "xxx: no such file or folder"),
+        ("a\0b/c", "", "no such file or folder"),
+        (".", "", "no known format, looked for .*movielens-1m: lines user::movie::stars::seconds.*; amazon-2014: "),
+        (".", "a file", "is a path and --data-dir .* is given"),
     ],
 )
-def test_settings_at_fault(tmp_path: Path, dataset: str, data_dir: str, message: str) -> None:
+def test_settings_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, data_dir: str, message: str
+) -> None:
     (tmp_path / "a file").touch()
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         configure(dataset, data_dir and str(tmp_path / data_dir), 0, 5, Settings(data_dir=None))
 

@@ -1,6 +1,10 @@
-import numpy as np
+from pathlib import Path
 
-from components.data_preparation.filtering import k_core_split
+import numpy as np
+import pandas as pd
+
+from components.contracts.artifacts import INTERACTIONS_FILE
+from components.data_preparation.preparation import PreparationConfig, prepare
 from components.data_preparation.simulator import BRANDS, CATEGORIES, SimulatorConfig, read
 
 CONFIG = SimulatorConfig()
@@ -41,8 +45,9 @@ def hit_rate(scores: np.ndarray, target: np.ndarray) -> float:
     return float((rank < 10).mean())
 
 
-def test_taste_and_order_can_be_learned() -> None:
-    table = k_core_split(read(CONFIG, 1).interactions, 5).to_pandas()
+def test_taste_and_order_can_be_learned(tmp_path: Path) -> None:
+    prepare(PreparationConfig("simulator", None, seed=1, minimum_interactions=5, max_rejected=0.0), tmp_path)
+    table = pd.read_parquet(tmp_path / INTERACTIONS_FILE)
     user = table.user_id.astype("category").cat.codes.to_numpy()
     item = table.item_id.astype("category").cat.codes.to_numpy()
     split = table.split_leave_one_out.to_numpy()

@@ -1,69 +1,72 @@
 import math
+from typing import Any
 
 import pyarrow as pa
 
-from components.data_preparation.validation import LATEST_TIMESTAMP, RAW_INTERACTIONS, Quarantine, check_interactions
+from components.contracts.tables import REJECTED
+from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch
+from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, LATEST_TIMESTAMP, validate
+
+GOOD = {"user_id": "u", "item_id": "i", "timestamp": 5, "behavior": "click"}
+
+
+def batch(*changes: dict[str, Any]) -> RowBatch:
+    """Good rows but for these changes, one each, on lines from 11."""
+    rows = [
+        GOOD | change | {"source_line": line, "raw": f"line {line}"} for line, change in enumerate(changes, start=11)
+    ]
+    return RowBatch("f", pa.Table.from_pylist(rows, schema=UNCHECKED_INTERACTIONS), REJECTED.empty_table(), len(rows))
+
+
+def test_every_check_has_its_reason() -> None:
+    faults: list[tuple[dict[str, Any], str]] = [
+        ({"user_id": None}, "empty user_id"),
+        ({"user_id": " \t"}, "empty user_id"),
+        ({"item_id": ""}, "empty item_id"),
+        ({"item_id": "\u2003"}, "empty item_id"),
+        ({"timestamp": None}, "timestamp is not a time"),
+        ({"timestamp": -1}, "negative timestamp"),
+        ({"timestamp": LATEST_TIMESTAMP + 1}, "timestamp beyond the year 2100"),
+        ({"behavior": "stare"}, "unknown behavior"),
+        ({"behavior": None}, "unknown behavior"),
+        ({"value": math.nan}, "value is not a finite number"),
+        ({"value": math.inf}, "value is not a finite number"),
+    ]
+    accepted, rejected = validate(batch(*(change for change, _ in faults)), INTERACTION_SCHEMA)
+    assert len(accepted) == 0
+    assert rejected.schema.equals(REJECTED)
+    assert rejected["reason"].to_pylist() == [reason for _, reason in faults]
+    assert rejected["source_line"].to_pylist() == list(range(11, 11 + len(faults)))
+    assert rejected["raw"].to_pylist()[0] == "line 11"
+
+
+def test_good_rows_are_accepted_as_they_are() -> None:
+    rows = batch(
+        {"timestamp": 0},
+        {"timestamp": LATEST_TIMESTAMP},
+        {"value": 1e308},
+        {"user_id": "x" * 100_000, "item_id": " i "},
+        {"query": "words", "scene": "home"},
+        {"user_id": ""},
+    )
+    accepted, rejected = validate(rows, INTERACTION_SCHEMA)
+    assert accepted.equals(rows.table.slice(0, 5))
+    assert len(rejected) == 1
+    accepted, rejected = validate(batch({}), INTERACTION_SCHEMA)
+    assert (len(accepted), len(rejected)) == (1, 0)
 
 
 def test_the_first_reason_counts() -> None:
-    quarantine = Quarantine("file", ["a", "b", "c"])
-    quarantine.refuse([2], "first")
-    quarantine.refuse([3, 2], "second")
-    assert quarantine.accepted_lines.tolist() == [1]
-    assert quarantine.rejected().to_pylist() == [
-        {"file": "file", "source_line": 2, "reason": "first", "raw": "b"},
-        {"file": "file", "source_line": 3, "reason": "second", "raw": "c"},
-    ]
-
-
-def test_duplicates_are_rows_equal_in_all_but_their_line() -> None:
-    rows = [
-        ("u", "i", 5, "click", None, None),
-        ("u", "i", 5, "click", None, None),  # the one duplicate
-        ("u", "i", 5, "purchase", None, None),
-        ("u", "i", 5, "click", 1.0, None),
-        ("u", "i", 5, "click", None, "words"),
-        ("u", "i", 6, "click", None, None),
-        ("u", "j", 5, "click", None, None),
-        ("v", "i", 5, "click", None, None),
-    ]
-    names = ("user_id", "item_id", "timestamp", "behavior", "value", "query")
-    table = pa.Table.from_pylist(
-        [{**dict(zip(names, row, strict=True)), "sequence": line} for line, row in enumerate(rows, start=1)],
-        schema=RAW_INTERACTIONS,
-    )
-    quarantine = Quarantine("file", [""] * len(rows))
-    assert check_interactions(table, quarantine)["sequence"].to_pylist() == [1, 3, 4, 5, 6, 7, 8]
-    assert quarantine.rejected()["reason"].to_pylist() == ["duplicate"]
-
-
-def test_a_bad_row_does_not_make_a_good_one_a_duplicate() -> None:
-    # Line 1 was refused for its bytes before it became a row of the table; line 2 and 3 are equal.
-    table = pa.Table.from_pylist(
-        [
-            {"user_id": "u", "item_id": "i", "timestamp": 0, "behavior": "click", "value": value, "sequence": line}
-            for line, value in [(2, 1.0), (3, 1.0), (4, math.nan), (5, math.nan)]
-        ],
-        schema=RAW_INTERACTIONS,
-    )
-    quarantine = Quarantine("file", [""] * 5)
-    quarantine.refuse([1], "damaged")
-    assert check_interactions(table, quarantine)["sequence"].to_pylist() == [2]
-    not_finite = "value is not a finite number"
-    assert quarantine.rejected()["reason"].to_pylist() == ["damaged", "duplicate", not_finite, not_finite]
-
-
-def test_the_range_of_timestamps() -> None:
-    times = [-1, 0, LATEST_TIMESTAMP, LATEST_TIMESTAMP + 1]
-    table = pa.Table.from_pylist(
-        [
-            {"user_id": "u", "item_id": "i", "timestamp": time, "behavior": "click", "sequence": line}
-            for line, time in enumerate(times, start=1)
-        ],
-        schema=RAW_INTERACTIONS,
-    )
-    assert check_interactions(table, Quarantine("file", [""] * 4))["timestamp"].to_pylist() == [0, LATEST_TIMESTAMP]
+    _, rejected = validate(batch({"user_id": "", "timestamp": -1, "value": math.nan}), INTERACTION_SCHEMA)
+    assert rejected["reason"].to_pylist() == ["empty user_id"]
 
 
 def test_no_rows() -> None:
-    assert len(check_interactions(RAW_INTERACTIONS.empty_table(), Quarantine("file", []))) == 0
+    assert [len(table) for table in validate(batch(), INTERACTION_SCHEMA)] == [0, 0]
+
+
+def test_items_need_an_id() -> None:
+    rows = pa.Table.from_pylist([{"item_id": "a", "source_line": 1}, {"source_line": 2, "raw": "x"}], UNCHECKED_ITEMS)
+    accepted, rejected = validate(RowBatch("f", rows, REJECTED.empty_table(), 2), ITEM_SCHEMA)
+    assert accepted["item_id"].to_pylist() == ["a"]
+    assert rejected["reason"].to_pylist() == ["empty item_id"]

@@ -1,0 +1,50 @@
+"""Amazon reviews of 2018 (Ni, Li, McAuley): `<Category>.json.gz` or `<Category>_5.json.gz`, `meta_<Category>.json.gz`.
+
+One object a line, gzipped or not. A review (reviewerID, asin, unixReviewTime) is behavior "rating" with `overall` as
+its value. Metadata are the title, brand, category and description of an asin. Not read: the texts, votes, styles and
+images of reviews, whether a purchase is verified; prices, ranks and related items.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.data_preparation.adapters.amazon_objects import (
+    ReviewKeys,
+    holds,
+    metadata_batch,
+    metadata_beside,
+    reviews_batch,
+)
+from components.data_preparation.adapters.contract import Adapter, Layout, RowBatch
+from components.data_preparation.source_files import files_in, read_blocks
+
+KEYS = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
+REVIEW = {"reviewerID", "asin", "unixReviewTime"}
+
+
+class Amazon2018(Adapter):
+    name = "amazon-2018"
+    description = (
+        "objects with reviewerID, asin, unixReviewTime and verified, meta_<Category>.json beside <Category>.json"
+    )
+
+    def recognise(self, source: Path) -> Layout | None:
+        reviews = [path for path in files_in(source) if holds(path, REVIEW)]
+        if len(reviews) != 1:
+            return None
+        metadata = metadata_beside(reviews[0])
+        # The release of 2014 has the same keys, but for these two.
+        is_2018 = holds(reviews[0], REVIEW | {"verified"}) or any(
+            holds(path, {"asin", "category"}) for path in metadata
+        )
+        return Layout(reviews[0].parent, (reviews[0],), metadata) if is_2018 else None
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for rows in read_blocks(path, "utf-8"):
+                yield reviews_batch(path.name, rows, KEYS)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for rows in read_blocks(path, "utf-8"):
+                yield metadata_batch(path.name, rows)

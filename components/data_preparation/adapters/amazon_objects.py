@@ -1,0 +1,136 @@
+"""What the Amazon releases of 2018 and 2023 share: reviews and metadata, one object a line, under different keys."""
+
+import re
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.json_lines import (
+    RowError,
+    moment,
+    number,
+    one_line,
+    parse_object,
+    read_objects,
+    required,
+    text,
+)
+from components.data_preparation.source_files import Refusals, SourceRows, files_in, peek
+from components.data_preparation.timestamps import seconds
+
+REVIEWS_NAME = re.compile(r"(?:reviews_|ratings_)?(?P<category>.+?)(?:_5)?\.(?:jsonl?|csv)(?:\.gz)?")
+
+
+@dataclass(frozen=True)
+class ReviewKeys:
+    """Under which keys a review holds what; all but `rating` are required."""
+
+    user: str
+    item: str
+    time: str
+    rating: str
+
+
+def first_objects(path: Path) -> list[dict[str, Any]]:
+    """Those of the first rows that are objects; never raises."""
+    return [parsed for row in peek(path) if (parsed := parse_object(row)) is not None]
+
+
+def holds(path: Path, keys: set[str]) -> bool:
+    """Whether one of the first rows is an object with all of these keys."""
+    return any(keys <= parsed.keys() for parsed in first_objects(path))
+
+
+def metadata_beside(reviews: Path) -> tuple[Path, ...]:
+    """`meta_<Category>` beside `<Category>`, `<Category>_5`, `reviews_<Category>` or `ratings_<Category>`; or none."""
+    match = REVIEWS_NAME.fullmatch(reviews.name)
+    if match is None:
+        return ()
+    name = re.compile(rf"meta_{re.escape(match['category'])}\.jsonl?(\.gz)?")
+    return tuple(path for path in files_in(reviews.parent) if name.fullmatch(path.name))[:1]
+
+
+def reviews_batch(file: str, rows: SourceRows, keys: ReviewKeys) -> RowBatch:
+    """A block of reviews; each is behavior "rating", its value null where there is no rating."""
+    refusals = Refusals(rows)
+    users, items, times, values = [], [], [], []
+    for index, review in read_objects(refusals):
+        try:
+            user = text(required(review, keys.user), keys.user)
+            item = text(required(review, keys.item), keys.item)
+            time = moment(required(review, keys.time))
+        except RowError as error:
+            refusals.refuse([index], str(error))
+            continue
+        rating = review.get(keys.rating)
+        users.append(user)
+        items.append(item)
+        times.append(time)
+        values.append(None if rating is None else number(rating))
+    columns = {
+        "user_id": users,
+        "item_id": items,
+        "timestamp": seconds(pa.array(times, pa.string())),
+        "behavior": ["rating"] * len(users),
+        "value": values,
+    }
+    return row_batch(file, refusals, columns, UNCHECKED_INTERACTIONS)
+
+
+def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
+    """A block of metadata of any release; entities (`&amp;`) become characters."""
+    refusals = Refusals(rows)
+    columns: dict[str, list] = {name: [] for name in ("item_id", "title", "brand", "categories", "description")}
+    for index, item in read_objects(refusals):
+        try:
+            key = "parent_asin" if "parent_asin" in item else "asin"
+            found = {
+                "item_id": text(required(item, key), key),
+                "title": _title(item),
+                "brand": _readable(item.get("brand") or item.get("store"), "brand"),
+                "categories": _categories(item),
+                "description": _description(item.get("description")),
+            }
+        except RowError as error:
+            refusals.refuse([index], str(error))
+            continue
+        for name, value in found.items():
+            columns[name].append(value)
+    return row_batch(file, refusals, columns, UNCHECKED_ITEMS)
+
+
+def _readable(value: Any, key: str) -> str:
+    return one_line(unescape(text(value, key)), key)
+
+
+def _title(item: dict[str, Any]) -> str:
+    title = _readable(item.get("title"), "title")
+    return "" if "getTime" in title else title  # in 2018 some titles are a script of the page
+
+
+def _categories(item: dict[str, Any]) -> list[str]:
+    """Flat (2018, 2023) or nested (2014), each name once; the main category where there are no others."""
+    found = item.get("categories") or item.get("category") or []
+    if not isinstance(found, list):
+        raise RowError("categories is not a list")
+    names = [name for path in found for name in (path if isinstance(path, list) else [path])]
+    readable = [_readable(name, "categories") for name in names]
+    page = next((position for position, name in enumerate(readable) if "</span>" in name), None)
+    readable = readable[:page]  # in 2018 pieces of the page follow some lists
+    main = _readable(item.get("main_category") or item.get("main_cat"), "main category")
+    return list(dict.fromkeys(filter(None, readable or [main])))
+
+
+def _description(value: Any) -> str:
+    """A text (2014) or a list of paragraphs (2018, 2023)."""
+    paragraphs = value if isinstance(value, list) else [value]
+    return " ".join(filter(None, (_readable(paragraph, "description") for paragraph in paragraphs)))

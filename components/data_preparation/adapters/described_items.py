@@ -1,0 +1,34 @@
+"""Items of which only the log itself tells something: the numbers of their category and brand."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data_preparation.adapters.contract import UNCHECKED_ITEMS
+
+
+def described_items(item_id: pa.Array, category: pa.Array, brand: pa.Array | None = None) -> pa.Table:
+    """One row, `UNCHECKED_ITEMS`, for each item of a block, in the order of first appearance; the first row wins.
+
+    Category 149192 becomes the name "category 149192", brand 2661 "brand 2661"; where a number is empty there is none.
+    """
+    rows = pa.table({"item_id": item_id, "row": pa.array(range(len(item_id)), pa.int64())})
+    first = rows.group_by("item_id", use_threads=False).aggregate([("row", "min")])["row_min"]
+    names = _named("category", category.take(first)).to_pylist()
+    empty = pa.repeat(pa.scalar(""), len(first))
+    columns = {
+        "item_id": item_id.take(first),
+        "title": empty,
+        "brand": empty if brand is None else _named("brand", brand.take(first)),
+        "categories": pa.array([[name] if name else [] for name in names], pa.list_(pa.string())),
+        "description": empty,
+        "source_line": pa.nulls(len(first), pa.int64()),
+        "raw": pa.nulls(len(first), pa.large_string()),
+    }
+    return pa.table(columns).cast(UNCHECKED_ITEMS)
+
+
+def _named(kind: str, numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """ "2661" or, as pandas writes it beside empty fields, "2661.0" becomes "brand 2661"."""
+    text = pc.replace_substring_regex(pc.utf8_trim_whitespace(numbers), r"\.0$", "")
+    names = pc.binary_join_element_wise(pa.scalar(kind, text.type), text, pa.scalar(" ", text.type))
+    return pc.if_else(pc.equal(text, ""), text, names)

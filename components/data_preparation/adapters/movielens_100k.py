@@ -1,0 +1,78 @@
+"""MovieLens 100K (GroupLens): `u.data` (user, movie, stars, seconds) and `u.item` (movie, title, ..., 19 genre flags).
+
+`u.data` is separated by tabs, `u.item` by "|" and in ISO-8859-1. A rating is behavior "rating" with the stars as its
+value; genres are categories, "unknown" is none. Not read: the release dates and addresses in `u.item`, the profiles in
+`u.user`, and the files that repeat the others (`u.genre`, `u.occupation`, `u1.base` and the like).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.delimited import numbers, split_rows
+from components.data_preparation.source_files import files_in, most_match, peek, read_blocks
+from components.data_preparation.timestamps import seconds
+
+RATING = r"[^\t]+\t[^\t]+\t[0-9.]+\t[0-9]+"
+RATING_FIELDS = ["user_id", "item_id", "stars", "timestamp"]
+# in the order of the flags
+GENRES = [
+    *("Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
+    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+]
+MOVIE_FIELDS = ["item_id", "title", "released", "released on video", "address", "unknown", *GENRES]
+
+
+class MovieLens100K(Adapter):
+    name = "movielens-100k"
+    description = "u.data with user, movie, stars and seconds between tabs, movies in u.item beside it"
+
+    def recognise(self, source: Path) -> Layout | None:
+        ratings = _named(source, "u.data")
+        if not ratings or not most_match(peek(ratings[0]), RATING):
+            return None
+        root = ratings[0].parent
+        return Layout(root, ratings, _named(root, "u.item"))
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for rows in read_blocks(path, "utf-8"):
+                refusals, fields = split_rows(rows, "\t", RATING_FIELDS)
+                columns = {
+                    "user_id": fields["user_id"],
+                    "item_id": fields["item_id"],
+                    "timestamp": seconds(fields["timestamp"]),
+                    "behavior": pa.repeat("rating", len(fields["stars"])),
+                    "value": numbers(fields["stars"]),
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for rows in read_blocks(path, "iso-8859-1"):
+                refusals, fields = split_rows(rows, "|", MOVIE_FIELDS)
+                flags = zip(*(fields[genre].to_pylist() for genre in GENRES), strict=True)
+                empty = pa.repeat("", len(fields["title"]))
+                columns = {
+                    "item_id": fields["item_id"],
+                    "title": pc.utf8_trim_whitespace(fields["title"]),
+                    "brand": empty,
+                    "categories": [[GENRES[index] for index, flag in enumerate(row) if flag == "1"] for row in flags],
+                    "description": empty,
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
+
+
+def _named(source: Path, name: str) -> tuple[Path, ...]:
+    """The file of that name, gzipped or not, if `source` is or holds one."""
+    return tuple(path for path in files_in(source) if path.name in (name, f"{name}.gz"))[:1]

@@ -1,0 +1,68 @@
+"""MovieLens latest, small and full (GroupLens), and 20M, 25M and 32M, which are written alike.
+
+`ratings.csv` has userId, movieId, rating and timestamp, `movies.csv` has movieId, title and genres ("Drama|Comedy");
+both name their columns in line 1 and quote a field that holds a comma. A rating is behavior "rating" with the stars as
+its value; genres are categories, "(no genres listed)" is none. Not read: `tags.csv`, `links.csv` and the tag genome.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.delimited import numbers
+from components.data_preparation.headed import header, read_headed
+from components.data_preparation.source_files import files_in
+from components.data_preparation.timestamps import seconds
+
+RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
+MOVIE_COLUMNS = ("movieId", "title", "genres")
+NO_GENRES = ("", "(no genres listed)")
+
+
+class MovieLensLatest(Adapter):
+    name = "movielens-latest"
+    description = f"ratings.csv with the columns {', '.join(RATING_COLUMNS)}, movies in movies.csv beside it"
+
+    def recognise(self, source: Path) -> Layout | None:
+        ratings = [path for path in files_in(source) if set(RATING_COLUMNS) <= set(header(path, ","))]
+        if len(ratings) != 1:
+            return None
+        root = ratings[0].parent
+        movies = [path for path in files_in(root) if set(MOVIE_COLUMNS) <= set(header(path, ","))]
+        return Layout(root, (ratings[0],), tuple(movies))
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for refusals, fields in read_headed(path, ",", RATING_COLUMNS, quoted=True):
+                columns = {
+                    "user_id": fields["userId"],
+                    "item_id": fields["movieId"],
+                    "timestamp": seconds(fields["timestamp"]),
+                    "behavior": pa.repeat("rating", len(fields["rating"])),
+                    "value": numbers(fields["rating"]),
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for refusals, fields in read_headed(path, ",", MOVIE_COLUMNS, quoted=True):
+                genres = pc.utf8_trim_whitespace(fields["genres"]).to_pylist()
+                empty = pa.repeat("", len(genres))
+                columns = {
+                    "item_id": fields["movieId"],
+                    "title": pc.utf8_trim_whitespace(fields["title"]),
+                    "brand": empty,
+                    "categories": [[] if text in NO_GENRES else text.split("|") for text in genres],
+                    "description": empty,
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)

@@ -1,0 +1,216 @@
+"""The platform's own tables, or a team's in the same columns: `interactions.parquet`, and `items.parquet` beside it.
+
+Each is a Parquet file, or a folder of that name (with or without ".parquet") that holds its parts, read in order of
+their names. Interactions need user_id, item_id, timestamp and behavior; value, query and scene may be left out, and so
+may all of an item but item_id. Ids may be numbers, a behavior may go by its common name (pv, view, fav, buy ...), a
+timestamp may be of Arrow's own types. Columns of a run before (`sequence`, `split_...`) are not read, nor are profiles
+of users. The line of a row is its number in its file, counted from 1; what it says is its fields between tabs.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.contracts.errors import InputError
+from components.data_preparation.adapters.behaviors import COMMON_NAMES, behaviors
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows, files_in
+from components.data_preparation.timestamps import seconds
+
+NEEDED_OF_INTERACTIONS = ("user_id", "item_id", "timestamp", "behavior")
+NEEDED_OF_ITEMS = ("item_id",)
+IDS = ("user_id", "item_id")
+EXPECTED = {
+    "user_id": "text or whole numbers",
+    "item_id": "text or whole numbers",
+    "timestamp": "numbers, text, dates or timestamps",
+    "behavior": "text",
+    "value": "numbers",
+    "query": "text",
+    "scene": "text",
+    "title": "text",
+    "brand": "text",
+    "categories": "lists of text",
+    "description": "text",
+}
+ROWS_A_BATCH = 2**18
+SEPARATOR = pa.scalar("\t", pa.large_string())
+
+
+class PlatformParquet(Adapter):
+    name = "platform-parquet"
+    description = f"Parquet with the columns {', '.join(NEEDED_OF_INTERACTIONS)}, items in items.parquet beside it"
+
+    def recognise(self, source: Path) -> Layout | None:
+        is_file = source.is_file()
+        root = source.parent if is_file else source
+        interactions = (source,) if is_file else _parts(source, "interactions")
+        if not interactions or not all(_has(path, NEEDED_OF_INTERACTIONS) for path in interactions):
+            return None
+        return Layout(root, interactions, _parts(root, "items"))
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for rows, fields in _read(path, NEEDED_OF_INTERACTIONS, ("value", "query", "scene")):
+                refusals = Refusals(rows)
+                kept = pa.array(refusals.accepted)
+                columns = {name: column.take(kept) for name, column in fields.items()}
+                columns["timestamp"] = seconds(columns["timestamp"])
+                columns["behavior"] = behaviors(columns["behavior"], COMMON_NAMES)
+                yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_INTERACTIONS)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for rows, fields in _read(path, NEEDED_OF_ITEMS, ("title", "brand", "categories", "description")):
+                refusals = Refusals(rows)
+                kept = pa.array(refusals.accepted)
+                columns = {name: column.take(kept) for name, column in fields.items()}
+                for name in ("title", "brand", "description"):
+                    columns[name] = pc.fill_null(columns.get(name, pa.nulls(len(kept), pa.large_string())), "")
+                columns.setdefault("categories", pa.array([[]] * len(kept), pa.list_(pa.string())))
+                yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_ITEMS)
+
+
+def _name(layout: Layout, path: Path) -> str:
+    return path.relative_to(layout.root).as_posix()
+
+
+def _parts(folder: Path, table: str) -> tuple[Path, ...]:
+    """The files of a table: one file, or the parts in a folder; none where there is neither."""
+    file = folder / f"{table}.parquet"
+    if file.is_file():
+        return (file,)
+    for parts in (file, folder / table):
+        found = tuple(path for path in files_in(parts) if path.name.endswith(".parquet")) if parts.is_dir() else ()
+        if found:
+            return found
+    return ()
+
+
+def _has(path: Path, columns: tuple[str, ...]) -> bool:
+    try:
+        return set(columns) <= set(pq.read_schema(path).names)
+    except (OSError, ValueError, MemoryError):  # pa.ArrowException is one of these
+        return False
+
+
+def _read(
+    path: Path, needed: tuple[str, ...], optional: tuple[str, ...]
+) -> Iterator[tuple[SourceRows, dict[str, pa.Array]]]:
+    """Read a file in batches of rows: what each row says, and the columns, ids and other texts as large_string."""
+    if not path.is_file():
+        kind = "is a folder, expected a file" if path.is_dir() else "no such file"
+        raise InputError(f"{path}: {kind}")
+    try:
+        before = path.stat()
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            missing = [name for name in needed if name not in names]
+            if missing:
+                raise InputError(f"{path}: has no column {' and no column '.join(missing)}")
+            wanted = [*needed, *(name for name in optional if name in names)]
+            for name in wanted:
+                if names.count(name) > 1:
+                    raise InputError(f"{path}: has the column {name} twice")
+            row = 1
+            for batch in file.iter_batches(ROWS_A_BATCH, columns=wanted):
+                yield _rows(path, row, batch, wanted)
+                row += len(batch)
+        after = path.stat()
+    except (OSError, ValueError, pa.ArrowException, MemoryError) as error:
+        raise InputError(f"{path}: not readable as Parquet ({error})") from error
+    if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
+        raise InputError(f"{path}: the file changed while it was read")
+
+
+def _rows(
+    path: Path, first_line: int, batch: pa.RecordBatch, names: list[str]
+) -> tuple[SourceRows, dict[str, pa.Array]]:
+    damaged = np.zeros(len(batch), dtype=bool)
+    fields = {}
+    texts = []
+    for name in names:
+        column = batch.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_null(column.type) and EXPECTED[name] == "text":
+            column = column.cast(pa.large_string())
+        if not _is_expected(name, column.type):
+            raise InputError(f"{path}: column {name} is of the type {column.type}, expected {EXPECTED[name]}")
+        if name == "categories":
+            fields[name], bad = _lists(column)
+            texts.append(pc.binary_join(fields[name], pa.scalar(", ", pa.large_string())))
+        elif _is_text(column.type):
+            fields[name], bad = _texts(column)
+            texts.append(fields[name])
+        else:
+            bad = np.zeros(len(batch), dtype=bool)
+            texts.append(column.cast(pa.large_string()))
+            fields[name] = texts[-1] if name in IDS else column
+            if name == "value":
+                fields[name] = column.cast(pa.float64(), safe=False)  # the nearest float of a large integer will do
+        if name in IDS:
+            bad |= _holds_control_characters(texts[-1])
+        damaged |= bad
+    lines = pc.binary_join_element_wise(*texts, SEPARATOR, null_handling="replace")
+    too_long = pc.greater(pc.binary_length(lines), LONGEST_ROW).to_numpy(zero_copy_only=False)
+    return SourceRows(path, "utf-8", first_line, lines, damaged, too_long, first_line == 1), fields
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    is_one_of = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(is_kind(kind) for is_kind in is_one_of)
+
+
+def _is_expected(name: str, kind: pa.DataType) -> bool:
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if name in IDS:
+        return _is_text(kind) or pa.types.is_integer(kind)
+    if name == "timestamp":
+        return is_number or _is_text(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    if name == "value":
+        return is_number or pa.types.is_null(kind)
+    if name == "categories":
+        return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type)
+    return _is_text(kind)
+
+
+def _texts(column: pa.Array) -> tuple[pa.LargeStringArray, np.ndarray]:
+    """A column as text, what is not UTF-8 escaped, and bool[rows], True where it is not."""
+    content = column.cast(pa.large_binary())
+    try:
+        return content.cast(pa.large_string()), np.zeros(len(column), dtype=bool)
+    except pa.ArrowInvalid:
+        values = content.to_pylist()
+        texts = [None if value is None else value.decode(errors="backslashreplace") for value in values]
+        bad = [text is not None and text.encode() != value for text, value in zip(texts, values, strict=True)]
+        return pa.array(texts, pa.large_string()), np.array(bad, dtype=bool)
+
+
+def _lists(column: pa.ListArray) -> tuple[pa.ListArray, np.ndarray]:
+    """As `_texts` for a column of lists, without their nulls; a null list is empty."""
+    values = column.cast(pa.list_(pa.large_binary())).to_pylist()
+    kept = [[value for value in row or [] if value is not None] for row in values]
+    texts = [[value.decode(errors="backslashreplace") for value in row] for row in kept]
+    bad = [[text.encode() for text in row] != found for row, found in zip(texts, kept, strict=True)]
+    return pa.array(texts, pa.list_(pa.large_string())), np.array(bad, dtype=bool)
+
+
+def _holds_control_characters(column: pa.LargeStringArray) -> np.ndarray:
+    """bool[rows]: the rows that would be no text in a file of lines."""
+    content = column.buffers()[2]
+    if content is None or not (np.frombuffer(content, np.uint8) < ord(" ")).any():
+        return np.zeros(len(column), dtype=bool)
+    found = pc.match_substring_regex(column, r"[\x00-\x08\x0a-\x1f\x7f]")
+    return pc.fill_null(found, False).to_numpy(zero_copy_only=False)

@@ -1,0 +1,117 @@
+"""RecBole's atomic files: `<name>.inter` and `<name>.item`, separated by tabs, columns named "field:type" in line 1.
+
+Types are token, float, token_seq and float_seq (a sequence is separated by spaces; lists of categories are often
+written with commas, which are then the separator). Interactions need user_id (or session_id), item_id and timestamp. A
+`rating` makes behavior "rating" with its value; otherwise a column of behaviors is read by its common names (pv, click,
+cart, fav, buy ...), and without either it is "click". Where a folder holds the parts of a benchmark
+(`<name>.train.inter` ...), all are read. Not read: `<name>.user`, `.kg`, `.link`, `.net`, and histories prepared as
+sequences (item_id_list).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data_preparation.adapters.behaviors import COMMON_NAMES, behaviors
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
+from components.data_preparation.delimited import numbers
+from components.data_preparation.headed import header, read_headed
+from components.data_preparation.source_files import files_in
+from components.data_preparation.timestamps import seconds
+
+SEPARATOR = "\t"
+QUOTES = ("'", '"')
+TYPES = ("token", "float", "token_seq", "float_seq")
+# What data sets call the platform's columns.
+NAMES = {
+    "session_id": "user_id",
+    "time": "timestamp",
+    "behavior_type": "behavior",
+    "behaviour": "behavior",
+    "action_type": "behavior",
+    "interaction_type": "behavior",
+    "name": "title",
+    "item_name": "title",
+    "movie_title": "title",
+    "store": "brand",
+    "category": "categories",
+    "class": "categories",
+    "genre": "categories",
+    "genres": "categories",
+}
+
+
+class RecBole(Adapter):
+    name = "recbole"
+    description = "<name>.inter with the columns user_id:token, item_id:token and timestamp:float between tabs"
+
+    def recognise(self, source: Path) -> Layout | None:
+        interactions = [path for path in files_in(source) if _is_atomic(path, ".inter", {"user_id", "item_id"})]
+        if not interactions:
+            return None
+        names = {path.name.partition(".")[0] for path in interactions}
+        beside = [path for path in files_in(interactions[0].parent) if path.name.partition(".")[0] in names]
+        items = [path for path in beside if _is_atomic(path, ".item", {"item_id"})]
+        return Layout(interactions[0].parent, tuple(interactions), tuple(items))
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for refusals, fields in read_headed(path, SEPARATOR, ("user_id", "item_id", "timestamp"), rename=_names):
+                columns = {
+                    "user_id": fields["user_id"],
+                    "item_id": fields["item_id"],
+                    "timestamp": seconds(fields["timestamp"]),
+                    "behavior": pa.repeat("click", len(fields["user_id"])),
+                    "query": fields.get("query"),
+                }
+                if "rating" in fields:
+                    columns["behavior"] = pa.repeat("rating", len(fields["rating"]))
+                    columns["value"] = numbers(fields["rating"])
+                elif "behavior" in fields:
+                    columns["behavior"] = behaviors(pc.utf8_lower(fields["behavior"]), COMMON_NAMES)
+                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for refusals, fields in read_headed(path, SEPARATOR, ("item_id",), rename=_names):
+                empty = pa.repeat("", len(fields["item_id"]))
+                columns = {
+                    "item_id": fields["item_id"],
+                    "title": pc.utf8_trim_whitespace(fields.get("title", empty)),
+                    "brand": pc.utf8_trim_whitespace(fields.get("brand", empty)),
+                    "categories": [_categories(text) for text in fields.get("categories", empty).to_pylist()],
+                    "description": pc.utf8_trim_whitespace(fields.get("description", empty)),
+                }
+                yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
+
+
+def _is_atomic(path: Path, suffix: str, needed: set[str]) -> bool:
+    if not path.name.removesuffix(".gz").endswith(suffix):
+        return False
+    fields = header(path, SEPARATOR)
+    return all(field.rpartition(":")[2] in TYPES for field in fields) and needed <= set(_names(fields))
+
+
+def _names(fields: list[str]) -> list[str]:
+    """ "movie_title:token_seq" is the platform's "title", unless there is one already."""
+    names = [field.rpartition(":")[0] for field in fields]
+    for position, name in enumerate(names):
+        if NAMES.get(name, name) not in names:
+            names[position] = NAMES[name]
+    return names
+
+
+def _categories(text: str) -> list[str]:
+    """ "Comedy Drama" and "'Beauty', 'Hair Care'" are two categories each."""
+    parts = text.split(",") if "," in text or text.startswith(QUOTES) else text.split(" ")
+    names = (part.strip().strip("".join(QUOTES)).strip() for part in parts)
+    return list(dict.fromkeys(name for name in names if name))

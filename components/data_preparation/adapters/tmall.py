@@ -1,0 +1,98 @@
+"""Logs of Tmall and mobile Taobao as the Tianchi challenges released them, with the columns named in line 1.
+
+Repeat buyers (IJCAI-15): user_id, item_id, cat_id, seller_id (or merchant_id), brand_id, time_stamp, action_type; the
+action is 0 click, 1 cart, 2 purchase, 3 favourite. `time_stamp` is a day without a year (829 or 0829); the log ends
+with the sale of 11 November 2014, so the year is 2014. A day with its year (20140829) is taken as it is.
+
+Mobile recommendation: user_id, item_id, behavior_type, user_geohash, item_category, time; the behavior is 1 click, 2
+favourite, 3 cart, 4 purchase, the time an hour ("2014-12-06 02").
+
+Times are as coarse as that, so the order of lines breaks many ties. Category and brand are known from the log alone and
+become the item's metadata, "category 833" and "brand 2661". Not read: the seller, the place, the table of profiles.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data_preparation.adapters.behaviors import behaviors
+from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, Adapter, Layout, RowBatch, row_batch
+from components.data_preparation.adapters.described_items import described_items
+from components.data_preparation.headed import header, read_headed
+from components.data_preparation.source_files import files_in
+from components.data_preparation.timestamps import seconds
+
+YEAR = "2014"
+
+
+@dataclass(frozen=True)
+class _Release:
+    action: str
+    time: str
+    category: str
+    brand: str | None
+    meaning: dict[str, str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        brand = () if self.brand is None else (self.brand,)
+        return ("user_id", "item_id", self.category, *brand, self.action, self.time)
+
+
+RELEASES = (
+    _Release(
+        action="action_type",
+        time="time_stamp",
+        category="cat_id",
+        brand="brand_id",
+        meaning={"0": "click", "1": "cart", "2": "purchase", "3": "favourite"},
+    ),
+    _Release(
+        action="behavior_type",
+        time="time",
+        category="item_category",
+        brand=None,
+        meaning={"1": "click", "2": "favourite", "3": "cart", "4": "purchase"},
+    ),
+)
+
+
+class Tmall(Adapter):
+    name = "tmall"
+    description = "columns " + " or ".join(", ".join(release.columns) for release in RELEASES)
+
+    def recognise(self, source: Path) -> Layout | None:
+        logs = [path for path in files_in(source) if _release(path) is not None]
+        return Layout(logs[0].parent, (logs[0],)) if len(logs) == 1 else None
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            release = _release(path) or RELEASES[0]  # whose columns are then told to be missing
+            for refusals, fields in read_headed(path, ",", release.columns):
+                columns = {
+                    "user_id": fields["user_id"],
+                    "item_id": fields["item_id"],
+                    "timestamp": _seconds(fields[release.time]),
+                    "behavior": behaviors(pc.utf8_trim_whitespace(fields[release.action]), release.meaning),
+                }
+                brand = None if release.brand is None else fields[release.brand]
+                described = described_items(fields["item_id"], fields[release.category], brand)
+                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS, described)
+
+
+def _release(path: Path) -> _Release | None:
+    names = set(header(path, ","))
+    return next((release for release in RELEASES if set(release.columns) <= names), None)
+
+
+def _seconds(times: pa.Array) -> pa.Array:
+    """Days (829, 0829, 20140829) and hours ("2014-12-06 02") as seconds."""
+    encoded = times.dictionary_encode()  # a log has few days and hours, and as many of them as rows
+    texts = pc.replace_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), r"^(\d)(\d\d)$", r"0\1\2")
+    texts = pc.replace_substring_regex(texts, r"^(\d{4})$", rf"{YEAR}\1")
+    texts = pc.replace_substring_regex(texts, r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3")
+    texts = pc.replace_substring_regex(texts, r"^(\d{4}-\d{2}-\d{2}) (\d{2})$", r"\1 \2:00")
+    return seconds(texts).combine_chunks().take(encoded.indices)

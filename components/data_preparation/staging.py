@@ -1,0 +1,182 @@
+"""Between reading and preparing: every row of a source in Parquet parts on disk, validated, numbered and counted.
+
+Rows pass through memory a block at a time; what needs all of them (duplicates, filtering, order) is the engine's.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandera.polars as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.contracts.files import replacing_file
+from components.contracts.tables import ITEMS, REJECTED
+from components.data_preparation.adapters.contract import SOURCE, RowBatch, Source
+from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, RAW_INTERACTIONS, validate
+
+# Where a row is from: `file_order` counts the files in the order they are read.
+ORIGIN = [pa.field("file_order", pa.int64()), *SOURCE]
+STAGED_INTERACTIONS = pa.schema([*RAW_INTERACTIONS, *ORIGIN])
+# `described`: an item that interactions describe along the way, see `RowBatch.described_items`. `position` counts all.
+STAGED_ITEMS = pa.schema([*ITEMS, *ORIGIN, pa.field("described", pa.bool_()), pa.field("position", pa.int64())])
+STAGED_REJECTED = pa.schema([*REJECTED, pa.field("file_order", pa.int64())])
+
+PART_ROW_GROUP = 2**17
+ROW_GROUP = 2**20
+
+
+@dataclass
+class FileAccount:
+    """What became of the rows of one file: `read` of them, and of those `rejected` for each reason."""
+
+    order: int
+    kind: str
+    read: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def accepted(self) -> int:
+        return self.read - self.rejected.total()
+
+
+class _Parts:
+    """A table as numbered Parquet files in a folder of its own."""
+
+    def __init__(self, folder: Path, schema: pa.Schema):
+        self.folder = folder
+        self.schema = schema
+        self._count = 0
+        folder.mkdir()
+
+    def write(self, table: pa.Table) -> None:
+        texts = [field.name for field in self.schema if field.type == pa.string()]
+        path = self.folder / f"part-{self._count:05d}.parquet"
+        rows = table.select(self.schema.names).cast(self.schema)
+        pq.write_table(rows, path, row_group_size=PART_ROW_GROUP, use_dictionary=texts)
+        self._count += 1
+
+    @property
+    def pattern(self) -> str:
+        return str(self.folder / "*.parquet")
+
+
+class Staging:
+    """The staged rows of a source: three folders of Parquet parts, and the account of each file.
+
+    Attributes:
+        accounts: of the files by their name, in the order they are read.
+        interactions: pattern of the parts with accepted interactions, `STAGED_INTERACTIONS`; duplicates are still in.
+        items: pattern of the parts with accepted items, `STAGED_ITEMS`; an item may be there more than once.
+        rejected: pattern of the parts with rejected rows, `STAGED_REJECTED`.
+    """
+
+    def __init__(self, folder: Path):
+        self.accounts: dict[str, FileAccount] = {}
+        self._interactions = _Parts(folder / "interactions", STAGED_INTERACTIONS)
+        self._items = _Parts(folder / "items", STAGED_ITEMS)
+        self._rejected = _Parts(folder / "rejected", STAGED_REJECTED)
+        self.interactions = self._interactions.pattern
+        self.items = self._items.pattern
+        self.rejected = self._rejected.pattern
+        self._items_staged = 0
+        self._writer = ThreadPoolExecutor(max_workers=1)  # a block is written while the next is read
+        self._writing: Future[None] | None = None
+
+    def read(self, source: Source) -> None:
+        """Stage all rows of `source`, its interactions first; raises InputError where a file is at fault."""
+        with self._writer:
+            self._read_interactions(source.interactions)
+            for batch in source.items:
+                accepted, account = self._validated(batch, "items", ITEM_SCHEMA)
+                self._write_items(accepted, account, described=False)
+            for parts in (self._interactions, self._items, self._rejected):
+                self._write(parts, parts.schema.empty_table())  # a table without a row has a part too
+            self._wait()
+
+    def _read_interactions(self, batches: Iterable[RowBatch]) -> None:
+        rows_before = rows_so_far = 0  # before this file, and up to the end of the last batch
+        file = None
+        for batch in batches:
+            if batch.file != file:
+                file, rows_before = batch.file, rows_so_far
+            accepted, account = self._validated(batch, "interactions", INTERACTION_SCHEMA)
+            sequence = pc.add(accepted["source_line"], rows_before)
+            self._write(self._interactions, _of_file(accepted, account).append_column("sequence", sequence))
+            rows_so_far = max(rows_so_far, rows_before + _last_line(batch))
+            if batch.described_items is not None:
+                rows = RowBatch(batch.file, batch.described_items, REJECTED.empty_table(), len(batch.described_items))
+                self._write_items(validate(rows, ITEM_SCHEMA)[0], account, described=True)
+
+    def _validated(self, batch: RowBatch, kind: str, schema: pandera.DataFrameSchema) -> tuple[pa.Table, FileAccount]:
+        account = self.accounts.setdefault(batch.file, FileAccount(len(self.accounts), kind))
+        accepted, failed = validate(batch, schema)
+        account.read += batch.rows_read
+        rejected = pa.concat_tables([batch.refused, failed])
+        if len(rejected):
+            account.rejected.update(rejected["reason"].to_pylist())
+            self._write(self._rejected, _of_file(rejected, account))
+        return accepted, account
+
+    def _write_items(self, rows: pa.Table, account: FileAccount, described: bool) -> None:
+        position = np.arange(self._items_staged, self._items_staged + len(rows))
+        self._items_staged += len(rows)
+        rows = _of_file(rows, account).append_column("position", pa.array(position))
+        self._write(self._items, rows.append_column("described", pa.repeat(pa.scalar(described), len(rows))))
+
+    def _write(self, parts: _Parts, rows: pa.Table) -> None:
+        self._wait()  # no more than one block is held for writing
+        self._writing = self._writer.submit(parts.write, rows)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+
+
+def write_batches(batches: Iterable[pa.RecordBatch], path: Path, schema: pa.Schema) -> int:
+    """Write a stream of rows to one Parquet file, all of it or nothing, in row groups that depend on the rows alone.
+
+    Returns:
+        How many rows there were.
+
+    Raises:
+        ValueError: a row does not hold `schema` (a programming error).
+    """
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    count = 0
+    with (
+        replacing_file(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=texts) as writer,
+    ):
+        for rows in _of_equal_length(batches, ROW_GROUP):
+            writer.write_table(rows.select(schema.names).cast(schema), ROW_GROUP)
+            count += len(rows)
+    return count
+
+
+def _of_equal_length(batches: Iterable[pa.RecordBatch], length: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += len(batch)
+        while count >= length:
+            table = pa.Table.from_batches(held)
+            yield table.slice(0, length)
+            held = table.slice(length).to_batches()
+            count -= length
+    if count:
+        yield pa.Table.from_batches(held)
+
+
+def _last_line(batch: RowBatch) -> int:
+    return max(pc.max(table["source_line"]).as_py() or 0 for table in (batch.table, batch.refused))
+
+
+def _of_file(rows: pa.Table, account: FileAccount) -> pa.Table:
+    return rows.append_column("file_order", pa.repeat(pa.scalar(account.order, pa.int64()), len(rows)))
