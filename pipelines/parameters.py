@@ -78,4 +78,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute()) if path else ""
+    try:
+        return str(Path(path).expanduser().absolute()) if path else ""
+    except RuntimeError as error:  # an unknown ~user
+        raise InputError(f"{path}: {error}") from error

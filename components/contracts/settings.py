@@ -52,7 +52,10 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.
-        return None if path is None else path.expanduser().absolute()
+        try:
+            return None if path is None else path.expanduser().absolute()
+        except RuntimeError as error:  # an unknown ~user
+            raise ValueError(str(error)) from error
 
     @property
     def resolved_model_repository(self) -> Path:

@@ -108,14 +108,17 @@ def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
 
 
 def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
-    if data_dir:
-        folder = Path(data_dir).expanduser()
-    elif default is None:
-        raise InputError(f"the data set {dataset} is read from files: pass --data-dir or set RELAND_DATA_DIR")
-    else:
-        folder = default / dataset if (default / dataset).is_dir() else default
-    if not folder.is_dir():
-        raise InputError(f"{folder}: {'is a file, expected a folder' if folder.exists() else 'no such folder'}")
+    try:
+        if data_dir:
+            folder = Path(data_dir).expanduser()
+        elif default is None:
+            raise InputError(f"the data set {dataset} is read from files: pass --data-dir or set RELAND_DATA_DIR")
+        else:
+            folder = default / dataset if (default / dataset).is_dir() else default
+        if not folder.is_dir():
+            raise InputError(f"{folder}: {'is a file, expected a folder' if folder.exists() else 'no such folder'}")
+    except (OSError, RuntimeError) as error:  # a parent that may not be entered, a name too long, an unknown ~user
+        raise InputError(f"{data_dir or default}: not readable as a folder ({error})") from error
     return folder
 
 

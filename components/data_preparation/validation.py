@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.contracts.tables import IDENTIFIER_BYTES, INTERACTIONS, ITEMS, REJECTED
 
 RAW_INTERACTIONS = pa.schema([field for field in INTERACTIONS if not field.name.startswith("split_")])
 
@@ -74,6 +74,8 @@ def check_interactions(table: pa.Table, quarantine: Quarantine) -> pa.Table:
     value = table["value"]
     for key in ("user_id", "item_id"):
         quarantine.refuse(line[_blank(table[key])], f"empty {key}")
+        too_long = pc.greater(pc.binary_length(table[key]), IDENTIFIER_BYTES)
+        quarantine.refuse(line[_mask(too_long)], f"{key} is longer than {IDENTIFIER_BYTES} bytes")
     quarantine.refuse(line[_mask(pc.is_null(timestamp))], "timestamp is not an integer")
     quarantine.refuse(line[_mask(pc.less(timestamp, 0))], "negative timestamp")
     quarantine.refuse(line[_mask(pc.greater(timestamp, LATEST_TIMESTAMP))], "timestamp beyond the year 2100")

@@ -47,6 +47,8 @@ MOVIELENS = Format(
         ("", "too few fields, expected 4"),
         ("::2::3::4", "empty user_id"),
         ("1:: ::3::4", "empty item_id"),
+        ("é" * 257 + "::2::3::4", "user_id is longer than 512 bytes"),
+        ("1::" + "x" * 513 + "::3::4", "item_id is longer than 512 bytes"),
         ("1::2::3::yesterday", "timestamp is not an integer"),
         ("1::2::3::1.5", "timestamp is not an integer"),
         ("1::2::3::", "timestamp is not an integer"),
@@ -87,6 +89,8 @@ AMAZON = Format(
         ('{"reviewerID": "\\ud800", "asin": "2", "unixReviewTime": 4}', "reviewerID is not valid Unicode"),
         (amazon_review("", "2", 4), "empty user_id"),
         (amazon_review("1", " ", 4), "empty item_id"),
+        (amazon_review("é" * 257, "2", 4), "user_id is longer than 512 bytes"),
+        (amazon_review("1", "x" * 300_000, 4), "item_id is longer than 512 bytes"),
         (amazon_review("1", "2", "4"), "timestamp is not an integer"),
         (amazon_review("1", "2", True), "timestamp is not an integer"),
         (amazon_review("1", "2", 1.5), "timestamp is not an integer"),
@@ -255,7 +259,7 @@ def test_a_damaged_byte_costs_one_row(tmp_path: Path, format: Format) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_quotes_long_fields_and_other_line_breaks_are_plain_text(tmp_path: Path, format: Format) -> None:
-    users = ['"', "'", "a,b", "x" * 300_000, "é\u2028ü"]
+    users = ['"', "'", "a,b", "x" * 512, "é\u2028ü"]
     lines = [format.interaction(user, "1", 5) for user in users]
     write(tmp_path, format, "\n".join(lines).encode())
     raw = read(tmp_path, format)

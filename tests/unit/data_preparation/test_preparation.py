@@ -125,6 +125,7 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
         ("ml-1m", "", "pass --data-dir or set RELAND_DATA_DIR"),
         ("ml-1m", "absent", "absent: no such folder"),
         ("ml-1m", "a file", "a file: is a file, expected a folder"),
+        ("ml-1m", "x" * 300, "not readable as a folder .*File name too long"),
         ("ml-10m", "", "unknown data set 'ml-10m', expected one of simulator, ml-1m, amazon-beauty"),
     ],
 )
@@ -165,6 +166,11 @@ def test_real_data_have_the_known_counts(
     )
 
 
-def test_a_core_too_small_to_split():
+def test_the_folder_of_an_unknown_user() -> None:
+    with pytest.raises(InputError, match="~nobody-of-this-name/data: not readable as a folder"):
+        configure("ml-1m", "~nobody-of-this-name/data", 0, 5, Settings(data_dir=None))
+
+
+def test_a_core_too_small_to_split() -> None:
     with pytest.raises(InputError, match="--minimum-interactions 2: leave-one-out needs at least 3"):
         PreparationConfig("simulator", None, seed=0, minimum_interactions=2, max_rejected=0.05)

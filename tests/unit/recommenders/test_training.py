@@ -70,7 +70,9 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     window=st.integers(1, 12),
     seed=st.integers(0, 1000),
 )
-def test_windows_cover_every_training_position_and_the_last_one_is_full(training_lengths: list[int], window: int, seed: int) -> None:
+def test_windows_cover_every_training_position_and_the_last_one_is_full(
+    training_lengths: list[int], window: int, seed: int
+) -> None:
     sequences = numbered(training_lengths)
     users, starts, lengths = training._windows(sequences, window, np.random.default_rng(seed))
     assert ((lengths >= 1) & (lengths <= window)).all()
