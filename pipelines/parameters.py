@@ -74,6 +74,11 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
             "(`make install` makes it)"
         )
+    for path in (str(settings.home), *(str(value) for value in parameters.arguments().values())):
+        if "python3" in path:
+            raise InputError(
+                f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
+            )
     free_ports(settings.triton_http_port, settings.triton_grpc_port)
 
 

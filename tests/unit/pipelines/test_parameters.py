@@ -62,6 +62,12 @@ def test_no_triton_environment(settings, monkeypatch, tmp_path):
         check_parameters(RunParameters(), Settings())
 
 
+def test_a_folder_whose_name_the_local_runner_would_change(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "python3-home"))
+    with pytest.raises(InputError, match="python3-home: the local runner replaces the text 'python3'"):
+        check_parameters(RunParameters(), Settings())
+
+
 def test_paths_become_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     arguments = RunParameters(data_dir="data", recorded_rationales="").arguments()
