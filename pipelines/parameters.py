@@ -62,8 +62,6 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         raise InputError(f"--clusters {parameters.clusters}: expected a number of clusters, or 0 for 5% of the users")
     if parameters.epochs < 1:
         raise InputError(f"--epochs {parameters.epochs}: expected at least 1")
-    if not 0 <= parameters.seed < 2**32:
-        raise InputError(f"--seed {parameters.seed}: expected a number from 0 to 2^32 - 1")
     parse_variants(parameters.variants)
     configure(parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings)
     engine_model(parameters.rationale_engine, parameters.recorded_rationales)

@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from components.contracts.errors import InputError
 
 ENVIRONMENT_PREFIX = "RELAND_"
+# Read by `feature_repo/feature_store.redis.yaml`; they may hold passwords, so on a cluster they come from a secret.
+SECRET_VARIABLES = ("RELAND_REDIS", "RELAND_FEAST_REGISTRY")
 
 
 class Settings(BaseSettings):

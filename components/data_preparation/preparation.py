@@ -38,6 +38,8 @@ class PreparationConfig:
     max_rejected: float
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed {self.seed}: expected a number from 0 to 2^32 - 1")
         if self.minimum_interactions < SMALLEST_CORE:
             raise InputError(
                 f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
