@@ -63,10 +63,11 @@ def train_ranker(
     """
     torch.manual_seed(config.seed)
     generator = np.random.default_rng(config.seed)
-    n_windows = len(_windows(sequences, ranker.config.history_length, generator)[0])
-    if not n_windows:
+    _, _, window_lengths = _windows(sequences, ranker.config.history_length, generator)
+    if not len(window_lengths):
         raise InputError("training data: no user has two training interactions, so there is nothing to predict")
-    steps_per_epoch = math.ceil(n_windows / config.batch_size)
+    steps_per_epoch = math.ceil(len(window_lengths) / config.batch_size)
+    positions_per_batch = float(window_lengths.sum()) / steps_per_epoch
     total_steps = config.epochs * max(steps_per_epoch, config.minimum_steps_per_epoch)
     evaluate_at = {math.ceil(total_steps * (k + 1) / config.evaluations) for k in range(config.evaluations)}
     optimizer = torch.optim.AdamW(ranker.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
@@ -79,7 +80,7 @@ def train_ranker(
         users, inputs, targets = next(batches)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, total_steps)
-        loss = _loss(ranker, inputs, targets, rationales.of_users(users))
+        loss = _loss(ranker, inputs, targets, rationales.of_users(users), positions_per_batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(ranker.parameters(), config.gradient_norm)
@@ -114,14 +115,19 @@ def _schedule(step: int, total_steps: int) -> float:
     return min(step / warm_up, (total_steps - step) / max(1, total_steps - warm_up))
 
 
-def _loss(ranker: Ranker, inputs: Tensor, targets: Tensor, rationale: Tensor) -> Tensor:
-    """Mean cross entropy over all real positions; inputs and targets int64[B, T], 0 where padded."""
+def _loss(ranker: Ranker, inputs: Tensor, targets: Tensor, rationale: Tensor, positions_per_batch: float) -> Tensor:
+    """Cross entropy summed over all real positions, per `positions_per_batch`; inputs, targets int64[B, T], 0 is padding.
+
+    A batch of short windows has fewer positions than one of long ones; the mean of each batch would make every position
+    of a short window count for several.
+    """
     table = ranker.item_encoder()
     states, _ = ranker.user_states(table, inputs, rationale)
     real = targets > 0
-    return F.linear_cross_entropy(
+    mean = F.linear_cross_entropy(
         states[real], table[1:], targets[real] - 1, options=torch.nn.LinearCrossEntropyOptions()
     )
+    return mean * (real.sum() / positions_per_batch)
 
 
 def _endless(

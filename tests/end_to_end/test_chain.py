@@ -6,8 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from tempfile import gettempdir
 
 import numpy as np
 import psutil
@@ -30,11 +30,12 @@ from pipelines.parameters import RunParameters
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, triton_environment):
-    """Two runs with one seed in one RELAND_HOME: settings, (summary, folder) twice, what was heard, and `leftovers`."""
-    before = leftovers()
+    """Two runs, one seed, one RELAND_HOME: settings, (summary, folder) twice, what was heard, the temporary folder."""
+    temporary = tmp_path_factory.mktemp("temporary")
     home = tmp_path_factory.mktemp("reland") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELAND_HOME", str(home))
+        patch.setattr(tempfile, "tempdir", str(temporary))
         patch.setenv("http_proxy", "http://127.0.0.1:9")  # nothing of the chain is reached through a proxy
         patch.delenv("no_grpc_proxy")
         settings = Settings()
@@ -42,7 +43,7 @@ def runs(tmp_path_factory, triton_environment):
         first = run_reland(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
         every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled")
         second = run_reland(every_variant, settings, lambda step, message: None)
-        yield settings, first, second, heard, before
+        yield settings, first, second, heard, temporary
 
 
 def artifact(settings: Settings, run: int, *parts: str) -> Path:
@@ -155,13 +156,10 @@ def test_what_feast_serves_is_what_was_matched(runs):
     assert all("no language model" in row.explanation for row in explanations.values())
 
 
-def leftovers() -> set[str]:
-    return {str(path) for path in (*Path("/dev/shm").glob("reland_triton_*"), *Path(gettempdir()).glob("reland-*"))}
-
-
 def test_nothing_is_left_running_and_no_temporary_folder_stays(runs):
-    settings, *_, before = runs
-    assert leftovers() <= before
+    settings, *_, temporary = runs
+    assert not list(temporary.iterdir())
+    assert not [path for path in Path("/dev/shm").iterdir() if path.name.startswith("reland_triton_")]
     assert not [child for child in psutil.Process().children(recursive=True) if "triton" in child.name()]
     with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as database:
         assert database.execute("select count(*) from model_versions where name = 'reland-ranker'").fetchone() == (2,)

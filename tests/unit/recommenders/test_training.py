@@ -124,7 +124,9 @@ def test_the_loss_is_cross_entropy_over_all_items(cyclic: InteractionSequences) 
     states, _ = ranker.user_states(table, inputs, rationale)
     logits = torch.stack([states[0, 0], states[0, 1], states[0, 2], states[1, 0], states[1, 1]]) @ table[1:].T
     expected = F.cross_entropy(logits, torch.tensor([1, 2, 3, 7, 8]))
-    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale), expected)
+    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale, 5), expected)
+    # A batch with half the usual number of positions counts half.
+    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale, 10), expected / 2)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:
