@@ -116,7 +116,7 @@ def _schedule(step: int, total_steps: int) -> float:
 
 
 def _loss(ranker: Ranker, inputs: Tensor, targets: Tensor, rationale: Tensor, positions_per_batch: float) -> Tensor:
-    """Cross entropy summed over all real positions, per `positions_per_batch`; inputs, targets int64[B, T], 0 is padding.
+    """Cross entropy summed over all real positions, per `positions_per_batch`; int64[B, T] each, 0 is padding.
 
     A batch of short windows has fewer positions than one of long ones; the mean of each batch would make every position
     of a short window count for several.
