@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # Threads that wait for each other by spinning starve whatever else runs on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 ENVIRONMENT := .venv
 TRITON_ENVIRONMENT := .venv-triton
 BIN := $(ENVIRONMENT)/bin
@@ -26,13 +27,14 @@ test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services"
 
 .PHONY: services
-services: ## install what `make test-services` needs (Debian packages; needs root)
-	command -v redis-server >/dev/null || { \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server \
-	    && { service redis-server stop || true; }; }  # the tests start one of their own
+services: ## install what `make test-services` needs: Redis and Chromium (Debian packages; needs root)
+	command -v redis-server >/dev/null && command -v chromium >/dev/null || apt-get update -qq
+	command -v redis-server >/dev/null || { $(APT_INSTALL) redis-server \
+	  && { service redis-server stop || true; }; }  # the tests start one of their own
+	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis (at most 10 minutes)
+test-services: install ## the tests that need more than Python packages: Redis, Chromium (at most 10 minutes)
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m services
 
 .PHONY: check

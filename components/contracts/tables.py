@@ -23,7 +23,9 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 
 IDENTIFIER_BYTES = 512  # the longest user or item id in UTF-8: what keys of the vector store hold
 
-# `behavior` is search, click, favourite, cart, purchase or rating.
+BEHAVIORS = ("search", "click", "favourite", "cart", "purchase", "rating")
+SPLITS = ("train", "valid", "test")
+
 # `sequence` is the line order of the input and breaks ties of `timestamp` (seconds since 1970). `split_leave_one_out`:
 # a user's last interaction is "test", the one before it "valid", all others "train".
 INTERACTIONS = pa.schema(

@@ -7,16 +7,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE
+from components.contracts.artifacts import (
+    INTERACTIONS_FILE,
+    ITEMS_FILE,
+    REJECTED_FILE,
+    STATISTICS_FILE,
+    STATISTICS_PAGE_FILE,
+)
 from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.progress import say
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, write_table
 from components.data_preparation.adapters.contract import RawData
 from components.data_preparation.adapters.registry import SIMULATOR, check_name, read_dataset
 from components.data_preparation.filtering import SMALLEST_CORE, k_core_split
-from components.data_preparation.statistics import size, statistics, value_counts
+from components.data_preparation.report.statistics_report import write_statistics
+from components.data_preparation.statistics import size, value_counts
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def configure(
 
 
 def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
-    """Prepare a data set and write its four files (see `contracts.artifacts`) into the folder `output`.
+    """Prepare a data set and write its five files (see `contracts.artifacts`) into the folder `output`.
 
     All is computed before the first file is written, so a data set at fault leaves nothing behind.
 
@@ -94,7 +100,7 @@ def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
     write_table(interactions, output / INTERACTIONS_FILE, INTERACTIONS)
     write_table(items, output / ITEMS_FILE, ITEMS)
     write_table(raw.rejected, output / REJECTED_FILE, REJECTED)
-    write_json(output / STATISTICS_FILE, statistics(interactions, without_metadata, raw.rejected))
+    write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
 
     splits = value_counts(interactions["split_leave_one_out"])
     return {

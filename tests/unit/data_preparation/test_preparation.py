@@ -5,13 +5,19 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE
+from components.contracts.artifacts import (
+    INTERACTIONS_FILE,
+    ITEMS_FILE,
+    REJECTED_FILE,
+    STATISTICS_FILE,
+    STATISTICS_PAGE_FILE,
+)
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, read_table
 from components.data_preparation.preparation import PreparationConfig, configure, prepare
 
-FILES = (INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE)
+FILES = (INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE, STATISTICS_PAGE_FILE)
 
 
 def movielens(folder: Path, extra: tuple[str, ...] = ()) -> PreparationConfig:
@@ -56,7 +62,8 @@ def test_the_four_files_and_the_report(tmp_path: Path) -> None:
     }
     statistics = json.loads((tmp_path / "out" / STATISTICS_FILE).read_text())
     assert statistics["items_without_metadata"] == 1
-    assert statistics["rejected_by_file_and_reason"] == {"ratings.dat": {"too few fields, expected 4": 1}}
+    (reason,) = statistics["rejected_reasons"]
+    assert (reason["file"], reason["reason"], reason["rows"]) == ("ratings.dat", "too few fields, expected 4", 1)
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.contracts.errors import InputError
+from components.data_preparation.report.statistics_report import write_statistics
+
+
+def test_equal_data_give_equal_bytes_in_any_order(prepared: Callable[..., Path], tmp_path: Path) -> None:
+    generator = random.Random(5)
+    rows = [
+        {
+            "user_id": f"user {generator.randrange(40)}",
+            "item_id": f"item {generator.randrange(25)}",
+            "timestamp": generator.randrange(10**7),
+            "behavior": generator.choice(["click", "purchase", "search"]),
+            "sequence": line,
+        }
+        for line in range(2_000)
+    ]
+    rejected = [
+        {"file": "f", "source_line": line, "reason": f"reason {line % 3}", "raw": f"row {line}"} for line in range(50)
+    ]
+    written = []
+    for attempt in range(2):
+        output_json, output_html = tmp_path / f"{attempt}.json", tmp_path / f"{attempt}.html"
+        content = write_statistics(prepared(rows, rejected=rejected), output_json, output_html)
+        assert json.loads(output_json.read_text()) == content
+        written.append((output_json.read_bytes(), output_html.read_bytes()))
+        generator.shuffle(rows)
+        generator.shuffle(rejected)
+    assert written[0] == written[1]
+
+
+def test_nothing_is_written_of_a_folder_at_fault(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"interactions\.parquet: no such file"):
+        write_statistics(tmp_path, tmp_path / "out" / "a.json", tmp_path / "out" / "a.html")
+    assert not (tmp_path / "out").exists()
