@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # Threads that wait for each other by spinning starve whatever else runs on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 ENVIRONMENT := .venv
 TRITON_ENVIRONMENT := .venv-triton
 BIN := $(ENVIRONMENT)/bin
@@ -26,13 +27,15 @@ test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services"
 
 .PHONY: services
-services: ## install what `make test-services` needs (Debian packages; needs root)
-	command -v redis-server >/dev/null || { \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; }
+services: ## install what `make test-services` needs: Redis and Chromium (Debian packages; needs root)
+	command -v redis-server >/dev/null && command -v chromium >/dev/null || apt-get update -qq
+	command -v redis-server >/dev/null || { $(APT_INSTALL) redis-server \
+	  && { service redis-server stop || true; }; }  # the tests start one of their own
+	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis (at most 15 minutes)
-	timeout --kill-after=30 900 $(BIN)/python -m pytest -m services
+test-services: install ## the tests that need more than Python packages: Redis, Chromium (at most 10 minutes)
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m services
 
 .PHONY: check
 check: install ## ruff and mypy
@@ -44,15 +47,26 @@ check: install ## ruff and mypy
 clean: ## remove the environments and everything that runs have kept
 	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) .reland build *.egg-info
 
+# Triton's Python backend needs NumPy < 2, of which there is no wheel for Python 3.13, and Python as a shared library.
+define check_python
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+  echo "$(PYTHON) is not Python 3.11 or 3.12: name one, as in make install PYTHON=python3.11"; exit 1; }
+@$(PYTHON) -c 'import os, sys, sysconfig; name = "libpython{}.{}.so.1.0".format(*sys.version_info); \
+  sys.exit(not os.path.isfile(os.path.join(sysconfig.get_config_var("LIBDIR"), name)))' || { \
+  echo "$(PYTHON) has no shared library libpython3.*.so.1.0 (on Debian the package libpython3.11)"; exit 1; }
+endef
+
 # torch comes first: with the CPU build in place, nothing else asks for a CUDA build.
 $(ENVIRONMENT)/installed: pyproject.toml constraints.txt
+	$(check_python)
 	$(PYTHON) -m venv $(ENVIRONMENT)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
 	touch $@
 
-# Triton's Python backend needs NumPy < 2, so the server has an environment of its own.
+# NumPy < 2 is not what the platform runs on, so Triton has an environment of its own.
 $(TRITON_ENVIRONMENT)/installed: constraints-triton.txt
+	$(check_python)
 	$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
 	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt numpy onnxruntime
 	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt --no-deps nvidia-pytriton

@@ -23,12 +23,13 @@ def behavior_encoder(
     dataset: str, data_dir: str, minimum_interactions: int, seed: int, generation: str
 ) -> BehaviorEncoderOutputs:
     prepare = place(
-        prepare_data(dataset=dataset, data_dir=data_dir, seed=seed, minimum_interactions=minimum_interactions)
+        prepare_data(dataset=dataset, data_dir=data_dir, seed=seed, minimum_interactions=minimum_interactions),
+        uses_outside_state=True,
     )
     train = place(train_encoder(prepared=prepare.outputs["prepared"], seed=seed))
     register = place(
         register_encoder(encoder=train.outputs["encoder"], prepared=prepare.outputs["prepared"], generation=generation),
-        has_side_effects=True,
+        uses_outside_state=True,
     )
     return BehaviorEncoderOutputs(
         prepared=prepare.outputs["prepared"],

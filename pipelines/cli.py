@@ -13,6 +13,8 @@ from rich.console import Console
 
 from components.contracts.errors import InputError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="reland",
     help="RELAND: language-model reasoning about a few seed users becomes a feature of your ranker.",
@@ -106,7 +108,11 @@ def compile_command(
     """Compile the pipelines to IR YAML, for a Kubeflow cluster."""
     from pipelines.compilation import compile_pipelines
 
-    for path in compile_pipelines(output):
+    try:
+        paths = compile_pipelines(output)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    for path in paths:
         print(path)
 
 
@@ -134,6 +140,7 @@ def main() -> None:
     except StepFailedError as error:
         print(f"reland: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("reland: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer's ending of a KeyboardInterrupt, which says nothing
+            print("reland: interrupted", file=sys.stderr)
+        raise

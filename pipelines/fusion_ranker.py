@@ -65,7 +65,7 @@ def fusion_ranker(
             collection=collection,
             slot=slot,
         ),
-        has_side_effects=True,
+        uses_outside_state=True,
     )
     release = place(
         release_ranker(
@@ -75,7 +75,7 @@ def fusion_ranker(
             version=register.outputs["Output"],
             slot=slot,
         ),
-        has_side_effects=True,
+        uses_outside_state=True,
     )
     return FusionRankerOutputs(
         version=register.outputs["Output"],

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, read_json, write_json
 from components.contracts.generation import generation_id
-from components.contracts.settings import Settings
+from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
 from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
 
@@ -42,8 +43,7 @@ def run_reland(
     generation = generation_id(datetime.now(UTC))
     began = time.monotonic()
     folder = settings.home / "runs" / generation
-    logs = settings.home / "logs"
-    _make_home(settings.home)
+    logs = _make_logs(settings.home)
     with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log:
         artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log)
     summary = read_json(artifact / SUMMARY_FILE)
@@ -51,7 +51,7 @@ def run_reland(
     with creating_directory(folder) as temporary:
         write_json(temporary / SUMMARY_FILE, summary)
         write_json(temporary / MANIFEST_FILE, read_json(artifact / MANIFEST_FILE))
-        os.link(log.path, temporary / "log.txt")
+        shutil.copyfile(log.path, temporary / "log.txt")
     return summary, folder
 
 
@@ -97,18 +97,17 @@ def _end_steps() -> None:
 
 @contextlib.contextmanager
 def _step_environment(settings: Settings) -> Iterator[None]:
-    """Absolute settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
+    """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
         changes = {
-            "RELAND_HOME": str(settings.home),
-            "RELAND_TRITON_ENVIRONMENT": str(settings.triton_environment),
+            **{f"{ENVIRONMENT_PREFIX}{name.upper()}": str(value) for name, value in settings if value is not None},
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
+            # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
+            "no_grpc_proxy": _without_proxy(os.environ),
             # Threads that wait for each other by spinning starve whatever else runs on a small machine.
             "OMP_WAIT_POLICY": "PASSIVE",
         }
-        if settings.data_dir:
-            changes["RELAND_DATA_DIR"] = str(settings.data_dir)
         before = {name: os.environ.get(name) for name in changes}
         os.environ.update(changes)
         try:
@@ -121,8 +120,16 @@ def _step_environment(settings: Settings) -> Iterator[None]:
                     os.environ[name] = value
 
 
-def _make_home(home: Path) -> None:
+def _without_proxy(environment: Mapping[str, str]) -> str:
+    """Hosts that gRPC reaches without a proxy: those the environment names, and this machine."""
+    named = environment.get("no_grpc_proxy") or environment.get("no_proxy")
+    return ",".join([*([named] if named else []), "127.0.0.1", "localhost"])
+
+
+def _make_logs(home: Path) -> Path:
+    logs = home / "logs"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"setting RELAND_HOME: {home} cannot be made a folder ({error.strerror})") from error
+        raise InputError(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})") from error
+    return logs

@@ -62,8 +62,6 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         raise InputError(f"--clusters {parameters.clusters}: expected a number of clusters, or 0 for 5% of the users")
     if parameters.epochs < 1:
         raise InputError(f"--epochs {parameters.epochs}: expected at least 1")
-    if not 0 <= parameters.seed < 2**32:
-        raise InputError(f"--seed {parameters.seed}: expected a number from 0 to 2^32 - 1")
     parse_variants(parameters.variants)
     configure(parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings)
     engine_model(parameters.rationale_engine, parameters.recorded_rationales)
@@ -74,8 +72,16 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
             "(`make install` makes it)"
         )
+    for path in (str(settings.home), *(str(value) for value in parameters.arguments().values())):
+        if "python3" in path:
+            raise InputError(
+                f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
+            )
     free_ports(settings.triton_http_port, settings.triton_grpc_port)
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute()) if path else ""
+    try:
+        return str(Path(path).expanduser().absolute()) if path else ""
+    except RuntimeError as error:  # an unknown ~user
+        raise InputError(f"{path}: {error}") from error

@@ -28,7 +28,10 @@ def rationale_refresh(
     generation: str,
 ) -> RationaleRefreshOutputs:
     embed = place(embed_users(prepared=prepared, encoder=encoder))
-    match = place(match_users(embeddings=embed.outputs["embeddings"], collection=collection))
+    match = place(
+        match_users(embeddings=embed.outputs["embeddings"], collection=collection),
+        uses_outside_state=True,
+    )
     push = place(
         push_features(
             matches=match.outputs["matches"],
@@ -36,7 +39,7 @@ def rationale_refresh(
             rationale_embeddings=rationale_embeddings,
             generation=generation,
         ),
-        has_side_effects=True,
+        uses_outside_state=True,
     )
     return RationaleRefreshOutputs(
         embeddings=embed.outputs["embeddings"],

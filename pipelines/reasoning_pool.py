@@ -76,7 +76,7 @@ def reasoning_pool(
             embeddings=embed.outputs["embeddings"],
             generation=generation,
         ),
-        has_side_effects=True,
+        uses_outside_state=True,
     )
     return ReasoningPoolOutputs(
         rationales=validate.outputs["rationales"],

@@ -1,5 +1,6 @@
 """What a person sees at the end of a run."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ def print_run(console: Console, summary: dict[str, Any], folder: Path, settings:
     for line in _facts(summary):
         console.print(line, markup=False, soft_wrap=True)
     console.print("\nLook further:", markup=False)
-    tracking = settings.mlflow_tracking_uri or f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
+    # With its path: the environment of a newcomer is not on PATH.
+    mlflow = f"{Path(sys.prefix) / 'bin' / 'mlflow'} ui --backend-store-uri"
+    database = settings.home / "mlflow" / "mlflow.db"
     for line in (
         f"  {folder / SUMMARY_FILE}",
-        f"  mlflow ui --backend-store-uri {tracking}",
+        f"  {settings.mlflow_tracking_uri or f'{mlflow} sqlite:///{database}'}",
         f"  {folder / 'log.txt'}    (everything the steps printed)",
     ):
         console.print(line, markup=False, soft_wrap=True)

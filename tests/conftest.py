@@ -1,14 +1,27 @@
 """What tests need beyond the Python packages: there, or a failure in CI, or a skip with its reason elsewhere."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from components.contracts.settings import load_settings
+from components.contracts.settings import ENVIRONMENT_PREFIX, load_settings
 
+READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT"}
 DATA_DIR = os.environ.get("RELAND_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_shell() -> Iterator[None]:
+    """Tests register models, push features and switch aliases: never where a developer's own settings point."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+            if name not in READ_BY_TESTS:
+                patch.delenv(name)
+        # As a run does for its steps: gRPC would ask a proxy for the servers that tests start on loopback.
+        patch.setenv("no_grpc_proxy", "127.0.0.1,localhost")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,10 @@ def users_digest(sequences: InteractionSequences) -> str:
 def _bpr_loss(
     model: LightGCN, adjacency: Tensor, users: Tensor, positives: Tensor, negatives: Tensor, weight_decay: float
 ) -> Tensor:
-    """Mean of -log sigmoid(m_u . (e_i - e_j)) over pairs int64[B], plus L2 on the embeddings before propagation."""
+    """Mean of -log sigmoid(m_u . (e_i - e_j)) over pairs int64[B], plus L2 on the embeddings before propagation.
+
+    Negatives are drawn from all items; the few that the user has chosen are not drawn again, unlike in the paper.
+    """
     user_vectors, item_vectors = model(adjacency)
     difference = item_vectors[positives] - item_vectors[negatives]
     ranking = -F.logsigmoid((user_vectors[users] * difference).sum(dim=1)).mean()

@@ -15,6 +15,7 @@ INTERACTIONS_FILE = "interactions.parquet"
 ITEMS_FILE = "items.parquet"
 REJECTED_FILE = "rejected.parquet"
 STATISTICS_FILE = "statistics.json"
+STATISTICS_PAGE_FILE = "statistics.html"
 
 # embeddings: a folder of shards, each sorted by key
 EMBEDDINGS_FILE = "part-00000.parquet"

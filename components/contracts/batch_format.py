@@ -111,7 +111,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
         InputError: the file is missing, a folder, empty or no text; a line is not a JSON object.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError:

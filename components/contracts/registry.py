@@ -71,6 +71,17 @@ def champion_tag(client: "MlflowClient", tag: str) -> str | None:
     return None if version is None else client.get_model_version(RANKER_MODEL, version).tags.get(tag)
 
 
+def point_ranker_alias(client: "MlflowClient", version: str) -> str:
+    """Point an alias at a ranker that is released, the last act of a generation; returns the alias.
+
+    It is `champion` where there is none yet, else `candidate`: only a rollout or the promotion gate moves `champion`
+    once it is set.
+    """
+    alias = CANDIDATE if CHAMPION in aliases(client, RANKER_MODEL) else CHAMPION
+    client.set_registered_model_alias(RANKER_MODEL, alias, version)
+    return alias
+
+
 def free_slot(used: str | None) -> str:
     """The slot that a new generation may overwrite: not the one `used` by the champion; blue without a champion."""
     return SLOTS[1] if used == SLOTS[0] else SLOTS[0]

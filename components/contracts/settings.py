@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from components.contracts.errors import InputError
 
 ENVIRONMENT_PREFIX = "RELAND_"
+# Read by `feature_repo/feature_store.redis.yaml`; they may hold passwords, so on a cluster they come from a secret.
+SECRET_VARIABLES = ("RELAND_REDIS", "RELAND_FEAST_REGISTRY")
 
 
 class Settings(BaseSettings):
@@ -52,7 +54,10 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.
-        return None if path is None else path.expanduser().absolute()
+        try:
+            return None if path is None else path.expanduser().absolute()
+        except RuntimeError as error:  # an unknown ~user
+            raise ValueError(str(error)) from error
 
     @property
     def resolved_model_repository(self) -> Path:

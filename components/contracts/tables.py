@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.contracts.artifacts import EMBEDDINGS_FILE
+from components.contracts.artifacts import EMBEDDINGS_FILE, INTERACTIONS_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import replacing_file
 
@@ -19,6 +20,8 @@ from components.contracts.files import replacing_file
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
+
+IDENTIFIER_BYTES = 512  # the longest user or item id in UTF-8: what keys of the vector store hold
 
 BEHAVIORS = ("search", "click", "favourite", "cart", "purchase", "rating")
 SPLITS = ("train", "valid", "test")
@@ -60,8 +63,7 @@ REJECTED = pa.schema(
     ]
 )
 
-SEED_ORIGINS = ("representative", "important", "random", "recorded")
-
+# `origin` is representative, important, random or recorded.
 # `cluster` is -1 where the seeds were not found by clustering. `n_interactions` counts training interactions.
 SEEDS = pa.schema(
     [
@@ -72,9 +74,9 @@ SEEDS = pa.schema(
     ]
 )
 
-# One row for each valid answer. `rationale_id` is opaque: the hash of the answer and of what was asked, so it names no
-# user and equal runs give equal ids. `preference_summary` is step 1 (the explanation), `recommendation` is step 2 as
-# the text that the text encoder reads. `items` are item ids of the catalogue.
+# One row for each valid answer. `rationale_id` is opaque: the hash of what was asked and of the two texts, so it names
+# no user, equal runs give equal ids, and an id never stands for two texts. `preference_summary` is step 1 (the
+# explanation), `recommendation` is step 2 as the text that the text encoder reads. `items` are item ids.
 RATIONALES = pa.schema(
     [
         _required("rationale_id", pa.string()),
@@ -149,6 +151,16 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     _check(table, expected, str(path), InputError)
     return table
+
+
+def read_training_interactions(prepared: Path, columns: list[str]) -> pa.Table:
+    """`columns` of the training interactions of a prepared data set: all that a step before the evaluation may see.
+
+    Raises:
+        InputError: the table is missing or does not hold `INTERACTIONS`.
+    """
+    table = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, [*columns, "split_leave_one_out"])
+    return table.filter(pc.equal(table.column("split_leave_one_out"), "train")).select(columns)
 
 
 def vector_dimension(path: Path) -> int:

@@ -12,14 +12,19 @@ def prepare_data(
     seed: int,
     minimum_interactions: int,
     prepared: dsl.Output[dsl.Dataset],
+    statistics: dsl.Output[dsl.HTML],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
     """Validate, k-core filter and split a data set; see `preparation.configure` for an empty `data_dir`."""
+    import shutil
     from pathlib import Path
 
+    from components.contracts.artifacts import STATISTICS_PAGE_FILE
     from components.contracts.files import write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
 
     config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
     write_json(Path(report.path), prepare(config, Path(prepared.path)))
+    # A copy of its own, for the page that Kubeflow shows.
+    shutil.copyfile(Path(prepared.path) / STATISTICS_PAGE_FILE, statistics.path)

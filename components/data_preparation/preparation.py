@@ -12,9 +12,14 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE
+from components.contracts.artifacts import (
+    INTERACTIONS_FILE,
+    ITEMS_FILE,
+    REJECTED_FILE,
+    STATISTICS_FILE,
+    STATISTICS_PAGE_FILE,
+)
 from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.progress import say
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
@@ -29,8 +34,9 @@ from components.data_preparation.filtering import (
     numbered,
     numbered_pairs,
 )
+from components.data_preparation.report.statistics_report import write_statistics
 from components.data_preparation.staging import Staging, write_batches
-from components.data_preparation.statistics import size, span, statistics, value_counts
+from components.data_preparation.statistics import size, span, value_counts
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class PreparationConfig:
     max_rejected: float
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed {self.seed}: expected a number from 0 to 2^32 - 1")
         if self.minimum_interactions < SMALLEST_CORE:
             raise InputError(
                 f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
@@ -89,7 +97,7 @@ def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
 
 
 def prepare_source(source: Source, minimum_interactions: int, max_rejected: float, output: Path) -> dict[str, Any]:
-    """Prepare rows and write the four files (see `contracts.artifacts`) into the folder `output`.
+    """Prepare rows and write the five files (see `contracts.artifacts`) into the folder `output`.
 
     What is needed meanwhile is in a hidden folder in `output`. No file is written before all rows are read and
     filtered, so a data set at fault leaves nothing behind.
@@ -130,8 +138,7 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
             f"{minimum_interactions}-core: {after['users']:,} users, {after['items']:,} items, "
             f"{after['interactions']:,} interactions; {bare:,} items without metadata"
         )
-        by_file = {file: account.rejected for file, account in staging.accounts.items() if account.rejected}
-        write_json(output / STATISTICS_FILE, statistics(core, bare, by_file))
+        write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
         splits = value_counts(core.split_leave_one_out)
     return {
         "dataset": {
@@ -255,14 +262,17 @@ def _described(items: ir.Table, metadata: ir.Table) -> ir.Table:
 
 
 def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
-    if data_dir:
-        folder = Path(data_dir).expanduser()
-    elif default is None:
-        raise InputError(f"the data set {dataset} is read from files: pass --data-dir or set RELAND_DATA_DIR")
-    else:
-        folder = default / dataset if (default / dataset).is_dir() else default
-    if not folder.is_dir():
-        raise InputError(f"{folder}: {'is a file, expected a folder' if folder.exists() else 'no such folder'}")
+    try:
+        if data_dir:
+            folder = Path(data_dir).expanduser()
+        elif default is None:
+            raise InputError(f"the data set {dataset} is read from files: pass --data-dir or set RELAND_DATA_DIR")
+        else:
+            folder = default / dataset if (default / dataset).is_dir() else default
+        if not folder.is_dir():
+            raise InputError(f"{folder}: {'is a file, expected a folder' if folder.exists() else 'no such folder'}")
+    except (OSError, RuntimeError) as error:  # a parent that may not be entered, a name too long, an unknown ~user
+        raise InputError(f"{data_dir or default}: not readable as a folder ({error})") from error
     return folder
 
 

@@ -12,7 +12,7 @@ from pandera.config import ValidationDepth, config_context
 from pandera.constants import CHECK_OUTPUT_KEY
 from pandera.errors import SchemaErrors
 
-from components.contracts.tables import BEHAVIORS, INTERACTIONS, REJECTED
+from components.contracts.tables import BEHAVIORS, IDENTIFIER_BYTES, INTERACTIONS, REJECTED
 from components.data_preparation.adapters.contract import RowBatch
 
 RAW_INTERACTIONS = pa.schema([field for field in INTERACTIONS if not field.name.startswith("split_")])
@@ -26,7 +26,15 @@ def _check(condition: pl.Expr, error: str) -> pandera.Check:
 
 
 def _identifier(name: str) -> pandera.Column:
-    return pandera.Column(pl.String, _check(pl.col(name).str.contains(r"\S"), f"empty {name}"), nullable=True)
+    column = pl.col(name)
+    checks = [
+        _check(column.str.contains(r"\S"), f"empty {name}"),
+        _check(
+            column.is_null() | (column.str.len_bytes() <= IDENTIFIER_BYTES),
+            f"{name} is longer than {IDENTIFIER_BYTES} bytes",
+        ),
+    ]
+    return pandera.Column(pl.String, checks, nullable=True)
 
 
 _timestamp, _value = pl.col("timestamp"), pl.col("value")
@@ -53,7 +61,6 @@ INTERACTION_SCHEMA = pandera.DataFrameSchema(
     }
 )
 ITEM_SCHEMA = pandera.DataFrameSchema({"item_id": _identifier("item_id")})
-USER_SCHEMA = pandera.DataFrameSchema({"user_id": _identifier("user_id")})
 
 
 def validate(batch: RowBatch, schema: pandera.DataFrameSchema) -> tuple[pa.Table, pa.Table]:

@@ -63,17 +63,11 @@ def register_ranker(
     }
     settings = load_settings()
     parent = registry.champion_tag(registry.open_registry(settings), registry.TAG_GENERATION)
-    version, alias = register_ranker_version(settings, Path(rankers.path), Path(evaluation.path), tags)
-    say(f"registered {registry.RANKER_MODEL} version {version} as {alias}")
+    version = register_ranker_version(settings, Path(rankers.path), Path(evaluation.path), tags)
+    say(f"registered {registry.RANKER_MODEL} version {version}")
+    # The alias is reported by the step that sets it, the release.
     write_json(
         Path(report.path),
-        {
-            "registry": {
-                "model": registry.RANKER_MODEL,
-                "version": version,
-                "alias": alias,
-                "parent_generation": parent,
-            }
-        },
+        {"registry": {"model": registry.RANKER_MODEL, "version": version, "parent_generation": parent}},
     )
     return version

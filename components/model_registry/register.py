@@ -1,7 +1,7 @@
 """Registering models in MLflow: one run holds the files, parameters and metrics of one version.
 
-An alias moves only when its version is complete (files logged, version ready), so a failure on the way leaves every
-alias where it was.
+The alias of an encoder moves when its version is complete (files logged, version ready), that of a ranker when it is
+released (`contracts.registry.point_ranker_alias`), so a failure on the way leaves every alias where it was.
 """
 
 import json
@@ -16,12 +16,10 @@ from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json
 from components.contracts.registry import (
-    CANDIDATE,
     CHAMPION,
     ENCODER_MODEL,
     RANKER_MODEL,
     TAG_TEXT_ENCODER,
-    aliases,
     experiment_id,
     open_registry,
 )
@@ -51,19 +49,14 @@ def register_encoder_version(settings: Settings, encoder: Path, tags: dict[str, 
     return version
 
 
-def register_ranker_version(
-    settings: Settings, rankers: Path, evaluation: Path, tags: dict[str, str]
-) -> tuple[str, str]:
-    """Register the folder of all variants of a ranker.
-
-    The alias is `champion` where there is none yet, else `candidate`: only a rollout or the promotion gate moves
-    `champion` once it is set.
+def register_ranker_version(settings: Settings, rankers: Path, evaluation: Path, tags: dict[str, str]) -> str:
+    """Register the folder of all variants of a ranker; it has no alias before it is released.
 
     Args:
         evaluation: folder of the evaluation, whose metrics hold one object for each variant under "variants".
 
     Returns:
-        the version and its alias.
+        the version.
 
     Raises:
         InputError: a configuration or metrics file is missing or unreadable, or no `reland` variant is there.
@@ -82,10 +75,7 @@ def register_ranker_version(
     tags = tags | {TAG_TEXT_ENCODER: str(read_json(rankers / "reland" / CONFIG_FILE)["text_encoder"])}
 
     client = open_registry(settings)
-    version = _register(client, settings, RANKER_MODEL, rankers, parameters, metrics, tags)
-    alias = CANDIDATE if CHAMPION in aliases(client, RANKER_MODEL) else CHAMPION
-    client.set_registered_model_alias(RANKER_MODEL, alias, version)
-    return version, alias
+    return _register(client, settings, RANKER_MODEL, rankers, parameters, metrics, tags)
 
 
 def legal_name(name: str) -> str:

@@ -14,7 +14,7 @@ def release_ranker(
     slot: str,
     report: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Try the variant `reland` on a real Triton with one request, then add it to the model repository."""
+    """Try the variant `reland` on a real Triton, add it to the model repository, and point its alias at it last."""
     from pathlib import Path
 
     from components.contracts import registry
@@ -25,8 +25,9 @@ def release_ranker(
     from feature_repo.store import open_feature_store
 
     settings = load_settings()
+    client = registry.open_registry(settings)
     # Served beside the new version: what an alias of the registry points at.
-    served = registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL).values()
+    served = registry.aliases(client, registry.RANKER_MODEL).values()
     released = release(
         settings,
         Path(rankers.path) / "reland",
@@ -41,4 +42,6 @@ def release_ranker(
         f"released version {released.version}: Triton's scores are PyTorch's within {released.largest_difference:.1e}; "
         f"the repository serves the versions {released.served_versions}"
     )
-    write_json(Path(report.path), report_of(released))
+    alias = registry.point_ranker_alias(client, version)
+    say(f"{registry.RANKER_MODEL} version {version} is now {alias}")
+    write_json(Path(report.path), {"registry": {"alias": alias}, **report_of(released)})

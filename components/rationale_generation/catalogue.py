@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import pyarrow.compute as pc
-
-from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.tables import INTERACTIONS, ITEMS, read_table
+from components.contracts.artifacts import ITEMS_FILE
+from components.contracts.tables import ITEMS, read_table, read_training_interactions
 
 TITLE_LENGTH = 120
 
@@ -62,8 +60,7 @@ def load_catalogue(prepared: Path) -> Catalogue:
     Raises:
         InputError: a table is missing or does not hold its schema.
     """
-    interactions = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, ["item_id", "split_leave_one_out"])
-    training = interactions.filter(pc.equal(interactions.column("split_leave_one_out"), "train"))
+    training = read_training_interactions(prepared, ["item_id"])
     counts = training.group_by("item_id").aggregate([([], "count_all")])
     popularity = dict(zip(counts["item_id"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
 

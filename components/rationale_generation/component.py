@@ -26,7 +26,6 @@ def build_prompts(
 
     model = engine_model(engine, recorded_rationales)
     content = build_seed_requests(Path(prepared.path), Path(seeds.path), prompt_version, model)
-    Path(requests.path).mkdir(parents=True, exist_ok=True)
     write_seed_requests(content, Path(requests.path))
 
 
@@ -56,7 +55,6 @@ def generate_rationales(
     catalogue = load_catalogue(Path(prepared.path))
     answering = open_engine(engine, catalogue, recorded_rationales, asked.seed_of_request)
     say(f"asking {answering.name}, model {answering.model}, {len(asked.requests)} requests")
-    Path(responses.path).mkdir(parents=True, exist_ok=True)
     count = write_lines(Path(responses.path) / RESPONSES_FILE, answering.generate(asked.requests))
     say(f"{count} responses")
 
@@ -89,7 +87,6 @@ def validate_rationales(
     answers = [row for _, row in read_lines(Path(responses.path) / RESPONSES_FILE)]
     result = validate_responses(read_seed_requests(Path(requests.path)), answers, answering, validator)
     folder = Path(rationales.path)
-    folder.mkdir(parents=True, exist_ok=True)
     write_table(result.rationales, folder / RATIONALES_FILE, RATIONALES)
     write_table(result.rejected, folder / REJECTED_RATIONALES_FILE, REJECTED_RATIONALES)
     write_json(Path(report.path), result.report)

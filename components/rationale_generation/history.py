@@ -8,8 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.artifacts import INTERACTIONS_FILE
-from components.contracts.tables import INTERACTIONS, read_table
+from components.contracts.tables import read_training_interactions
 from components.rationale_generation.catalogue import Catalogue, Item
 
 HISTORY_ITEMS = 50
@@ -34,13 +33,9 @@ class CondensedHistory:
 
 def condense_histories(prepared: Path, users: list[str], catalogue: Catalogue) -> dict[str, CondensedHistory]:
     """The condensed training history of each of `users`; nothing held out for validation or test enters it."""
-    columns = ["user_id", "item_id", "timestamp", "sequence", "split_leave_one_out"]
-    interactions = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, columns)
-    wanted = pc.and_(
-        pc.equal(interactions.column("split_leave_one_out"), "train"),
-        pc.is_in(interactions.column("user_id"), pa.array(users, pa.string())),
-    )
-    training = interactions.filter(wanted).sort_by([("timestamp", "ascending"), ("sequence", "ascending")])
+    training = read_training_interactions(prepared, ["user_id", "item_id", "timestamp", "sequence"])
+    training = training.filter(pc.is_in(training.column("user_id"), pa.array(users, pa.string())))
+    training = training.sort_by([("timestamp", "ascending"), ("sequence", "ascending")])
     items_of: dict[str, list[str]] = {user: [] for user in users}
     for user, item_id in zip(training["user_id"].to_pylist(), training["item_id"].to_pylist(), strict=True):
         items_of[user].append(item_id)

@@ -10,7 +10,7 @@ from components.rationale_generation.history import CondensedHistory
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-# Temperature 0: equal prompts get equal answers, so that answers can be kept and reused by content.
+# Temperature 0: an answer is as good as any other to an equal prompt, so that answers can be reused by content.
 SAMPLING: dict[str, Any] = {
     "temperature": 0,
     "max_tokens": 512,
@@ -47,7 +47,7 @@ def read_template(prompt_version: str) -> str:
 
 
 def build_request(history: CondensedHistory, template: str, model: str) -> Request:
-    """The request for one user. The user message is one JSON document, so no title can be taken for an instruction."""
+    """The request for one user. The user message is one JSON document, which no title can end or leave."""
     document = json.dumps(history.to_document(), ensure_ascii=False)
     messages = [{"role": "system", "content": template}, {"role": "user", "content": document}]
     return make_request({"model": model, "messages": messages, **SAMPLING})

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.contracts.batch_format import Response, read_answer
+from components.contracts.batch_format import Response, canonical_json, read_answer
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.request_building import SeedRequests
-from components.rationale_generation.validation import AnswerValidator, InvalidAnswerError
+from components.rationale_generation.validation import AnswerValidator, InvalidAnswerError, ValidAnswer
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,14 @@ class ValidatedRationales:
     report: dict[str, Any]
 
 
-def make_rationale_id(custom_id: str, content: str) -> str:
-    """32 hex digits of the SHA-256 of what was asked and what was answered; it names no user."""
-    return hashlib.sha256((custom_id + content).encode()).hexdigest()[:32]
+def make_rationale_id(custom_id: str, answer: ValidAnswer) -> str:
+    """32 hex digits of the SHA-256 of what was asked and of the texts that are served; it names no user.
+
+    Not of the raw answer: of one answer, different catalogues leave different texts. One id never stands for two texts,
+    because a push overwrites the row of an id, which an older generation may still serve.
+    """
+    content = canonical_json([custom_id, answer.preference_summary, answer.recommendation])
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def validate_responses(
@@ -63,7 +68,7 @@ def validate_responses(
         dropped_items += valid.dropped_items
         rationales.append(
             {
-                "rationale_id": make_rationale_id(custom_id, content),
+                "rationale_id": make_rationale_id(custom_id, valid),
                 "seed_user_id": seed,
                 "preference_summary": valid.preference_summary,
                 "categories": valid.categories,

@@ -38,4 +38,7 @@ class RecordedEngine(RationaleEngine):
             found += 1
             yield make_response(custom_id, answer.model, answer.content, answer.prompt_tokens, answer.completion_tokens)
         if asked and not found:
-            raise InputError(f"{self._recorded.path}: covers nobody, it answers none of the {asked} requests")
+            raise InputError(
+                f"{self._recorded.path}: covers nobody, "
+                f"it answers none of the {asked} requests to the model {self.model!r}"
+            )

@@ -52,7 +52,7 @@ class TemplateEngine(RationaleEngine):
         return {"preference_summary": summary, "categories": categories, "items": items}
 
     def _recommend(self, categories: list[str], consumed: set[str]) -> list[Item]:
-        """Ten items, the categories taking turns; where there is no category, the most popular of all."""
+        """At most ten items, of each category as many; where there is no category, the most popular of all."""
         lists = [self._catalogue.items_of_category.get(name, []) for name in categories]
         if not categories:
             lists = [[item for item in self._catalogue.items.values() if item.title]]

@@ -45,6 +45,5 @@ def match_users(
 
     with connect_milvus(load_settings()) as client:
         table, content = match_all_users(client, Path(embeddings.path), collection)
-    Path(matches.path).mkdir(parents=True, exist_ok=True)
     write_table(table, Path(matches.path) / MATCHES_FILE, MATCHES)
     write_json(Path(report.path), content)

@@ -35,6 +35,12 @@ def match_all_users(client: MilvusClient, embeddings: Path, collection: str) -> 
         raise InputError(f"{embeddings}: no users")
     if not client.has_collection(collection):
         raise InputError(f"Milvus has no collection {collection!r}")
+    dimension = _vector_length(client, collection)
+    if dimension != matrix.shape[1]:
+        raise InputError(
+            f"{embeddings}: vectors of {matrix.shape[1]} numbers, "
+            f"those of the seed users in {collection} have {dimension}"
+        )
     client.load_collection(collection)
     say(f"matching {len(users)} users with the seed users in {collection}")
     known = np.flatnonzero(matrix.any(axis=1))
@@ -55,12 +61,17 @@ def match_all_users(client: MilvusClient, embeddings: Path, collection: str) -> 
     matches = pa.table(columns, schema=MATCHES)
     report = {
         "users": len(users),
-        "coverage": matches.num_rows / len(users),
+        "coverage": len(known) / len(users),  # of a user without a vector, no rationale is known to fit
         "similarity_p50": round(float(np.percentile(similarity, 50)), 6),
         "similarity_p05": round(float(np.percentile(similarity, 5)), 6),
     }
     say(f"{matches.num_rows} users matched, median similarity {report['similarity_p50']:.3f}")
     return matches, {"matching": report}
+
+
+def _vector_length(client: MilvusClient, collection: str) -> int:
+    fields = client.describe_collection(collection)["fields"]
+    return next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
 
 
 def _search(client: MilvusClient, collection: str, queries: np.ndarray) -> list[dict[str, Any]]:

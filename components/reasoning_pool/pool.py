@@ -10,15 +10,15 @@ from pymilvus.milvus_client.index import IndexParams
 from components.contracts.artifacts import RATIONALES_FILE
 from components.contracts.errors import InputError
 from components.contracts.progress import say
-from components.contracts.tables import RATIONALES, read_table, read_vectors
+from components.contracts.tables import IDENTIFIER_BYTES, RATIONALES, read_table, read_vectors
 
 ALIAS = "reland_pool"
 INSERT_BATCH = 1_000
 TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus
-IDENTIFIER_BYTES = 512
 
 # FLAT compares with every seed user, so it is exact. Milvus Lite, 75,000 × 64 on 2 cores, batches of 1,000: FLAT 907
-# queries/s, HNSW 8,058 at recall 0.999 with 16 s to build. At 2,236 seed users (Beauty) FLAT answers about 6,000/s.
+# queries/s, HNSW 8,058 at recall 0.999 with 16 s to build.
+# HNSW is built by several threads: above this size, equal runs may differ in a few matches.
 EXACT_UP_TO = 10_000
 
 
@@ -84,7 +84,8 @@ def _create_collection(client: MilvusClient, name: str, dimension: int) -> None:
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
     schema.add_field("preference_summary", DataType.VARCHAR, max_length=TEXT_BYTES)
     schema.add_field("recommendation", DataType.VARCHAR, max_length=TEXT_BYTES)
-    client.create_collection(name, schema=schema)
+    # Strong: a server's default may not yet count or find what has just been inserted.
+    client.create_collection(name, schema=schema, consistency_level="Strong")
 
 
 def index_parameters(n_rows: int) -> IndexParams:

@@ -58,16 +58,15 @@ def rank_held_out(
 ) -> Ranks:
     """Rank the `valid` or the `test` item of every user among all items, given everything that came before it."""
     ends = sequences.train_lengths + (1 if split == "test" else 0)
-    histories = torch.from_numpy(sequences.recent_items(ends, ranker.config.history_length))
     targets = torch.from_numpy(sequences.items[sequences.offsets[:-1] + ends])
     was_training = ranker.training
     ranker.eval()
     table = ranker.item_encoder()
     ranks = []
     for start in range(0, sequences.n_users, _EVALUATION_BATCH):
-        batch = slice(start, start + _EVALUATION_BATCH)
-        rows = torch.arange(start, min(start + _EVALUATION_BATCH, sequences.n_users))
-        user, _ = ranker.current_user(table, histories[batch], rationales.of_users(rows))
-        ranks.append(ranks_of_targets(user @ table[1:].T, targets[batch] - 1))  # the padding item is no candidate
+        users = np.arange(start, min(start + _EVALUATION_BATCH, sequences.n_users))
+        history = torch.from_numpy(sequences.recent_items(users, ends[users], ranker.config.history_length))
+        user, _ = ranker.current_user(table, history, rationales.of_users(torch.from_numpy(users)))
+        ranks.append(ranks_of_targets(user @ table[1:].T, targets[users] - 1))  # the padding item is no candidate
     ranker.train(was_training)
     return Ranks(torch.cat(ranks).numpy())

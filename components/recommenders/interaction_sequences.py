@@ -48,9 +48,9 @@ class InteractionSequences:
         is_training = within < self.train_lengths[users]
         return users[is_training], self.items[is_training]
 
-    def recent_items(self, ends: np.ndarray, length: int) -> np.ndarray:
-        """The last `length` of each user's first `ends[u]` items: int64[U, length], oldest first, 0-padded."""
-        starts = self.offsets[:-1] + np.maximum(ends - length, 0)
+    def recent_items(self, users: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
+        """The last `length` of the first `ends[b]` items of users[b]: int64[B, length], oldest first, 0-padded."""
+        starts = self.offsets[users] + np.maximum(ends - length, 0)
         return gather_windows(self.items, starts, np.minimum(ends, length), length)
 
 

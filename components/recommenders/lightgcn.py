@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class _SymmetricPropagation(torch.autograd.Function):
     """A @ x for a symmetric sparse A; the gradient is A @ g, so no transpose of A is ever built.
 
-    torch transposes a CSR matrix anew in each backward pass, which costs twelve times the product itself at
-    ML-1M's size.
+    torch transposes a CSR matrix anew in each backward pass, which costs several times the product itself
+    (`tests/performance/trainer.py`).
     """
 
     @staticmethod

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from components.contracts.errors import InputError
 
-DEFAULT_CLUSTER_SHARE = 0.05  # K = round(0.05 × |U|), the paper's 302 for ML-1M and 1,120 for Beauty
+DEFAULT_CLUSTER_SHARE = 0.05  # K = round(0.05 × |U|): 302 for ML-1M, as in the paper; 1,118 for Beauty (1,120 there)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,5 @@ def sample_seeds(
     recorded = Path(recorded_rationales) if recorded_rationales else None
     config = SamplingConfig(seed_fraction, clusters, recorded, seed)
     table, content = select_seed_users(Path(prepared.path), Path(embeddings.path), config)
-    Path(seeds.path).mkdir(parents=True, exist_ok=True)
     write_table(table, Path(seeds.path) / SEEDS_FILE, SEEDS)
     write_json(Path(report.path), content)

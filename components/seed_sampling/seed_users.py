@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.recorded_rationales import read_recorded_file
-from components.contracts.tables import INTERACTIONS, SEEDS, read_table, read_vectors
+from components.contracts.tables import SEEDS, read_training_interactions, read_vectors
 from components.seed_sampling.adaptive_sampling import plan_sampling, sample_adaptively
 
 
@@ -36,7 +34,7 @@ def select_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig) 
     Raises:
         InputError: a fault of the file of recorded rationales or of a setting, or a user without an embedding.
     """
-    users, activity = count_training_interactions(prepared / INTERACTIONS_FILE)
+    users, activity = count_training_interactions(prepared)
     recorded = _recorded_users(config.recorded_rationales) if config.recorded_rationales else None
     if recorded is not None:
         table = _recorded_seeds(users, activity, recorded, str(config.recorded_rationales))
@@ -59,10 +57,9 @@ def select_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig) 
     return table, {"seeds": report}
 
 
-def count_training_interactions(path: Path) -> tuple[list[str], np.ndarray]:
+def count_training_interactions(prepared: Path) -> tuple[list[str], np.ndarray]:
     """The users with a training interaction, in ascending order, and |D_u|, int64[|U|]."""
-    interactions = read_table(path, INTERACTIONS, ["user_id", "split_leave_one_out"])
-    training = interactions.filter(pc.equal(interactions.column("split_leave_one_out"), "train"))
+    training = read_training_interactions(prepared, ["user_id"])
     counts = training.group_by("user_id").aggregate([([], "count_all")]).sort_by("user_id")
     return counts.column("user_id").to_pylist(), counts.column("count_all").to_numpy()
 

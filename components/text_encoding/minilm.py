@@ -12,8 +12,7 @@ BATCH_SIZE = 32
 class MiniLmEncoder(TextEncoder):
     """384-d sentence embeddings in float32 on the CPU; texts are cut at 256 tokens.
 
-    The paper encodes with BERT and leaves the encoder open. bfloat16 would be faster on some processors, but moves the
-    vectors (cosine 0.997 to those of float32 at worst), and the texts are few: one for each seed user.
+    The paper encodes with BERT and leaves the encoder open. float32, because bfloat16 moves the vectors.
     """
 
     name = "all-MiniLM-L6-v2"

@@ -13,6 +13,8 @@ from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.engines import ENGINES, engine_class, engine_model, open_engine
 from components.rationale_generation.history import condense
 from components.rationale_generation.prompts import build_request
+from components.rationale_generation.recorded_engine import RecordedEngine
+from components.rationale_generation.template_engine import TemplateEngine
 from components.rationale_generation.validation import AnswerValidator
 
 CATALOGUE = Catalogue(
@@ -54,6 +56,16 @@ def open_recorded_text(folder: Path) -> RationaleEngine:
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RationaleEngine]:
     opener: Callable[[Path], RationaleEngine] = request.param
     yield opener(tmp_path)
+
+
+def test_every_engine_is_in_the_suite():
+    assert set(ENGINES.values()) == {TemplateEngine, RecordedEngine}
+
+
+def test_an_engine_that_nothing_opens_is_not_answered_by_another(monkeypatch):
+    monkeypatch.setitem(ENGINES, "new", type("NewEngine", (TemplateEngine,), {"name": "new"}))
+    with pytest.raises(NotImplementedError, match="new"):
+        open_engine("new", CATALOGUE, "", {})
 
 
 def test_it_is_listed_under_its_name(engine):
@@ -116,5 +128,5 @@ def test_a_request_that_is_not_recorded_gets_an_error(tmp_path):
 
 def test_a_recorded_file_that_answers_no_request(tmp_path):
     engine = open_recorded_batch(tmp_path)
-    with pytest.raises(InputError, match="covers nobody, it answers none of the 1 requests"):
+    with pytest.raises(InputError, match="covers nobody, it answers none of the 1 requests to the model 'gpt'"):
         list(engine.generate([build_request(condense([]), "Instruction.", "gpt")]))

@@ -113,6 +113,12 @@ def test_an_output_that_is_there_already(reland, tmp_path):
     assert (tmp_path / "out" / "kept").read_text() == "mine"
 
 
+def test_a_seed_or_an_output_at_fault_of_the_commands_that_run_no_chain(reland, tmp_path):
+    assert_one_clear_line(reland("prepare", "--seed", "-1", "--output", str(tmp_path / "out")), "--seed -1")
+    (tmp_path / "file").write_text("")
+    assert_one_clear_line(reland("compile", "--output", str(tmp_path / "file")), "--output")
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -155,5 +161,8 @@ def test_a_port_in_use(reland, tmp_path):
 def test_an_unusable_home(reland, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         (tmp_path / "file").write_text("")
-        patch.setenv("RELAND_HOME", str(tmp_path / "file" / "home"))
-        assert_one_clear_line(reland("run"), "RELAND_HOME")
+        (tmp_path / "used").mkdir()
+        (tmp_path / "used" / "logs").write_text("")
+        for home in ("file/home", "used"):
+            patch.setenv("RELAND_HOME", str(tmp_path / home))
+            assert_one_clear_line(reland("run"), "RELAND_HOME")

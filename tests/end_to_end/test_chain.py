@@ -1,10 +1,16 @@
 """The whole chain on the simulator, twice: real Milvus Lite, Feast, MLflow and Triton, one process a step."""
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,16 +30,20 @@ from pipelines.parameters import RunParameters
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, triton_environment):
-    """Two runs with one seed in one RELAND_HOME: (settings, the first summary and folder, the second)."""
+    """Two runs, one seed, one RELAND_HOME: settings, (summary, folder) twice, what was heard, the temporary folder."""
+    temporary = tmp_path_factory.mktemp("temporary")
     home = tmp_path_factory.mktemp("reland") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELAND_HOME", str(home))
+        patch.setattr(tempfile, "tempdir", str(temporary))
+        patch.setenv("http_proxy", "http://127.0.0.1:9")  # nothing of the chain is reached through a proxy
+        patch.delenv("no_grpc_proxy")
         settings = Settings()
         heard: list[tuple[str, str]] = []
         first = run_reland(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
         every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled")
         second = run_reland(every_variant, settings, lambda step, message: None)
-        yield settings, first, second, heard
+        yield settings, first, second, heard, temporary
 
 
 def artifact(settings: Settings, run: int, *parts: str) -> Path:
@@ -42,7 +52,7 @@ def artifact(settings: Settings, run: int, *parts: str) -> Path:
 
 @pytest.mark.timeout(600)
 def test_the_summary_has_what_the_design_says(runs):
-    _, (summary, folder), _, _ = runs
+    _, (summary, folder), *_ = runs
     assert summary == json.loads((folder / "summary.json").read_text())
     users = summary["dataset"]["after_k_core"]["users"]
     assert summary["dataset"]["name"] == "simulator"
@@ -69,7 +79,7 @@ def test_the_summary_has_what_the_design_says(runs):
 
 
 def test_progress_was_told_step_by_step(runs):
-    _, (summary, folder), _, heard = runs
+    _, (summary, folder), _, heard, _ = runs
     assert list(dict.fromkeys(step for step, _ in heard)) == list(summary["seconds"]["steps"])
     assert len(summary["seconds"]["steps"]) == 19
     assert any("validation NDCG@10" in message for _, message in heard)
@@ -92,7 +102,7 @@ def test_no_prompt_names_a_user_and_every_match_is_the_most_similar_seed(runs):
     settings, *_ = runs
     requests = artifact(settings, 0, "build-prompts", "requests", REQUESTS_FILE).read_text()
     seeds = pq.read_table(artifact(settings, 0, "sample-seeds", "seeds", SEEDS_FILE)).column("user_id").to_pylist()
-    assert not [user for user in seeds if f'"{user}"' in requests]
+    assert seeds and not [user for user in seeds if user in requests]
     embeddings = pq.read_table(artifact(settings, 0, "embed-users", "embeddings", EMBEDDINGS_FILE))
     users = embeddings.column("user_id").to_pylist()
     vectors = np.stack(embeddings.column("vector").to_numpy(zero_copy_only=False))
@@ -106,7 +116,7 @@ def test_no_prompt_names_a_user_and_every_match_is_the_most_similar_seed(runs):
 
 
 def test_the_second_run_is_a_candidate_beside_the_champion(runs):
-    settings, (first, _), (second, folder), _ = runs
+    settings, (first, _), (second, folder), *_ = runs
     assert second["registry"]["alias"] == "candidate" and second["registry"]["version"] == "2"
     assert second["registry"]["parent_generation"] == first["generation"]
     assert (first["features"]["slot"], second["features"]["slot"]) == ("blue", "green")
@@ -123,7 +133,7 @@ def test_the_second_run_is_a_candidate_beside_the_champion(runs):
 
 
 def test_all_variants_were_measured_and_compared(runs):
-    _, _, (second, _), _ = runs
+    _, _, (second, _), *_ = runs
     variants = {"id_only", "item_features", "reland", "reland_shuffled"}
     assert variants <= set(second["ranking"])
     assert set(second["ranking"]["comparisons"]) == variants - {"id_only"}
@@ -147,7 +157,31 @@ def test_what_feast_serves_is_what_was_matched(runs):
 
 
 def test_nothing_is_left_running_and_no_temporary_folder_stays(runs):
-    settings, *_ = runs
+    settings, *_, temporary = runs
+    assert not list(temporary.iterdir())
     assert not [path for path in Path("/dev/shm").iterdir() if path.name.startswith("reland_triton_")]
+    assert not [child for child in psutil.Process().children(recursive=True) if "triton" in child.name()]
     with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as database:
         assert database.execute("select count(*) from model_versions where name = 'reland-ranker'").fetchone() == (2,)
+
+
+def test_a_terminated_run_ends_its_step_says_so_and_leaves_nothing(tmp_path):
+    """In a process of its own, as a user would end it."""
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from pipelines.cli import main; import sys; sys.argv[1:] = ['run']; main()"],
+        env={**os.environ, "RELAND_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "prepare-data" in line and "done" in line:
+            break
+    steps = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and error == "reland: interrupted\n"
+    assert not psutil.wait_procs(steps, timeout=10)[1]
+    assert not list((tmp_path / "temporary").iterdir())
+    assert not (tmp_path / "home" / "runs").exists()

@@ -41,15 +41,18 @@ def evaluation(tmp_path) -> Path:
     return folder
 
 
-def test_the_first_ranker_is_champion_and_later_ones_are_candidates(settings, rankers, evaluation):
+def test_the_first_released_ranker_is_champion_and_later_ones_are_candidates(settings, rankers, evaluation):
     client = registry.open_registry(settings)
     assert registry.aliases(client, registry.RANKER_MODEL) == {}
     assert registry.champion_tag(client, registry.TAG_SLOT) is None
 
-    assert register_ranker_version(settings, rankers, evaluation, TAGS) == ("1", "champion")
+    assert register_ranker_version(settings, rankers, evaluation, TAGS) == "1"
+    assert registry.aliases(client, registry.RANKER_MODEL) == {}  # registered, not yet released
+    assert registry.point_ranker_alias(client, "1") == "champion"
     second = TAGS | {registry.TAG_SLOT: "green"}
-    assert register_ranker_version(settings, rankers, evaluation, second) == ("2", "candidate")
-    assert register_ranker_version(settings, rankers, evaluation, second) == ("3", "candidate")
+    for version in ("2", "3"):
+        assert register_ranker_version(settings, rankers, evaluation, second) == version
+        assert registry.point_ranker_alias(client, version) == "candidate"
 
     assert registry.aliases(client, registry.RANKER_MODEL) == {"champion": "1", "candidate": "3"}
     assert registry.champion_tag(client, registry.TAG_SLOT) == "blue"
@@ -79,8 +82,8 @@ def test_the_newest_encoder_is_champion(settings, rankers):
 
 
 def test_a_failure_on_the_way_leaves_aliases_and_versions_as_they_were(settings, rankers, evaluation):
-    register_ranker_version(settings, rankers, evaluation, TAGS)
     client = registry.open_registry(settings)
+    registry.point_ranker_alias(client, register_ranker_version(settings, rankers, evaluation, TAGS))
 
     (rankers / "id_only" / METRICS_FILE).write_text("{")
     with pytest.raises(InputError, match=METRICS_FILE):
@@ -128,10 +131,10 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
 
     assert (encoder_version, version) == ("1", "1")
     assert json.loads((tmp_path / "ranker.json").read_text()) == {
-        "registry": {"model": "reland-ranker", "version": "1", "alias": "champion"}
+        "registry": {"model": "reland-ranker", "version": "1", "parent_generation": None}
     }
-    champion = registry.open_registry(settings).get_model_version(registry.RANKER_MODEL, version)
-    assert champion.tags == {
+    registered = registry.open_registry(settings).get_model_version(registry.RANKER_MODEL, version)
+    assert registered.tags == {
         "generation": "one",
         "data_fingerprint": data_fingerprint(prepared),
         "encoder_version": "1",

@@ -103,7 +103,7 @@ def test_every_user_gets_the_seed_user_with_the_largest_cosine(rationales, embed
     similarities = [similarity for _, similarity in EXPECTED.values()]
     assert matching["matching"] == {
         "users": 8,
-        "coverage": 1.0,
+        "coverage": 7 / 8,  # one user has a zero vector
         "similarity_p50": pytest.approx(np.percentile(similarities, 50), abs=2e-6),
         "similarity_p05": pytest.approx(np.percentile(similarities, 5), abs=2e-6),
     }
@@ -163,6 +163,14 @@ def test_a_collection_that_is_not_there(embeddings):
         pytest.raises(InputError, match="Milvus has no collection 'reland_pool_none'"),
     ):
         match_all_users(client, embeddings, "reland_pool_none")
+
+
+def test_embeddings_of_another_length_than_the_pool(rationales, embeddings, tmp_path):
+    write_vectors(tmp_path / "longer", "user_id", ["u"], np.ones((1, 3), np.float32))
+    with connect_milvus(load_settings()) as client:
+        name, _ = build_collection(client, rationales, embeddings, "g")
+        with pytest.raises(InputError, match="vectors of 3 numbers, those of the seed users in reland_pool_g have 2"):
+            match_all_users(client, tmp_path / "longer", name)
 
 
 @pytest.mark.parametrize(("exact_up_to", "recall"), [(10_000, 1.0), (10, 0.99)], ids=["FLAT", "HNSW"])

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from components.contracts import registry
 from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEM_INDEX_FILE, ITEMS_FILE, ONNX_FILE
 from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
@@ -155,7 +156,7 @@ def test_a_port_in_use_is_named(tmp_path, triton_environment):
         other.listen()
         port = other.getsockname()[1]
         with (
-            pytest.raises(InputError, match=f"port {port} "),
+            pytest.raises(InputError, match=f"port {port}: "),
             running_triton(triton_environment, tmp_path, tmp_path / "log", grpc_port=port),
         ):
             pass
@@ -213,7 +214,14 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
         {"b": Assignment(["r"], [0.75]), "c": Assignment(["r"], [0.5])},
     )
     push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
+    client = registry.open_registry(settings)
+    client.create_registered_model(registry.RANKER_MODEL)
+    client.create_model_version(registry.RANKER_MODEL, folders["rankers"].as_uri())
     return folders
+
+
+def ranker_aliases(settings: Settings) -> dict[str, str]:
+    return registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL)
 
 
 def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: str = "blue") -> None:
@@ -233,7 +241,9 @@ def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: s
 def test_the_release_answers_a_real_request_and_adds_the_version(tmp_path, triton_environment, settings, artifacts):
     release_step(artifacts, "1", tmp_path / "report.json")
 
-    release = json.loads((tmp_path / "report.json").read_text())["release"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["registry"] == {"alias": "champion"} and ranker_aliases(settings) == {"champion": "1"}
+    release = report["release"]
     example = release.pop("example")
     assert release.pop("largest_difference") < 1e-3
     assert release == {"triton_version": 1, "served_versions": [1], "smoke_request_ok": True}
@@ -249,6 +259,7 @@ def test_a_release_that_fails_leaves_the_model_repository_as_it_was(tmp_path, tr
     with pytest.raises(ServedScoresDifferError):
         release_step(artifacts, "1", tmp_path / "report.json")
     assert not settings.resolved_model_repository.exists()
+    assert ranker_aliases(settings) == {}
 
 
 def test_the_request_is_the_first_users_whom_the_slot_gives_a_rationale(settings, artifacts):

@@ -108,7 +108,7 @@ def ranker_step(size: Size) -> Figure:
     return compare(
         "loss of a SASRec training batch",
         list(ranker.parameters()),
-        lambda: training._loss(ranker, inputs, targets, rationale),
+        lambda: training._loss(ranker, inputs, targets, rationale, float((targets > 0).sum())),
         materialised,
         size,
     )

@@ -28,6 +28,12 @@ def test_free_text_by_user(tmp_path):
     }
 
 
+def test_a_byte_order_mark_does_not_matter(tmp_path):
+    path = tmp_path / "recorded.jsonl"
+    path.write_text(json.dumps(TEXT_ROW), encoding="utf-8-sig")
+    assert list(read_recorded_file(path).answers) == ["8"]
+
+
 def test_batch_output_by_request(tmp_path):
     lines = [make_failure("a", "limit", "too many"), make_response("b", "m", "text", 12, 3)]
     recorded = read_recorded_file(write(tmp_path, *lines))

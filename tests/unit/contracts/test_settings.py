@@ -21,7 +21,12 @@ def test_paths_are_absolute_and_empty_is_not_set(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("RELAND_MAX_REJECTED", "1.5"), ("RELAND_MAX_REJECTED", "some"), ("RELAND_TRITON_HTTP_PORT", "70000")],
+    [
+        ("RELAND_MAX_REJECTED", "1.5"),
+        ("RELAND_MAX_REJECTED", "some"),
+        ("RELAND_TRITON_HTTP_PORT", "70000"),
+        ("RELAND_HOME", "~nobody-of-this-name/reland"),
+    ],
 )
 def test_a_bad_value_names_its_variable(monkeypatch, name, value):
     monkeypatch.setenv(name, value)

@@ -18,6 +18,7 @@ def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
         seed=1,
         minimum_interactions=5,
         prepared=dsl.Dataset(uri=str(prepared)),
+        statistics=dsl.HTML(uri=str(tmp_path / "page.html")),
         report=dsl.Artifact(uri=str(report)),
     )
     return prepared, report
@@ -25,6 +26,7 @@ def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
 
 def test_the_step_moves_artifacts(tmp_path: Path) -> None:
     prepared, report = run(tmp_path, "simulator", "")
+    assert (tmp_path / "page.html").read_text().startswith("<!")
     core = json.loads(report.read_text())["dataset"]["after_k_core"]
     assert len(read_table(prepared / INTERACTIONS_FILE, INTERACTIONS)) == core["interactions"]
 

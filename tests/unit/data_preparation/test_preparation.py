@@ -7,7 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE
+from components.contracts.artifacts import (
+    INTERACTIONS_FILE,
+    ITEMS_FILE,
+    REJECTED_FILE,
+    STATISTICS_FILE,
+    STATISTICS_PAGE_FILE,
+)
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, read_table
@@ -15,7 +21,7 @@ from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 
-FILES = (INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE)
+FILES = (INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE, STATISTICS_PAGE_FILE)
 
 
 def movielens(folder: Path, extra: tuple[str, ...] = ()) -> PreparationConfig:
@@ -73,7 +79,8 @@ def test_the_four_files_and_the_report(tmp_path: Path) -> None:
     }
     statistics = json.loads((tmp_path / "out" / STATISTICS_FILE).read_text())
     assert statistics["items_without_metadata"] == 1
-    assert statistics["rejected_by_file_and_reason"] == {"ratings.dat": {"too few fields, expected 4": 1}}
+    (reason,) = statistics["rejected_reasons"]
+    assert (reason["file"], reason["reason"], reason["rows"]) == ("ratings.dat", "too few fields, expected 4", 1)
 
 
 def test_of_exact_duplicates_the_first_in_order_of_input_is_kept(
@@ -228,6 +235,7 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
         ("ml-1m", "", "pass --data-dir or set RELAND_DATA_DIR"),
         ("ml-1m", "absent", "absent: no such folder"),
         ("ml-1m", "a file", "a file: is a file, expected a folder"),
+        ("ml-1m", "x" * 300, "not readable as a folder .*File name too long"),
         ("ml-10m", "", "unknown data set 'ml-10m', expected one of simulator, ml-1m, amazon-beauty or the path"),
         ("./ml-10m", "", "ml-10m: no such file or folder"),
         ("./" + "x" * 5_000, "", "xxx: no such file or folder"),

@@ -1,12 +1,19 @@
 """The compiled pipelines: what a Kubeflow cluster is given."""
 
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 
 from components.contracts.settings import Settings
 from pipelines.compilation import PIPELINES, compile_pipelines
 
-SIDE_EFFECTS = {"register-encoder", "build-pool", "push-features", "register-ranker", "release-ranker"}
+FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
+OUTSIDE_STATE = {
+    *("prepare-data", "register-encoder", "build-pool", "match-users", "push-features"),
+    *("register-ranker", "release-ranker"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +53,19 @@ def test_every_step_gets_the_settings(compiled, name):
         assert config_map["configMapName"] == "reland-settings"
         names = {pair["envVar"] for pair in config_map["keyToEnv"]}
         assert names == {f"RELAND_{field.upper()}" for field in Settings.model_fields}
+        (secret,) = executor["secretAsEnv"]
+        assert secret["secretName"] == "reland-secrets" and secret["optional"] and config_map["optional"]
+        # All that a configuration of the feature store reads reaches the pods.
+        configurations = "".join(path.read_text() for path in FEATURE_REPO.glob("feature_store.*.yaml"))
+        assert {pair["envVar"] for pair in secret["keyToEnv"]} == set(re.findall(r"\$\{(\w+)\}", configurations))
 
 
-def test_steps_with_side_effects_are_never_answered_from_the_cache(compiled):
+def test_steps_that_read_or_write_more_than_artifacts_are_never_answered_from_the_cache(compiled):
     cached = {
         task["taskInfo"]["name"]: "enableCache" in task.get("cachingOptions", {})
         for task in tasks_of(compiled["reland"][0])
     }
-    assert {name for name, is_cached in cached.items() if not is_cached} == SIDE_EFFECTS
+    assert {name for name, is_cached in cached.items() if not is_cached} == OUTSIDE_STATE
 
 
 def test_the_definition_is_small_enough_for_the_cluster(compiled):

@@ -1,13 +1,17 @@
 """What is found wrong with a run before its first step."""
 
 import dataclasses
+import inspect
 import json
 
 import pytest
 
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
+from components.recommenders.training import TrainingConfig
+from pipelines.cli import run
 from pipelines.parameters import RunParameters, check_parameters
+from pipelines.reland import reland
 
 
 @pytest.fixture
@@ -60,6 +64,22 @@ def test_no_triton_environment(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("RELAND_TRITON_ENVIRONMENT", str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"):
         check_parameters(RunParameters(), Settings())
+
+
+def test_a_folder_whose_name_the_local_runner_would_change(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "python3-home"))
+    with pytest.raises(InputError, match="python3-home: the local runner replaces the text 'python3'"):
+        check_parameters(RunParameters(), Settings())
+
+
+def test_the_command_and_the_pipeline_have_the_same_defaults():
+    defaults = dataclasses.asdict(RunParameters())
+    pipeline = reland.component_spec.inputs
+    assert {name: pipeline[name].default for name in defaults} == defaults
+    command = {name: parameter.default for name, parameter in inspect.signature(run).parameters.items()}
+    command["recorded_rationales"] = command.pop("rationales")
+    assert {name: command[name] for name in defaults} == defaults
+    assert defaults["epochs"] == TrainingConfig().epochs
 
 
 def test_paths_become_absolute(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """The three steps in a row, as the pipeline calls them."""
 
+import hashlib
 import json
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from components.contracts.errors import InputError
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, read_table
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
 from components.rationale_generation.rationale_table import make_rationale_id
+from components.rationale_generation.validation import ValidAnswer
 
 
 def run(prepared, seeds, output, engine, recorded="", tamper=None):
@@ -93,7 +95,14 @@ def test_rejected_answers_are_kept_with_the_reason_and_rationale_ids_are_opaque(
     assert (rejected[0]["reason"], rejected[0]["answer"]) == ("not JSON", "no JSON")
     for row in rationales:
         assert len(row["rationale_id"]) == 32 and row["seed_user_id"] not in row["rationale_id"]
-    assert make_rationale_id("a", "b") == "fb8e20fc2e4c3f248c60c39bd652f3c1"  # SHA-256 of "ab"
+
+
+def test_a_rationale_id_stands_for_the_texts_that_are_served():
+    answer = ValidAnswer("s", ["C"], ["i"], "r")
+    expected = hashlib.sha256(b'["a","s","r"]').hexdigest()[:32]
+    assert make_rationale_id("a", answer) == expected
+    # Of the same answer another catalogue leaves another text.
+    assert make_rationale_id("a", ValidAnswer("s", ["C"], [], "r, but one item", dropped_items=1)) != expected
 
 
 def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):

@@ -1,7 +1,7 @@
 """Requests: their content, their hash, and what must never be in them."""
 
 import hashlib
-import json
+import re
 
 import pytest
 
@@ -50,8 +50,10 @@ def test_an_unknown_prompt_version_is_named_with_the_known_ones():
 
 
 def test_no_user_id_is_in_a_prompt(prepared, seeds):
-    text = json.dumps(build(prepared, seeds).requests)
-    assert not any(f'"{user}' in text or f"{user}\\" in text for user in ("ann", "bob", "cid"))
+    text = " ".join(
+        message["content"] for request in build(prepared, seeds).requests for message in request["body"]["messages"]
+    )
+    assert not any(re.search(rf"\b{user}\b", text) for user in ("ann", "bob", "cid"))
 
 
 def test_held_out_interactions_change_no_byte(prepare, seeds, tmp_path):

@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.rationale_generation.catalogue import Catalogue, Item
-from components.rationale_generation.validation import AnswerValidator, InvalidAnswerError
+from components.rationale_generation.catalogue import Catalogue, Item, one_line
+from components.rationale_generation.validation import (
+    RECOMMENDATION_LENGTH,
+    SUMMARY_LENGTH,
+    AnswerValidator,
+    InvalidAnswerError,
+)
 
 
 def answer(**changes):
@@ -67,6 +72,9 @@ def test_free_text_stays_as_it_is_and_its_categories_are_whole_words(catalogue):
 def test_any_text_is_valid_or_rejected(content):
     item = Item("a", "A", "", ("C",), 1)
     try:
-        AnswerValidator(Catalogue({"a": item}), free_text=True).validate(content)
+        valid = AnswerValidator(Catalogue({"a": item}), free_text=True).validate(content)
     except InvalidAnswerError as error:
         assert str(error)
+        return
+    for text, longest in ((valid.preference_summary, SUMMARY_LENGTH), (valid.recommendation, RECOMMENDATION_LENGTH)):
+        assert 0 < len(text) <= longest and text == one_line(text)

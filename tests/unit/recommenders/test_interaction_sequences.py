@@ -45,8 +45,8 @@ def test_training_pairs_are_the_training_interactions(sequences: InteractionSequ
 
 
 def test_recent_items_are_padded_at_the_end(sequences: InteractionSequences) -> None:
-    assert sequences.recent_items(np.array([2, 1]), 3).tolist() == [[3, 1, 0], [2, 0, 0]]
-    assert sequences.recent_items(np.array([4, 0]), 3).tolist() == [[1, 2, 4], [0, 0, 0]]
+    assert sequences.recent_items(np.arange(2), np.array([2, 1]), 3).tolist() == [[3, 1, 0], [2, 0, 0]]
+    assert sequences.recent_items(np.arange(2), np.array([4, 0]), 3).tolist() == [[1, 2, 4], [0, 0, 0]]
 
 
 def test_gather_windows_by_hand() -> None:

@@ -70,7 +70,9 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     window=st.integers(1, 12),
     seed=st.integers(0, 1000),
 )
-def test_windows_cover_each_training_position_once(training_lengths: list[int], window: int, seed: int) -> None:
+def test_windows_cover_every_training_position_and_the_last_one_is_full(
+    training_lengths: list[int], window: int, seed: int
+) -> None:
     sequences = numbered(training_lengths)
     users, starts, lengths = training._windows(sequences, window, np.random.default_rng(seed))
     assert ((lengths >= 1) & (lengths <= window)).all()
@@ -78,12 +80,18 @@ def test_windows_cover_each_training_position_once(training_lengths: list[int], 
         (user, start + k) for user, start, length in zip(users, starts, lengths, strict=True) for k in range(length)
     ]
     # An input is a position that has a successor among the training items of its user.
-    assert sorted(covered) == [
+    assert sorted(set(covered)) == [
         (user, sequences.offsets[user] + k) for user, length in enumerate(training_lengths) for k in range(length - 1)
     ]
+    for user in set(users.tolist()):
+        of_user = users == user
+        inputs = training_lengths[user] - 1
+        last = np.flatnonzero(of_user)[-1]
+        assert lengths[last] == min(inputs, window) and starts[last] + lengths[last] == sequences.offsets[user] + inputs
+        assert lengths[of_user].sum() - inputs < window  # no position is visited twice but by the last window
 
 
-def test_batches_predict_every_training_item_but_the_first_once_and_hold_no_other() -> None:
+def test_batches_predict_every_training_item_but_the_first_and_hold_no_other() -> None:
     sequences = numbered([1, 2, 3, 7, 30, 61, 5, 50, 51])
     batches = list(training._epoch(sequences, 50, batch_size=3, generator=np.random.default_rng(0)))
     items_of = training_items(sequences)
@@ -97,7 +105,9 @@ def test_batches_predict_every_training_item_but_the_first_once_and_hold_no_othe
             assert torch.equal(given_items + 1, next_items)  # items are numbered in the order of time
             assert set(given_items.tolist()) | set(next_items.tolist()) <= set(items_of[user])
             targets.update(next_items.tolist())
-    assert targets == Counter(item for items in items_of for item in items[1:])
+    # Once each, but twice where the last window of a long sequence reaches back.
+    assert set(targets) == {item for items in items_of for item in items[1:]} and max(targets.values()) <= 2
+    assert all(targets[item] == 1 for items in items_of if len(items) <= 51 for item in items[1:])
 
 
 def test_long_sequences_are_cut_anew_each_epoch() -> None:
@@ -114,7 +124,9 @@ def test_the_loss_is_cross_entropy_over_all_items(cyclic: InteractionSequences) 
     states, _ = ranker.user_states(table, inputs, rationale)
     logits = torch.stack([states[0, 0], states[0, 1], states[0, 2], states[1, 0], states[1, 1]]) @ table[1:].T
     expected = F.cross_entropy(logits, torch.tensor([1, 2, 3, 7, 8]))
-    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale), expected)
+    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale, 5), expected)
+    # A batch with half the usual number of positions counts half.
+    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale, 10), expected / 2)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:

@@ -59,7 +59,7 @@ def run_component(prepared, embeddings, output, recorded=""):
 
 
 def test_only_training_interactions_are_counted(prepared):
-    users, activity = count_training_interactions(prepared / INTERACTIONS_FILE)
+    users, activity = count_training_interactions(prepared)
     assert users[:2] == ["user00", "user01"]
     assert activity.tolist() == list(range(3, USERS + 3))
 
