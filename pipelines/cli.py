@@ -23,7 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Dataset = Annotated[str, typer.Option(help="Data set: simulator, ml-1m or amazon-beauty.")]
+Dataset = Annotated[
+    str,
+    typer.Option(help="simulator, ml-1m, amazon-beauty, or the path of a file or folder: its format is found out."),
+]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
 MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]

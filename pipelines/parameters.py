@@ -7,6 +7,7 @@ from typing import Any
 
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
+from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
@@ -18,7 +19,7 @@ class RunParameters:
     """Parameters of the pipeline `reland`, by the same names.
 
     Attributes:
-        dataset: name of a data set.
+        dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
         minimum_interactions: k of the k-core filter.
         seed_fraction: share of the users that become seed users, in (0, 1].
@@ -45,6 +46,7 @@ class RunParameters:
         """As arguments of the pipeline; paths absolute, because steps run in folders of their own."""
         return {
             **dataclasses.asdict(self),
+            "dataset": _absolute(self.dataset) if is_path(self.dataset) else self.dataset,
             "data_dir": _absolute(self.data_dir),
             "recorded_rationales": _absolute(self.recorded_rationales),
         }

@@ -84,5 +84,6 @@ def test_the_command_and_the_pipeline_have_the_same_defaults():
 
 def test_paths_become_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    arguments = RunParameters(data_dir="data", recorded_rationales="").arguments()
+    arguments = RunParameters(dataset="./logs", data_dir="data", recorded_rationales="").arguments()
+    assert arguments["dataset"] == str(tmp_path / "logs") and RunParameters().arguments()["dataset"] == "simulator"
     assert arguments["data_dir"] == str(tmp_path / "data") and arguments["recorded_rationales"] == ""
