@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from components.contracts.errors import InputError
 from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows
-from components.data_preparation.timestamps import NUMBER
+from components.data_preparation.timestamps import NUMBER, seconds
 
 
 def split_rows(
@@ -48,6 +48,19 @@ def split_rows(
     flat = pc.list_flatten(fields)
     positions = np.arange(0, len(flat), len(names))
     return refusals, {name: flat.take(pa.array(positions + position)) for position, name in enumerate(names)}
+
+
+def rating_columns(
+    users: pa.ChunkedArray, items: pa.ChunkedArray, timestamps: pa.ChunkedArray, stars: pa.ChunkedArray
+) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """The platform's columns of rows that are ratings, from their four texts; the stars are the value."""
+    return {
+        "user_id": users,
+        "item_id": items,
+        "timestamp": seconds(timestamps),
+        "behavior": pa.repeat("rating", len(stars)),
+        "value": numbers(stars),
+    }
 
 
 def numbers(column: pa.Array) -> pa.Array:

@@ -19,7 +19,6 @@ from components.data_preparation.adapters.contract import Adapter, Layout, RowBa
 from components.data_preparation.source_files import files_in, read_blocks
 
 KEYS = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
-REVIEW = {"reviewerID", "asin", "unixReviewTime"}
 
 
 class Amazon2018(Adapter):
@@ -29,12 +28,12 @@ class Amazon2018(Adapter):
     )
 
     def recognise(self, source: Path) -> Layout | None:
-        reviews = [path for path in files_in(source) if holds(path, REVIEW)]
+        reviews = [path for path in files_in(source) if holds(path, KEYS.required)]
         if len(reviews) != 1:
             return None
         metadata = metadata_beside(reviews[0])
         # The release of 2014 has the same keys, but for these two.
-        is_2018 = holds(reviews[0], REVIEW | {"verified"}) or any(
+        is_2018 = holds(reviews[0], KEYS.required | {"verified"}) or any(
             holds(path, {"asin", "category"}) for path in metadata
         )
         return Layout(reviews[0].parent, (reviews[0],), metadata) if is_2018 else None

@@ -1,4 +1,4 @@
-"""What the Amazon releases of 2018 and 2023 share: reviews and metadata, one object a line, under different keys."""
+"""What the Amazon releases of 2014, 2018 and 2023 share: reviews and metadata as objects, under different keys."""
 
 import re
 from dataclasses import dataclass
@@ -38,6 +38,10 @@ class ReviewKeys:
     item: str
     time: str
     rating: str
+
+    @property
+    def required(self) -> set[str]:
+        return {self.user, self.item, self.time}
 
 
 def first_objects(path: Path) -> list[dict[str, Any]]:

@@ -14,10 +14,9 @@ import pyarrow as pa
 
 from components.data_preparation.adapters.amazon_objects import metadata_batch, metadata_beside
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, Adapter, Layout, RowBatch, row_batch
-from components.data_preparation.delimited import numbers, split_rows
+from components.data_preparation.delimited import rating_columns, split_rows
 from components.data_preparation.headed import header, read_headed
 from components.data_preparation.source_files import Refusals, files_in, most_match, peek, read_blocks
-from components.data_preparation.timestamps import seconds
 
 USER, ITEM = r"A[0-9A-Z]{9,}", r"[0-9B][0-9A-Z]{9}"
 RATING = r"[0-9.]+,[0-9]+"
@@ -40,13 +39,7 @@ class AmazonRatings(Adapter):
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
             for refusals, fields in _split(path):
-                columns = {
-                    "user_id": fields["user_id"],
-                    "item_id": fields["parent_asin"],
-                    "timestamp": seconds(fields["timestamp"]),
-                    "behavior": pa.repeat("rating", len(fields["rating"])),
-                    "value": numbers(fields["rating"]),
-                }
+                columns = rating_columns(*(fields[name] for name in ("user_id", "parent_asin", "timestamp", "rating")))
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:

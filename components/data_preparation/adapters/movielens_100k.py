@@ -19,9 +19,8 @@ from components.data_preparation.adapters.contract import (
     RowBatch,
     row_batch,
 )
-from components.data_preparation.delimited import numbers, split_rows
+from components.data_preparation.delimited import rating_columns, split_rows
 from components.data_preparation.source_files import files_in, most_match, peek, read_blocks
-from components.data_preparation.timestamps import seconds
 
 RATING = r"[^\t]+\t[^\t]+\t[0-9.]+\t[0-9]+"
 RATING_FIELDS = ["user_id", "item_id", "stars", "timestamp"]
@@ -48,13 +47,7 @@ class MovieLens100K(Adapter):
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 refusals, fields = split_rows(rows, "\t", RATING_FIELDS)
-                columns = {
-                    "user_id": fields["user_id"],
-                    "item_id": fields["item_id"],
-                    "timestamp": seconds(fields["timestamp"]),
-                    "behavior": pa.repeat("rating", len(fields["stars"])),
-                    "value": numbers(fields["stars"]),
-                }
+                columns = rating_columns(*(fields[name] for name in ("user_id", "item_id", "timestamp", "stars")))
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:

@@ -17,9 +17,8 @@ from components.data_preparation.adapters.contract import (
     RowBatch,
     row_batch,
 )
-from components.data_preparation.delimited import numbers, split_rows
+from components.data_preparation.delimited import rating_columns, split_rows
 from components.data_preparation.source_files import files_in, find_file, most_match, peek, read_blocks
-from components.data_preparation.timestamps import seconds
 
 SEPARATOR = "::"
 RATING = r"[^:]+::[^:]+::[0-9.]+::[0-9]+"
@@ -46,13 +45,7 @@ class MovieLens1M(Adapter):
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 refusals, columns = split_rows(rows, SEPARATOR, ["user_id", "item_id", "stars", "timestamp"])
-                columns = {
-                    "user_id": columns["user_id"],
-                    "item_id": columns["item_id"],
-                    "timestamp": seconds(columns["timestamp"]),
-                    "behavior": pa.repeat("rating", len(columns["stars"])),
-                    "value": numbers(columns["stars"]),
-                }
+                columns = rating_columns(*(columns[name] for name in ("user_id", "item_id", "timestamp", "stars")))
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:

@@ -19,10 +19,9 @@ from components.data_preparation.adapters.contract import (
     RowBatch,
     row_batch,
 )
-from components.data_preparation.delimited import numbers
+from components.data_preparation.delimited import rating_columns
 from components.data_preparation.headed import header, read_headed
 from components.data_preparation.source_files import files_in
-from components.data_preparation.timestamps import seconds
 
 RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
 MOVIE_COLUMNS = ("movieId", "title", "genres")
@@ -44,13 +43,7 @@ class MovieLensLatest(Adapter):
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
             for refusals, fields in read_headed(path, ",", RATING_COLUMNS, quoted=True):
-                columns = {
-                    "user_id": fields["userId"],
-                    "item_id": fields["movieId"],
-                    "timestamp": seconds(fields["timestamp"]),
-                    "behavior": pa.repeat("rating", len(fields["rating"])),
-                    "value": numbers(fields["rating"]),
-                }
+                columns = rating_columns(*(fields[name] for name in ("userId", "movieId", "timestamp", "rating")))
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
