@@ -64,8 +64,8 @@ def _facts(summary: dict[str, Any]) -> list[str]:
         f"Data        {dataset['name']}: {dataset['accepted']:,} interactions accepted, {dataset['rejected']:,} "
         f"rejected; {core['users']:,} users, {core['items']:,} items, {core['interactions']:,} after filtering",
         f"Seed users  {seeds['count']:,}",
-        f"Rationales  {cost['inferences']:,} by engine {cost['engine']}, model {cost['model']}; "
-        f"{cost['rejected']:,} rejected",
+        f"Rationales  {summary['pool']['size']:,} by engine {cost['engine']}, model {cost['model']}; "
+        f"{cost['inferences']:,} inferences, {cost['reused']:,} answers reused, {cost['rejected']:,} rejected",
         f"Pool        {summary['pool']['collection']}, {summary['pool']['size']:,} rationales",
         f"Matching    {matching['coverage']:.1%} of {matching['users']:,} users, "
         f"median similarity {matching['similarity_p50']:.3f}",

@@ -168,7 +168,7 @@ def _windows(
 
     A user with n training items has n - 1 inputs (each predicts its successor). The first window is cut at a random
     length, the others follow without a gap, and the last one reaches back to full length: it is the one that looks most
-    like what is asked when serving. (On ML-1M that is worth 0.008 of validation NDCG@10.)
+    like what is asked when serving.
     """
     inputs = np.maximum(sequences.train_lengths - 1, 0)
     first = np.where(inputs > length, generator.integers(1, length + 1, size=len(inputs)), inputs)
