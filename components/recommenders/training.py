@@ -1,9 +1,8 @@
 """The one trainer of rankers: every position of every window predicts the next item, cross entropy over all items.
 
-The hot loop is shaped by three measured facts: torch's chunked `linear_cross_entropy` is faster than materialised
-logits (`tests/performance/trainer.py`), because a chunk stays in cache; batches of windows of similar length waste
-little on padding; and a learning rate that falls to zero reaches in 12 epochs what a constant one needs several times
-as many for.
+The hot loop: torch's chunked `linear_cross_entropy`, which is no slower than materialised logits
+(`tests/performance/trainer.py`) and holds a chunk of them in memory instead of all; batches of windows of similar
+length, which waste little on padding; and a learning rate that falls to zero, so that the last epochs settle.
 """
 
 import copy
