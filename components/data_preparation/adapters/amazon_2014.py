@@ -4,23 +4,21 @@ The objects are strict JSON or Python literals, the files gzipped or not. A revi
 as its value. Timestamps are whole days: the order of the file's lines breaks their many ties.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from components.data_preparation.adapters.amazon_objects import ReviewKeys, holds, metadata_batch, reviews_batch
-from components.data_preparation.adapters.contract import Adapter, Layout, RowBatch
-from components.data_preparation.source_files import files_in, find_file, read_blocks
-
-KEYS = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
+from components.data_preparation.adapters.amazon_objects import AmazonObjects, ReviewKeys, holds
+from components.data_preparation.adapters.contract import Layout
+from components.data_preparation.source_files import files_in, find_file
 
 
-class Amazon2014(Adapter):
+class Amazon2014(AmazonObjects):
     name = "amazon-2014"
+    keys = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
     description = "objects with reviewerID, asin and unixReviewTime, one a line, metadata in meta_*.json beside them"
 
     def recognise(self, source: Path) -> Layout | None:
         files = files_in(source)
-        reviews = [path for path in files if holds(path, KEYS.required)]
+        reviews = [path for path in files if holds(path, self.keys.required)]
         if len(reviews) != 1:
             return None
         metadata = [path for path in files if path.name.startswith("meta_") and holds(path, {"asin"})]
@@ -33,13 +31,3 @@ class Amazon2014(Adapter):
             (find_file(source, "reviews_Beauty_5.json.gz", "reviews_Beauty_5.json"),),
             (find_file(source, "meta_Beauty.json.gz", "meta_Beauty.json"),),
         )
-
-    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
-        for path in layout.interactions:
-            for rows in read_blocks(path, "utf-8"):
-                yield reviews_batch(path.name, rows, KEYS)
-
-    def items(self, layout: Layout) -> Iterator[RowBatch]:
-        for path in layout.items:
-            for rows in read_blocks(path, "utf-8"):
-                yield metadata_batch(path.name, rows)

@@ -5,45 +5,27 @@ its value. Metadata are the title, brand, category and description of an asin. N
 images of reviews, whether a purchase is verified; prices, ranks and related items.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from components.data_preparation.adapters.amazon_objects import (
-    ReviewKeys,
-    holds,
-    metadata_batch,
-    metadata_beside,
-    reviews_batch,
-)
-from components.data_preparation.adapters.contract import Adapter, Layout, RowBatch
-from components.data_preparation.source_files import files_in, read_blocks
-
-KEYS = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
+from components.data_preparation.adapters.amazon_objects import AmazonObjects, ReviewKeys, holds, metadata_beside
+from components.data_preparation.adapters.contract import Layout
+from components.data_preparation.source_files import files_in
 
 
-class Amazon2018(Adapter):
+class Amazon2018(AmazonObjects):
     name = "amazon-2018"
+    keys = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
     description = (
         "objects with reviewerID, asin, unixReviewTime and verified, meta_<Category>.json beside <Category>.json"
     )
 
     def recognise(self, source: Path) -> Layout | None:
-        reviews = [path for path in files_in(source) if holds(path, KEYS.required)]
+        reviews = [path for path in files_in(source) if holds(path, self.keys.required)]
         if len(reviews) != 1:
             return None
         metadata = metadata_beside(reviews[0])
         # The release of 2014 has the same keys, but for these two.
-        is_2018 = holds(reviews[0], KEYS.required | {"verified"}) or any(
+        is_2018 = holds(reviews[0], self.keys.required | {"verified"}) or any(
             holds(path, {"asin", "category"}) for path in metadata
         )
         return Layout(reviews[0].parent, (reviews[0],), metadata) if is_2018 else None
-
-    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
-        for path in layout.interactions:
-            for rows in read_blocks(path, "utf-8"):
-                yield reviews_batch(path.name, rows, KEYS)
-
-    def items(self, layout: Layout) -> Iterator[RowBatch]:
-        for path in layout.items:
-            for rows in read_blocks(path, "utf-8"):
-                yield metadata_batch(path.name, rows)

@@ -6,36 +6,18 @@ the `parent_asin`, under which the metadata are listed: title, store (as brand),
 prices.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from components.data_preparation.adapters.amazon_objects import (
-    ReviewKeys,
-    holds,
-    metadata_batch,
-    metadata_beside,
-    reviews_batch,
-)
-from components.data_preparation.adapters.contract import Adapter, Layout, RowBatch
-from components.data_preparation.source_files import files_in, read_blocks
-
-KEYS = ReviewKeys(user="user_id", item="parent_asin", time="timestamp", rating="rating")
+from components.data_preparation.adapters.amazon_objects import AmazonObjects, ReviewKeys, holds, metadata_beside
+from components.data_preparation.adapters.contract import Layout
+from components.data_preparation.source_files import files_in
 
 
-class Amazon2023(Adapter):
+class Amazon2023(AmazonObjects):
     name = "amazon-2023"
+    keys = ReviewKeys(user="user_id", item="parent_asin", time="timestamp", rating="rating")
     description = "objects with user_id, parent_asin and timestamp, meta_<Category>.jsonl beside them"
 
     def recognise(self, source: Path) -> Layout | None:
-        reviews = [path for path in files_in(source) if holds(path, {"user_id", "parent_asin", "timestamp"})]
+        reviews = [path for path in files_in(source) if holds(path, self.keys.required)]
         return Layout(reviews[0].parent, (reviews[0],), metadata_beside(reviews[0])) if len(reviews) == 1 else None
-
-    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
-        for path in layout.interactions:
-            for rows in read_blocks(path, "utf-8"):
-                yield reviews_batch(path.name, rows, KEYS)
-
-    def items(self, layout: Layout) -> Iterator[RowBatch]:
-        for path in layout.items:
-            for rows in read_blocks(path, "utf-8"):
-                yield metadata_batch(path.name, rows)

@@ -1,6 +1,7 @@
 """What the Amazon releases of 2014, 2018 and 2023 share: reviews and metadata as objects, under different keys."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -11,6 +12,8 @@ import pyarrow as pa
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
+    Adapter,
+    Layout,
     RowBatch,
     row_batch,
 )
@@ -24,7 +27,7 @@ from components.data_preparation.json_lines import (
     required,
     text,
 )
-from components.data_preparation.source_files import Refusals, SourceRows, files_in, peek
+from components.data_preparation.source_files import Refusals, SourceRows, files_in, peek, read_blocks
 from components.data_preparation.timestamps import seconds
 
 REVIEWS_NAME = re.compile(r"(?:reviews_|ratings_)?(?P<category>.+?)(?:_5)?\.(?:jsonl?|csv)(?:\.gz)?")
@@ -44,14 +47,25 @@ class ReviewKeys:
         return {self.user, self.item, self.time}
 
 
-def first_objects(path: Path) -> list[dict[str, Any]]:
-    """Those of the first rows that are objects; never raises."""
-    return [parsed for row in peek(path) if (parsed := parse_object(row)) is not None]
+class AmazonObjects(Adapter):
+    """An adapter of one release: what differs is `keys`, and how its files are recognised."""
+
+    keys: ReviewKeys
+
+    def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.interactions:
+            for rows in read_blocks(path, "utf-8"):
+                yield reviews_batch(path.name, rows, self.keys)
+
+    def items(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.items:
+            for rows in read_blocks(path, "utf-8"):
+                yield metadata_batch(path.name, rows)
 
 
 def holds(path: Path, keys: set[str]) -> bool:
     """Whether one of the first rows is an object with all of these keys."""
-    return any(keys <= parsed.keys() for parsed in first_objects(path))
+    return any(keys <= (parse_object(row) or {}).keys() for row in peek(path))
 
 
 def metadata_beside(reviews: Path) -> tuple[Path, ...]:
