@@ -13,9 +13,15 @@ from components.contracts.files import read_json
 # prepared data
 INTERACTIONS_FILE = "interactions.parquet"
 ITEMS_FILE = "items.parquet"
+USERS_FILE = "users.parquet"
+ITEM_TOPICS_FILE = "item_topics.parquet"
+QUERY_TOPICS_FILE = "query_topics.parquet"
+HISTORIES_FILE = "histories.parquet"
 REJECTED_FILE = "rejected.parquet"
 STATISTICS_FILE = "statistics.json"
 STATISTICS_PAGE_FILE = "statistics.html"
+VALIDATION_FILE = "validation.json"
+VALIDATION_PAGE_FILE = "validation.html"
 
 # embeddings: a folder of shards, each sorted by key
 EMBEDDINGS_FILE = "part-00000.parquet"

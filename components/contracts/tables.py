@@ -53,6 +53,24 @@ ITEMS = pa.schema(
     ]
 )
 
+# What a team knows of its users, one row for each user and attribute ("age", "city"); empty where nothing is known.
+USERS = pa.schema(
+    [_required("user_id", pa.string()), _required("attribute", pa.string()), _required("value", pa.string())]
+)
+
+# What titles and queries are about: the words that tell them from others, heaviest first. One row for each of a few
+# topics of an item, and of a query of the interactions; sorted by item_id or query, then descending weight, then topic.
+ITEM_TOPICS = pa.schema(
+    [_required("item_id", pa.string()), _required("topic", pa.string()), _required("weight", pa.float32())]
+)
+QUERY_TOPICS = pa.schema(
+    [_required("query", pa.string()), _required("topic", pa.string()), _required("weight", pa.float32())]
+)
+
+# Every user's latest visits, at most `HISTORY_LENGTH`, oldest first, of all splits: what is known when a request comes.
+# A visit is a run of a user's consecutive interactions with one item. Sorted by user_id.
+HISTORIES = pa.schema([_required("user_id", pa.string()), _required("items", pa.list_(pa.string()))])
+
 # Every input row that is not in `interactions` before k-core filtering: accepted + rejected = read.
 REJECTED = pa.schema(
     [
