@@ -25,7 +25,10 @@ app = typer.Typer(
 
 Dataset = Annotated[
     str,
-    typer.Option(help="simulator, ml-1m, amazon-beauty, or the path of a file or folder: its format is found out."),
+    typer.Option(
+        help="simulator (or simulator:USERS), ml-1m, amazon-beauty, or the path of a file or folder: its format is "
+        "found out."
+    ),
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
 MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
@@ -86,10 +89,10 @@ def prepare(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables alone: interactions, items, rejected rows, statistics and a summary."""
+    """Make the tables alone: interactions, items, rejected rows, statistics and a summary; a simulation's truth."""
     import contextlib
 
-    from components.contracts.artifacts import SUMMARY_FILE
+    from components.contracts.artifacts import SUMMARY_FILE, TRUTH_FOLDER
     from components.contracts.files import creating_directory, write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
@@ -97,7 +100,7 @@ def prepare(
     config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
-            summary = prepare(config, folder)
+            summary = prepare(config, folder, folder / TRUTH_FOLDER)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error

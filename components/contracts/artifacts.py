@@ -22,6 +22,8 @@ STATISTICS_FILE = "statistics.json"
 STATISTICS_PAGE_FILE = "statistics.html"
 VALIDATION_FILE = "validation.json"
 VALIDATION_PAGE_FILE = "validation.html"
+# beside the tables of `reland prepare`; the pipelines keep a simulated market's truth as an artifact of its own
+TRUTH_FOLDER = "truth"
 
 # embeddings: a folder of shards, each sorted by key
 EMBEDDINGS_FILE = "part-00000.parquet"

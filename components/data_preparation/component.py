@@ -12,19 +12,26 @@ def prepare_data(
     seed: int,
     minimum_interactions: int,
     prepared: dsl.Output[dsl.Dataset],
+    truth: dsl.Output[dsl.Artifact],
     statistics: dsl.Output[dsl.HTML],
+    validation: dsl.Output[dsl.HTML],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Validate, k-core filter and split a data set; see `preparation.configure` for an empty `data_dir`."""
+    """Validate, k-core filter and split a data set; see `preparation.configure` for an empty `data_dir`.
+
+    `truth` is that of a simulated market, which no step that learns is given; an empty folder where data are real.
+    """
     import shutil
     from pathlib import Path
 
-    from components.contracts.artifacts import STATISTICS_PAGE_FILE
+    from components.contracts.artifacts import STATISTICS_PAGE_FILE, VALIDATION_PAGE_FILE
     from components.contracts.files import write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
 
     config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
-    write_json(Path(report.path), prepare(config, Path(prepared.path)))
-    # A copy of its own, for the page that Kubeflow shows.
+    Path(truth.path).mkdir(parents=True, exist_ok=True)
+    write_json(Path(report.path), prepare(config, Path(prepared.path), Path(truth.path)))
+    # Copies of their own, for the pages that Kubeflow shows.
     shutil.copyfile(Path(prepared.path) / STATISTICS_PAGE_FILE, statistics.path)
+    shutil.copyfile(Path(prepared.path) / VALIDATION_PAGE_FILE, validation.path)

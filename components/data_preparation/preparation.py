@@ -4,7 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,22 @@ from components.contracts.artifacts import (
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
 from components.data_preparation.adapters.contract import Source
-from components.data_preparation.adapters.registry import SIMULATOR, check_name, detect, is_path, open_source
+from components.data_preparation.adapters.registry import (
+    SIMULATOR,
+    check_name,
+    detect,
+    is_path,
+    is_simulated,
+    open_source,
+    simulated_market,
+)
 from components.data_preparation.engines import drop, stream, table_engine
 from components.data_preparation.filtering import (
     SMALLEST_CORE,
@@ -34,9 +43,15 @@ from components.data_preparation.filtering import (
     numbered,
     numbered_pairs,
 )
+from components.data_preparation.marketplace.log import write_log
+from components.data_preparation.marketplace.truth import make_truth, save_truth
 from components.data_preparation.report.statistics_report import write_statistics
+from components.data_preparation.report.validation_report import validation, write_validation
 from components.data_preparation.staging import Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
+from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM
+
+REASONS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -44,11 +59,13 @@ class PreparationConfig:
     """What is prepared and how.
 
     Attributes:
-        dataset: a name of `adapters.registry.DATASETS`, or the path of a file or folder whose format is found out.
+        dataset: a name of `adapters.registry.DATASETS` (`simulator:USERS` too), or the path of a file or folder whose
+            format is found out.
         folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
+        stopped: folder for the validation report of a run that too many rejected rows stop; None: it is not kept.
     """
 
     dataset: str
@@ -56,6 +73,7 @@ class PreparationConfig:
     seed: int
     minimum_interactions: int
     max_rejected: float
+    stopped: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -79,25 +97,37 @@ def configure(
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
             is not there or together with a `data_dir`, or a k that leaves too little of a user.
     """
+    stopped = settings.home / "stopped"
     if is_path(dataset):
         if data_dir:
             raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()  # steps run in working folders of their own
         detect(path)
-        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected)
+        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected, stopped)
     check_name(dataset)
-    folder = None if dataset == SIMULATOR else _find_folder(dataset, data_dir, settings.data_dir)
-    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected)
+    folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
+    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected, stopped)
 
 
-def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
-    """Prepare a data set; see `prepare_source`."""
-    source = open_source(config.dataset, config.folder, config.seed)
-    return prepare_source(source, config.minimum_interactions, config.max_rejected, output)
+def prepare(config: PreparationConfig, output: Path, truth: Path | None = None) -> dict[str, Any]:
+    """Prepare a data set; see `prepare_source`.
+
+    Args:
+        truth: folder for the truth of a simulated market, which no step that learns may read; not there where the data
+            are not simulated, not kept if not given.
+    """
+    if not is_simulated(config.dataset):
+        source = open_source(config.dataset, config.folder)
+        return prepare_source(source, config.minimum_interactions, config.max_rejected, output, config.stopped)
+    with _output_folder(output) as temporary:
+        log = _simulate(config, temporary, truth)
+        return prepare_source(log, config.minimum_interactions, config.max_rejected, output, config.stopped)
 
 
-def prepare_source(source: Source, minimum_interactions: int, max_rejected: float, output: Path) -> dict[str, Any]:
-    """Prepare rows and write the five files (see `contracts.artifacts`) into the folder `output`.
+def prepare_source(
+    source: Source, minimum_interactions: int, max_rejected: float, output: Path, stopped: Path | None = None
+) -> dict[str, Any]:
+    """Prepare rows and write the seven files (see `contracts.artifacts`) into the folder `output`.
 
     What is needed meanwhile is in a hidden folder in `output`. No file is written before all rows are read and
     filtered, so a data set at fault leaves nothing behind.
@@ -107,6 +137,7 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         output: folder to write into; made where it is not there.
+        stopped: folder for the validation report if it is why the run ends; None: it is not kept.
 
     Returns:
         The fragment {"dataset": ...} of `summary.json`.
@@ -120,7 +151,19 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
         staging.read(source)
         accepted = _without_duplicates(connection, staging)
         report = _report(source, staging, accepted)
-        _check_rejected(source, staging, accepted, max_rejected)
+        judged = validation(
+            source.name,
+            source.format,
+            staging.accounts,
+            accepted.rejected,
+            accepted.interactions,
+            report["references"],
+            max_rejected,
+        )
+        try:
+            _check_rejected(source, staging, accepted, max_rejected)
+        except InputError as error:
+            raise _stopped(error, judged, stopped) from None
 
         users_left, items_left = k_core(connection, accepted.pairs, minimum_interactions)
         users = accepted.users.semi_join(users_left, "number")
@@ -138,6 +181,7 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
             f"{minimum_interactions}-core: {after['users']:,} users, {after['items']:,} items, "
             f"{after['interactions']:,} interactions; {bare:,} items without metadata"
         )
+        write_validation(judged, output)
         write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
         splits = value_counts(core.split_leave_one_out)
     return {
@@ -147,6 +191,16 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
             "splits": {"leave_one_out": {split: splits[split] for split in ("train", "valid", "test")}},
         }
     }
+
+
+def _simulate(config: PreparationConfig, folder: Path, truth: Path | None) -> Source:
+    """Write the log of a simulated market into `folder`, where it is read from as a team's own would be."""
+    market = make_truth(simulated_market(config.dataset), config.seed)
+    count = write_log(market, folder)
+    say(f"simulated {count:,} interactions of {market.config.users:,} users in {market.config.days} days")
+    if truth is not None:
+        save_truth(market, truth)
+    return replace(open_source(str(folder), None), name=SIMULATOR, root=None)
 
 
 @dataclass(frozen=True)
@@ -187,7 +241,7 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
     again = later_duplicates(interactions, pairs)
 
     files = list(staging.accounts)
-    for name, rows, reason in (("again", again, "duplicate"), ("items_again", items_again, "duplicate item")):
+    for name, rows, reason in (("again", again, DUPLICATE), ("items_again", items_again, DUPLICATE_ITEM)):
         rows = connection.create_table(name, rows, temp=True)
         counts = value_counts(rows.file_order)
         for number, count in counts.items():
@@ -212,7 +266,8 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
     logs = [account for account in staging.accounts.values() if account.kind == "interactions"]
     reasons = sum((account.rejected for account in logs), Counter[str]())
     count = sum(account.accepted for account in logs)
-    say(f"{count:,} interactions accepted, {reasons.total():,} rejected")
+    frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_TOLD))
+    say(f"{count:,} interactions accepted, {reasons.total():,} rejected" + (f" ({frequent})" if frequent else ""))
     unknown = accepted.items.anti_join(accepted.metadata, "item_id")
     return {
         "name": source.name,
@@ -250,6 +305,17 @@ def _check_rejected(source: Source, staging: Staging, accepted: _Accepted, max_r
     if not any(account.accepted for account in staging.accounts.values() if account.kind == "interactions"):
         first_file = next(iter(staging.accounts), source.name)
         raise InputError(f"{source.location(first_file)}: no row is left after validation")
+
+
+def _stopped(error: InputError, judged: dict[str, Any], folder: Path | None) -> InputError:
+    """Keep the validation report of a run that is stopped, and say where."""
+    if folder is None:
+        return error
+    try:
+        write_validation({**judged, "stopped": str(error)}, folder)
+    except OSError as fault:
+        return InputError(f"{error} (no report: {folder} cannot be written, {fault.strerror})")
+    return InputError(f"{error}; every reason with examples: {folder / VALIDATION_PAGE_FILE}")
 
 
 def _described(items: ir.Table, metadata: ir.Table) -> ir.Table:

@@ -17,6 +17,9 @@ from components.data_preparation.adapters.contract import RowBatch
 
 RAW_INTERACTIONS = pa.schema([field for field in INTERACTIONS if not field.name.startswith("split_")])
 
+# Reasons that no single row shows: `preparation` finds them when all rows are read.
+DUPLICATE, DUPLICATE_ITEM = "duplicate", "duplicate item"
+
 LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100
 
 
