@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -13,15 +14,28 @@ from components.contracts.artifacts import (
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    VALIDATION_FILE,
+    VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, read_table
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
+from components.data_preparation.marketplace.log import write_log
+from components.data_preparation.marketplace.truth import load_truth, make_truth
+from components.data_preparation.marketplace.world import market_of_users
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 
-FILES = (INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE, STATISTICS_PAGE_FILE)
+FILES = (
+    INTERACTIONS_FILE,
+    ITEMS_FILE,
+    REJECTED_FILE,
+    STATISTICS_FILE,
+    STATISTICS_PAGE_FILE,
+    VALIDATION_FILE,
+    VALIDATION_PAGE_FILE,
+)
 
 
 def movielens(folder: Path, extra: tuple[str, ...] = ()) -> PreparationConfig:
@@ -32,7 +46,7 @@ def movielens(folder: Path, extra: tuple[str, ...] = ()) -> PreparationConfig:
     return PreparationConfig("ml-1m", folder, seed=0, minimum_interactions=5, max_rejected=0.05)
 
 
-def test_the_four_files_and_the_report(tmp_path: Path) -> None:
+def test_the_files_and_the_report(tmp_path: Path) -> None:
     report = prepare(movielens(tmp_path, extra=("9::0::5::86400", "1::2")), tmp_path / "out")
     assert report == {
         "dataset": {
@@ -170,11 +184,33 @@ def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkey
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
-    config = configure("simulator", "", seed=11, minimum_interactions=5, settings=Settings())
-    reports = [prepare(config, tmp_path / name) for name in ("first", "second")]
+    config = configure("simulator:100", "", seed=11, minimum_interactions=5, settings=Settings())
+    reports = [prepare(config, tmp_path / name, tmp_path / name / "truth") for name in ("first", "second")]
     assert reports[0] == reports[1]
-    for file in FILES:
+    for file in (*FILES, "truth/users.parquet", "truth/items.parquet", "truth/config.json"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path) -> None:
+    config = configure("simulator:100", "", seed=11, minimum_interactions=5, settings=Settings())
+    report = prepare(config, tmp_path / "out", tmp_path / "truth")["dataset"]
+    truth = make_truth(market_of_users(100), 11)
+    assert report["accepted"] == write_log(truth, tmp_path / "log")
+    assert (report["name"], report["format"], report["rejected"]) == ("simulator", "platform-parquet", 0)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)  # the log is not kept
+    assert np.array_equal(load_truth(tmp_path / "truth").users.brand_taste, truth.users.brand_taste)
+
+    of_log = prepare(configure(str(tmp_path / "log"), "", 0, 5, Settings()), tmp_path / "of log")["dataset"]
+    assert of_log == {**report, "name": "log"}
+    for file in (INTERACTIONS_FILE, ITEMS_FILE):
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "of log" / file).read_bytes()
+
+
+def test_a_market_too_small_for_the_core_leaves_nothing(tmp_path: Path) -> None:
+    config = configure("simulator:1", "", seed=0, minimum_interactions=50, settings=Settings())
+    with pytest.raises(InputError, match="--minimum-interactions 50 leaves no interactions"):
+        prepare(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_too_many_rejected_rows_end_the_run(tmp_path: Path) -> None:
@@ -186,6 +222,22 @@ def test_too_many_rejected_rows_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=expected):
         prepare(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_run_keeps_its_validation_report_and_says_where(tmp_path: Path) -> None:
+    config = replace(movielens(tmp_path, extra=("1::2", "1::2::3::-4")), stopped=tmp_path / "stopped")
+    with pytest.raises(InputError, match=r"line 26: .*; every reason with examples: .*stopped/validation\.html$"):
+        prepare(config, tmp_path / "out")
+    kept = json.loads((tmp_path / "stopped" / VALIDATION_FILE).read_text())
+    assert "ratings.dat: 2 of 27 rows" in kept["stopped"]
+    assert [reason["reason"] for reason in kept["files"][0]["reasons"]] == [
+        "negative timestamp",
+        "too few fields, expected 4",
+    ]
+    assert "2 of 27 rows" in (tmp_path / "stopped" / VALIDATION_PAGE_FILE).read_text()
+    (tmp_path / "a file").touch()
+    with pytest.raises(InputError, match=r"line 26: .*no report: .*a file cannot be written"):
+        prepare(replace(config, stopped=tmp_path / "a file"), tmp_path / "out")
 
 
 def test_too_many_rejected_items_end_the_run(tmp_path: Path) -> None:
@@ -227,6 +279,7 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
     assert folder("", tmp_path) == tmp_path / "ml-1m"
     assert folder(str(tmp_path), None) == tmp_path  # as it is given
     assert folder("", None, dataset="simulator") is None
+    assert folder("", None, dataset="simulator:10") is None
 
 
 @pytest.mark.parametrize(
@@ -236,6 +289,11 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
         ("ml-1m", "absent", "absent: no such folder"),
         ("ml-1m", "a file", "a file: is a file, expected a folder"),
         ("ml-1m", "x" * 300, "not readable as a folder .*File name too long"),
+        ("simulator:", "", "--dataset simulator:: expected simulator:USERS with 1 to 10,000,000 users"),
+        ("simulator:0", "", "--dataset simulator:0: expected"),
+        ("simulator:1.5", "", "--dataset simulator:1.5: expected"),
+        ("simulator:10000001", "", "--dataset simulator:10000001: expected"),
+        ("simulator:١٢", "", "expected simulator:USERS"),
         ("ml-10m", "", "unknown data set 'ml-10m', expected one of simulator, ml-1m, amazon-beauty or the path"),
         ("./ml-10m", "", "ml-10m: no such file or folder"),
         ("./" + "x" * 5_000, "", "xxx: no such file or folder"),
