@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from components.data_preparation.report.charts import (
+from components.reports.charts import (
     BLUE,
     GREEN,
     GREY,
