@@ -11,8 +11,8 @@ import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE
 from components.contracts.tables import BEHAVIORS, INTERACTIONS, ITEMS, REJECTED
-from components.data_preparation.report.charts import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from components.data_preparation.report.statistics_report import write_statistics
+from components.reports.charts import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 pytestmark = pytest.mark.services
 

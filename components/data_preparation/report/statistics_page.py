@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.data_preparation.report.charts import (
+from components.reports.charts import (
     BLUE,
     GREEN,
     GREY,
@@ -19,7 +19,7 @@ from components.data_preparation.report.charts import (
     logarithmic_axis,
     short_number,
 )
-from components.data_preparation.report.page import many, moment, page, percent, table, tiles, visible
+from components.reports.page import many, moment, page, percent, table, tiles, visible
 
 DAY = 86_400
 BEHAVIOR_COLORS = {

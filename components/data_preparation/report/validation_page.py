@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.data_preparation.report.page import many, moment, page, percent, table, tiles, visible
+from components.reports.page import many, moment, page, percent, table, tiles, visible
 
 FOOTER = """Dates are UTC. Rows are shown as they were read, long ones cut, with control characters spelled out.
 All numbers are in the JSON file beside this page; every rejected row of a run that went on is in rejected.parquet."""

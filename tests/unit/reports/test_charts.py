@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from components.data_preparation.report.charts import (
+from components.reports.charts import (
     BLUE,
     WIDTH,
     Axis,
