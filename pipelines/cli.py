@@ -32,6 +32,14 @@ Dataset = Annotated[
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
 MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
+Splits = Annotated[
+    str, typer.Option(help="How interactions are split, separated by commas: leave_one_out, ratio (80/10/10), time.")
+]
+ValidateFrom = Annotated[
+    str,
+    typer.Option(help="First moment to validate with (ISO, UTC), of the split time. Default: after 80% of the rows."),
+]
+TestFrom = Annotated[str, typer.Option(help="First moment to test with, likewise. Default: after 90% of the rows.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -41,6 +49,9 @@ def run(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
+    splits: Splits = "leave_one_out",
+    validate_from: ValidateFrom = "",
+    test_from: TestFrom = "",
     seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
     clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
     rationale_engine: Annotated[
@@ -64,6 +75,9 @@ def run(
         dataset=dataset,
         data_dir=data_dir,
         minimum_interactions=minimum_interactions,
+        splits=splits,
+        validate_from=validate_from,
+        test_from=test_from,
         seed_fraction=seed_fraction,
         clusters=clusters,
         rationale_engine=rationale_engine,
@@ -86,25 +100,31 @@ def prepare(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
+    splits: Splits = "leave_one_out",
+    validate_from: ValidateFrom = "",
+    test_from: TestFrom = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Make the tables alone: interactions, items, rejected rows, statistics and a summary; a simulation's truth."""
     import contextlib
 
-    from components.contracts.artifacts import SUMMARY_FILE, TRUTH_FOLDER
+    from components.contracts.artifacts import STATISTICS_PAGE_FILE, SUMMARY_FILE, TRUTH_FOLDER, VALIDATION_PAGE_FILE
     from components.contracts.files import creating_directory, write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
+    from components.data_preparation.splits import parse_splits
 
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
+    asked = parse_splits(splits, validate_from, test_from)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
             summary = prepare(config, folder, folder / TRUTH_FOLDER)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error
-    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else f"written: {output}")
+    told = f"written: {output}, with the pages {STATISTICS_PAGE_FILE} and {VALIDATION_PAGE_FILE}"
+    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else told)
 
 
 @app.command(name="compile")

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from components.contracts.artifacts import (
+    HISTORIES_FILE,
     INTERACTIONS_FILE,
     ITEMS_FILE,
     REJECTED_FILE,
@@ -23,7 +24,7 @@ from components.contracts.artifacts import (
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, interactions_schema
 from components.data_preparation.adapters.contract import Source
 from components.data_preparation.adapters.registry import (
     SIMULATOR,
@@ -39,7 +40,6 @@ from components.data_preparation.filtering import (
     SMALLEST_CORE,
     k_core,
     later_duplicates,
-    leave_one_out,
     numbered,
     numbered_pairs,
 )
@@ -47,6 +47,16 @@ from components.data_preparation.marketplace.log import write_log
 from components.data_preparation.marketplace.truth import make_truth, save_truth
 from components.data_preparation.report.statistics_report import write_statistics
 from components.data_preparation.report.validation_report import validation, write_validation
+from components.data_preparation.splits import (
+    DEFAULT_SPLITS,
+    TIME,
+    SplitConfig,
+    latest_visits,
+    moment,
+    numbered_visits,
+    split_rows,
+    time_bounds,
+)
 from components.data_preparation.staging import Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
 from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM
@@ -65,6 +75,7 @@ class PreparationConfig:
         seed: of the simulator.
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
+        splits: by which protocols the rows are split.
         stopped: folder for the validation report of a run that too many rejected rows stop; None: it is not kept.
     """
 
@@ -73,6 +84,7 @@ class PreparationConfig:
     seed: int
     minimum_interactions: int
     max_rejected: float
+    splits: SplitConfig = DEFAULT_SPLITS
     stopped: Path | None = None
 
     def __post_init__(self) -> None:
@@ -81,12 +93,17 @@ class PreparationConfig:
         if self.minimum_interactions < SMALLEST_CORE:
             raise InputError(
                 f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
-                "one interaction each to train, validate and test"
+                "one visit each to train, validate and test"
             )
 
 
 def configure(
-    dataset: str, data_dir: str, seed: int, minimum_interactions: int, settings: Settings
+    dataset: str,
+    data_dir: str,
+    seed: int,
+    minimum_interactions: int,
+    settings: Settings,
+    splits: SplitConfig = DEFAULT_SPLITS,
 ) -> PreparationConfig:
     """Find the files of `dataset`.
 
@@ -103,31 +120,39 @@ def configure(
             raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()  # steps run in working folders of their own
         detect(path)
-        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected, stopped)
+        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected, splits, stopped)
     check_name(dataset)
     folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
-    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected, stopped)
+    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, stopped)
 
 
 def prepare(config: PreparationConfig, output: Path, truth: Path | None = None) -> dict[str, Any]:
     """Prepare a data set; see `prepare_source`.
 
     Args:
-        truth: folder for the truth of a simulated market, which no step that learns may read; not there where the data
-            are not simulated, not kept if not given.
+        truth: folder for the truth of a simulated market, which no step that learns may read; None: it is not kept.
     """
+
+    def prepare_rows(source: Source) -> dict[str, Any]:
+        return prepare_source(
+            source, config.minimum_interactions, config.max_rejected, output, config.splits, config.stopped
+        )
+
     if not is_simulated(config.dataset):
-        source = open_source(config.dataset, config.folder)
-        return prepare_source(source, config.minimum_interactions, config.max_rejected, output, config.stopped)
+        return prepare_rows(open_source(config.dataset, config.folder))
     with _output_folder(output) as temporary:
-        log = _simulate(config, temporary, truth)
-        return prepare_source(log, config.minimum_interactions, config.max_rejected, output, config.stopped)
+        return prepare_rows(_simulate(config, temporary, truth))
 
 
 def prepare_source(
-    source: Source, minimum_interactions: int, max_rejected: float, output: Path, stopped: Path | None = None
+    source: Source,
+    minimum_interactions: int,
+    max_rejected: float,
+    output: Path,
+    splits: SplitConfig = DEFAULT_SPLITS,
+    stopped: Path | None = None,
 ) -> dict[str, Any]:
-    """Prepare rows and write the seven files (see `contracts.artifacts`) into the folder `output`.
+    """Prepare rows and write the files of a prepared data set (see `contracts.artifacts`) into the folder `output`.
 
     What is needed meanwhile is in a hidden folder in `output`. No file is written before all rows are read and
     filtered, so a data set at fault leaves nothing behind.
@@ -137,13 +162,14 @@ def prepare_source(
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         output: folder to write into; made where it is not there.
+        splits: by which protocols the rows are split.
         stopped: folder for the validation report if it is why the run ends; None: it is not kept.
 
     Returns:
         The fragment {"dataset": ...} of `summary.json`.
 
     Raises:
-        InputError: a file or a setting is at fault, too many rows are, or no interaction is left.
+        InputError: a file or a setting is at fault, too many rows are, or no interaction is left to one of the splits.
     """
     say(f"reading {source.name}" + (f" from {source.root} as {source.format}" if source.root else ""))
     with _output_folder(output) as temporary, table_engine(temporary) as connection:
@@ -166,31 +192,32 @@ def prepare_source(
             raise _stopped(error, judged, stopped) from None
 
         users_left, items_left = k_core(connection, accepted.pairs, minimum_interactions)
-        users = accepted.users.semi_join(users_left, "number")
-        items = accepted.items.semi_join(items_left, "number")
+        users = accepted.users.semi_join(users_left, _.number == users_left.user)
+        items = accepted.items.semi_join(items_left, _.number == items_left.item)
+        pairs_left = accepted.pairs.semi_join(users_left, "user").semi_join(items_left, "item")
+        bounds = time_bounds(pairs_left, splits) if TIME in splits.protocols else None
+        visits = numbered_visits(connection, "visits", pairs_left)
         drop(connection, "pairs")  # its memory is wanted for sorting
-        core = leave_one_out(accepted.interactions, users, items)
-        write_batches(stream(connection, core), output / INTERACTIONS_FILE, INTERACTIONS)
+        core = split_rows(accepted.interactions, users, items, visits, splits.protocols, bounds)
+        schema = interactions_schema(splits.protocols)
+        write_batches(stream(connection, core), output / INTERACTIONS_FILE, schema)
+        write_batches(stream(connection, latest_visits(visits, users, items)), output / HISTORIES_FILE, HISTORIES)
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
         core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
-        after = size(core)
+        report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
         bare = int(items.anti_join(accepted.metadata, "item_id").count().execute())
         say(
-            f"{minimum_interactions}-core: {after['users']:,} users, {after['items']:,} items, "
-            f"{after['interactions']:,} interactions; {bare:,} items without metadata"
+            f"{minimum_interactions}-core: {report['after_k_core']['users']:,} users, "
+            f"{report['after_k_core']['items']:,} items, {report['after_k_core']['interactions']:,} interactions; "
+            f"{bare:,} items without metadata"
         )
+        for protocol, rows in report["splits"].items():
+            say(f"split {protocol}: " + ", ".join(f"{split} {count:,}" for split, count in rows.items()))
         write_validation(judged, output)
         write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
-        splits = value_counts(core.split_leave_one_out)
-    return {
-        "dataset": {
-            **report,
-            "after_k_core": after,
-            "splits": {"leave_one_out": {split: splits[split] for split in ("train", "valid", "test")}},
-        }
-    }
+    return {"dataset": report}
 
 
 def _simulate(config: PreparationConfig, folder: Path, truth: Path | None) -> Source:
@@ -266,14 +293,21 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
     logs = [account for account in staging.accounts.values() if account.kind == "interactions"]
     reasons = sum((account.rejected for account in logs), Counter[str]())
     count = sum(account.accepted for account in logs)
+    users, items = (int(table.count().execute()) for table in (accepted.users, accepted.items))
+    days = span(accepted.interactions) if count else {}
     frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_TOLD))
-    say(f"{count:,} interactions accepted, {reasons.total():,} rejected" + (f" ({frequent})" if frequent else ""))
+    say(
+        f"{count:,} interactions accepted"
+        + (f" ({users:,} users, {items:,} items, {days['first']} to {days['last']})" if days else "")
+        + f", {reasons.total():,} rejected"
+        + (f" ({frequent})" if frequent else "")
+    )
     unknown = accepted.items.anti_join(accepted.metadata, "item_id")
     return {
         "name": source.name,
         "format": source.format,
-        "users": int(accepted.users.count().execute()),
-        "items": int(accepted.items.count().execute()),
+        "users": users,
+        "items": items,
         "interactions": count,
         "accepted": count,
         "rejected": reasons.total(),
@@ -287,8 +321,19 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
             "interactions_with_them": int(accepted.interactions.semi_join(unknown, "item_id").count().execute()),
             "items_without_interactions": int(accepted.metadata.anti_join(accepted.items, "item_id").count().execute()),
         },
-        "span": span(accepted.interactions) if count else {},
+        "span": days,
     }
+
+
+def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int, int] | None) -> dict[str, Any]:
+    """The sizes of the splits by each protocol, and T1 and T2 of the protocol `time`."""
+    counts = {protocol: value_counts(core[SPLIT_PREFIX + protocol]) for protocol in protocols}
+    report: dict[str, Any] = {
+        "splits": {protocol: {split: found[split] for split in SPLITS} for protocol, found in counts.items()}
+    }
+    if bounds is not None:
+        report["split_moments"] = {"validate_from": moment(bounds[0]), "test_from": moment(bounds[1])}
+    return report
 
 
 def _check_rejected(source: Source, staging: Staging, accepted: _Accepted, max_rejected: float) -> None:

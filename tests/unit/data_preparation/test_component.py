@@ -6,18 +6,21 @@ from kfp import dsl
 
 from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS, read_table
+from components.contracts.tables import interactions_schema, read_table
 from components.data_preparation.component import prepare_data
 from components.data_preparation.marketplace.truth import load_truth
 
 
-def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
+def run(tmp_path: Path, dataset: str, data_dir: str, splits: str = "leave_one_out") -> tuple[Path, Path]:
     prepared, report = tmp_path / "prepared", tmp_path / "report"
     prepare_data.python_func(
         dataset=dataset,
         data_dir=data_dir,
         seed=1,
         minimum_interactions=5,
+        splits=splits,
+        validate_from="",
+        test_from="",
         prepared=dsl.Dataset(uri=str(prepared)),
         truth=dsl.Artifact(uri=str(tmp_path / "truth")),
         statistics=dsl.HTML(uri=str(tmp_path / "statistics.html")),
@@ -28,21 +31,23 @@ def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
 
 
 def test_the_step_moves_artifacts(tmp_path: Path) -> None:
-    prepared, report = run(tmp_path, "simulator", "")
+    prepared, report = run(tmp_path, "simulator", "", "leave_one_out,time")
     for page in ("statistics.html", "validation.html"):
         assert (tmp_path / page).read_bytes() == (prepared / page).read_bytes()
     core = json.loads(report.read_text())["dataset"]["after_k_core"]
-    assert len(read_table(prepared / INTERACTIONS_FILE, INTERACTIONS)) == core["interactions"]
+    assert (
+        len(read_table(prepared / INTERACTIONS_FILE, interactions_schema(["leave_one_out", "time"])))
+        == core["interactions"]
+    )
 
 
 def test_the_truth_of_the_simulator_is_an_artifact_of_its_own(tmp_path: Path) -> None:
     prepared, _ = run(tmp_path, "simulator:200", "")
     truth = load_truth(tmp_path / "truth")
-    interactions = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS)
+    interactions = read_table(prepared / INTERACTIONS_FILE, interactions_schema(["leave_one_out"]))
     assert len(truth.user_index(interactions["user_id"])) == len(truth.item_index(interactions["item_id"]))
-    # No column, table or name of the truth is where the steps that learn read.
     assert truth.users_on(truth.config.days - 1) == 200
-    assert not {"truth", "users.parquet", "config.json"} & {path.name for path in prepared.rglob("*")}
+    assert not list(prepared.rglob("truth*")) + list(prepared.rglob("config.json"))  # where the steps that learn read
 
 
 def test_the_setting_finds_the_files_and_limits_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
