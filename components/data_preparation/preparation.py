@@ -18,11 +18,12 @@ from components.contracts.artifacts import (
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    USERS_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, USERS
 from components.data_preparation.adapters.contract import Source
 from components.data_preparation.adapters.registry import SIMULATOR, check_name, detect, is_path, open_source
 from components.data_preparation.engines import drop, stream, table_engine
@@ -37,6 +38,8 @@ from components.data_preparation.filtering import (
 from components.data_preparation.report.statistics_report import write_statistics
 from components.data_preparation.staging import Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
+from components.data_preparation.topics import write_topics
+from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
 
 
 def prepare_source(source: Source, minimum_interactions: int, max_rejected: float, output: Path) -> dict[str, Any]:
-    """Prepare rows and write the five files (see `contracts.artifacts`) into the folder `output`.
+    """Prepare rows and write the files (see `contracts.artifacts`) into the folder `output`.
 
     What is needed meanwhile is in a hidden folder in `output`. No file is written before all rows are read and
     filtered, so a data set at fault leaves nothing behind.
@@ -129,6 +132,7 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
         core = leave_one_out(accepted.interactions, users, items)
         write_batches(stream(connection, core), output / INTERACTIONS_FILE, INTERACTIONS)
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
+        write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
         core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
@@ -138,12 +142,14 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
             f"{minimum_interactions}-core: {after['users']:,} users, {after['items']:,} items, "
             f"{after['interactions']:,} interactions; {bare:,} items without metadata"
         )
+        topics = write_topics(connection, output)
         write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
         splits = value_counts(core.split_leave_one_out)
     return {
         "dataset": {
             **report,
             "after_k_core": after,
+            "topics": topics,
             "splits": {"leave_one_out": {split: splits[split] for split in ("train", "valid", "test")}},
         }
     }
@@ -159,6 +165,7 @@ class _Accepted:
         users: of them, see `filtering.numbered`.
         items: likewise.
         metadata: `contracts.tables.ITEMS`, one row for an item, whether it is among `items` or not.
+        profiles: `staging.STAGED_USERS` without its `user_profiles.later_profiles`.
         rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
     """
 
@@ -167,6 +174,7 @@ class _Accepted:
     users: ir.Table
     items: ir.Table
     metadata: ir.Table
+    profiles: ir.Table
     rejected: ir.Table
 
 
@@ -174,6 +182,7 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
     """Find the duplicates among the staged rows, and enter them into the accounts of their files."""
     interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
     metadata = connection.read_parquet(staging.items, table_name="staged_items")
+    profiles = connection.read_parquet(staging.users, table_name="staged_users")
     rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
     users = numbered(connection, "users", interactions, "user_id")
     items = numbered(connection, "items", interactions, "item_id")
@@ -187,7 +196,11 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
     again = later_duplicates(interactions, pairs)
 
     files = list(staging.accounts)
-    for name, rows, reason in (("again", again, "duplicate"), ("items_again", items_again, "duplicate item")):
+    for name, rows, reason in (
+        ("again", again, "duplicate"),
+        ("items_again", items_again, "duplicate item"),
+        ("users_again", later_profiles(profiles), "duplicate user attribute"),
+    ):
         rows = connection.create_table(name, rows, temp=True)
         counts = value_counts(rows.file_order)
         for number, count in counts.items():
@@ -197,12 +210,15 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
             rejected = rejected.union(rows.select(rejected.columns))
         if counts and name == "again":
             interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
+        if counts and name == "users_again":
+            profiles = profiles.anti_join(rows, ["file_order", "source_line"])
     return _Accepted(
         interactions=interactions,
         pairs=pairs,
         users=users,
         items=items,
         metadata=metadata.semi_join(first, "position").select(ITEMS.names),
+        profiles=profiles,
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )
 
@@ -231,6 +247,7 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
             "items_without_metadata": int(unknown.count().execute()),
             "interactions_with_them": int(accepted.interactions.semi_join(unknown, "item_id").count().execute()),
             "items_without_interactions": int(accepted.metadata.anti_join(accepted.items, "item_id").count().execute()),
+            **profile_references(accepted.users, accepted.profiles),
         },
         "span": span(accepted.interactions) if count else {},
     }

@@ -62,6 +62,17 @@ INTERACTION_SCHEMA = pandera.DataFrameSchema(
 )
 ITEM_SCHEMA = pandera.DataFrameSchema({"item_id": _identifier("item_id")})
 
+_named = pl.element().struct.field("attribute").str.contains(r"\S").fill_null(False)
+USER_SCHEMA = pandera.DataFrameSchema(
+    {
+        "user_id": _identifier("user_id"),
+        "attributes": pandera.Column(
+            pl.List(pl.Struct({"attribute": pl.String, "value": pl.String})),
+            _check(pl.col("attributes").list.eval(_named).list.all(), "empty attribute"),
+        ),
+    }
+)
+
 
 def validate(batch: RowBatch, schema: pandera.DataFrameSchema) -> tuple[pa.Table, pa.Table]:
     """Tell the rows of a batch that fulfil `schema` from those that do not.
