@@ -60,13 +60,13 @@ def write_topics(connection: ibis.BaseBackend, output: Path, config: TopicConfig
     config = config or TopicConfig()
     items = connection.read_parquet(output / ITEMS_FILE, table_name="titled_items")
     interactions = connection.read_parquet(output / INTERACTIONS_FILE, table_name="queried_interactions")
-    titles = _texts(items.select(text="item_id", words="title").mutate(counts=True))
+    titles = _texts(items.select(text="item_id", words="title").mutate(counted=True))
     queries = _texts(_different_queries(interactions))
 
     words = connection.create_table("title_words", _words(titles), temp=True)
     query_words = connection.create_table("query_words", _words(queries), temp=True)
-    counted = words.union(query_words).filter(_.counts)
-    texts = int(titles.count().execute()) + int(queries.filter(_.counts).count().execute())
+    counted = words.union(query_words).filter(_.counted)
+    texts = int(titles.count().execute()) + int(queries.filter(_.counted).count().execute())
     vocabulary = connection.create_table("vocabulary", _vocabulary(counted, texts, config), temp=True)
 
     counts = {"vocabulary": int(vocabulary.count().execute())}
@@ -88,13 +88,13 @@ def write_topics(connection: ibis.BaseBackend, output: Path, config: TopicConfig
 
 
 def _different_queries(interactions: ir.Table) -> ir.Table:
-    """(text, words, counts): each query, and whether a training interaction of every split has it."""
+    """(text, words, counted): each query, and whether a training interaction of every split has it."""
     trained = ibis.literal(True)
     for name in interactions.columns:
         if name.startswith("split_"):
             trained &= interactions[name] == "train"
     rows = interactions.filter(interactions.query.notnull())
-    return rows.group_by(text=rows.query).agg(counts=trained.any()).mutate(words=_.text)
+    return rows.group_by(text=rows.query).agg(counted=trained.any()).mutate(words=_.text)
 
 
 def _texts(rows: ir.Table) -> ir.Table:
@@ -103,17 +103,18 @@ def _texts(rows: ir.Table) -> ir.Table:
 
 
 def _words(texts: ir.Table) -> ir.Table:
-    """(text, word, times, counts): how many times each word stands in each text."""
-    words = texts.mutate(words=_.words.lower().re_split(BETWEEN_WORDS)).unnest("words").rename(word="words")
-    words = words.filter(_.word.length() >= SHORTEST_WORD, _.word.notin(sorted(ENGLISH_STOP_WORDS)))
-    return words.group_by("text", "word", "counts").agg(times=_.count()).select("text", "word", "times", "counts")
+    """(text, word, times, counted): how many times each word stands in each text."""
+    lower = _.words.replace("İ", "i").lower().replace("ς", "σ")  # DuckDB and Spark lower these two differently
+    words = texts.mutate(words=lower.re_split(BETWEEN_WORDS)).unnest("words").rename(word="words")
+    return words.group_by("text", "word", "counted").agg(times=_.count()).select("text", "word", "times", "counted")
 
 
 def _vocabulary(words: ir.Table, texts: int, config: TopicConfig) -> ir.Table:
     """(word, rarity): the inverse document frequency, smoothed as scikit-learn does, ln((1 + n) / (1 + n_word)) + 1."""
     most = max(int(config.largest_share * texts), config.small_catalogue)
     counted = words.group_by("word").agg(texts=_.count()).filter(_.texts >= config.minimum_texts, _.texts <= most)
-    return counted.select("word", rarity=((1 + texts) / (1 + _.texts)).ln() + 1)
+    topics = counted.filter(_.word.length() >= SHORTEST_WORD, _.word.notin(sorted(ENGLISH_STOP_WORDS)))
+    return topics.select("word", rarity=((1 + texts) / (1 + _.texts)).ln() + 1)
 
 
 def _topics(words: ir.Table, vocabulary: ir.Table, config: TopicConfig) -> ir.Table:
