@@ -79,6 +79,8 @@ def write_topics(connection: ibis.BaseBackend, output: Path, config: TopicConfig
         write_batches(stream(connection, named), output / file, schema)
         counts[name] = int(topics.text.nunique().execute())
         drop(connection, name)
+    for name in ("title_words", "query_words", "vocabulary"):
+        drop(connection, name)
     counts["queries"] = int(queries.count().execute())
     say(
         f"{counts['vocabulary']:,} topics of {counts['items_with_topics']:,} items "
