@@ -19,12 +19,13 @@ from components.contracts.artifacts import (
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    USERS_FILE,
     VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, interactions_schema
+from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, USERS, interactions_schema
 from components.data_preparation.adapters.contract import Source
 from components.data_preparation.adapters.registry import (
     SIMULATOR,
@@ -59,7 +60,9 @@ from components.data_preparation.splits import (
 )
 from components.data_preparation.staging import Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
-from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM
+from components.data_preparation.topics import write_topics
+from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
+from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
 
 REASONS_TOLD = 3
 
@@ -203,6 +206,7 @@ def prepare_source(
         write_batches(stream(connection, core), output / INTERACTIONS_FILE, schema)
         write_batches(stream(connection, latest_visits(visits, users, items)), output / HISTORIES_FILE, HISTORIES)
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
+        write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
         core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
@@ -215,6 +219,7 @@ def prepare_source(
         )
         for protocol, rows in report["splits"].items():
             say(f"split {protocol}: " + ", ".join(f"{split} {count:,}" for split, count in rows.items()))
+        report["topics"] = write_topics(connection, output)
         write_validation(judged, output)
         write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
     return {"dataset": report}
@@ -240,6 +245,7 @@ class _Accepted:
         users: of them, see `filtering.numbered`.
         items: likewise.
         metadata: `contracts.tables.ITEMS`, one row for an item, whether it is among `items` or not.
+        profiles: `staging.STAGED_USERS` without its `user_profiles.later_profiles`.
         rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
     """
 
@@ -248,6 +254,7 @@ class _Accepted:
     users: ir.Table
     items: ir.Table
     metadata: ir.Table
+    profiles: ir.Table
     rejected: ir.Table
 
 
@@ -255,6 +262,7 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
     """Find the duplicates among the staged rows, and enter them into the accounts of their files."""
     interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
     metadata = connection.read_parquet(staging.items, table_name="staged_items")
+    profiles = connection.read_parquet(staging.users, table_name="staged_users")
     rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
     users = numbered(connection, "users", interactions, "user_id")
     items = numbered(connection, "items", interactions, "item_id")
@@ -268,7 +276,11 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
     again = later_duplicates(interactions, pairs)
 
     files = list(staging.accounts)
-    for name, rows, reason in (("again", again, DUPLICATE), ("items_again", items_again, DUPLICATE_ITEM)):
+    for name, rows, reason in (
+        ("again", again, DUPLICATE),
+        ("items_again", items_again, DUPLICATE_ITEM),
+        ("users_again", later_profiles(profiles), DUPLICATE_USER_ATTRIBUTE),
+    ):
         rows = connection.create_table(name, rows, temp=True)
         counts = value_counts(rows.file_order)
         for number, count in counts.items():
@@ -278,12 +290,15 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
             rejected = rejected.union(rows.select(rejected.columns))
         if counts and name == "again":
             interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
+        if counts and name == "users_again":
+            profiles = profiles.anti_join(rows, ["file_order", "source_line"])
     return _Accepted(
         interactions=interactions,
         pairs=pairs,
         users=users,
         items=items,
         metadata=metadata.semi_join(first, "position").select(ITEMS.names),
+        profiles=profiles,
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )
 
@@ -320,6 +335,7 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
             "items_without_metadata": int(unknown.count().execute()),
             "interactions_with_them": int(accepted.interactions.semi_join(unknown, "item_id").count().execute()),
             "items_without_interactions": int(accepted.metadata.anti_join(accepted.items, "item_id").count().execute()),
+            **profile_references(accepted.users, accepted.profiles),
         },
         "span": days,
     }

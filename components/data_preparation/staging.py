@@ -17,14 +17,22 @@ import pyarrow.parquet as pq
 
 from components.contracts.files import replacing_file
 from components.contracts.tables import ITEMS, REJECTED
-from components.data_preparation.adapters.contract import SOURCE, RowBatch, Source
-from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, RAW_INTERACTIONS, validate
+from components.data_preparation.adapters.contract import SOURCE, UNCHECKED_USERS, RowBatch, Source
+from components.data_preparation.validation import (
+    INTERACTION_SCHEMA,
+    ITEM_SCHEMA,
+    RAW_INTERACTIONS,
+    USER_SCHEMA,
+    validate,
+)
 
 # Where a row is from: `file_order` counts the files in the order they are read.
 ORIGIN = [pa.field("file_order", pa.int64()), *SOURCE]
 STAGED_INTERACTIONS = pa.schema([*RAW_INTERACTIONS, *ORIGIN])
 # `described`: an item that interactions describe along the way, see `RowBatch.described_items`. `position` counts all.
 STAGED_ITEMS = pa.schema([*ITEMS, *ORIGIN, pa.field("described", pa.bool_()), pa.field("position", pa.int64())])
+# A row of the file each, so that rows are what is counted; `profiles` tells the attributes apart.
+STAGED_USERS = pa.schema([*UNCHECKED_USERS, pa.field("file_order", pa.int64())])
 STAGED_REJECTED = pa.schema([*REJECTED, pa.field("file_order", pa.int64())])
 
 PART_ROW_GROUP = 2**17
@@ -67,12 +75,13 @@ class _Parts:
 
 
 class Staging:
-    """The staged rows of a source: three folders of Parquet parts, and the account of each file.
+    """The staged rows of a source: four folders of Parquet parts, and the account of each file.
 
     Attributes:
         accounts: of the files by their name, in the order they are read.
         interactions: pattern of the parts with accepted interactions, `STAGED_INTERACTIONS`; duplicates are still in.
         items: pattern of the parts with accepted items, `STAGED_ITEMS`; an item may be there more than once.
+        users: pattern of the parts with accepted profiles, `STAGED_USERS`; a user may be there more than once.
         rejected: pattern of the parts with rejected rows, `STAGED_REJECTED`.
     """
 
@@ -80,9 +89,11 @@ class Staging:
         self.accounts: dict[str, FileAccount] = {}
         self._interactions = _Parts(folder / "interactions", STAGED_INTERACTIONS)
         self._items = _Parts(folder / "items", STAGED_ITEMS)
+        self._users = _Parts(folder / "users", STAGED_USERS)
         self._rejected = _Parts(folder / "rejected", STAGED_REJECTED)
         self.interactions = self._interactions.pattern
         self.items = self._items.pattern
+        self.users = self._users.pattern
         self.rejected = self._rejected.pattern
         self._items_staged = 0
         self._writer = ThreadPoolExecutor(max_workers=1)  # a block is written while the next is read
@@ -95,7 +106,10 @@ class Staging:
             for batch in source.items:
                 accepted, account = self._validated(batch, "items", ITEM_SCHEMA)
                 self._write_items(accepted, account, described=False)
-            for parts in (self._interactions, self._items, self._rejected):
+            for batch in source.users:
+                accepted, account = self._validated(batch, "users", USER_SCHEMA)
+                self._write(self._users, _of_file(accepted, account))
+            for parts in (self._interactions, self._items, self._users, self._rejected):
                 self._write(parts, parts.schema.empty_table())  # a table without a row has a part too
             self._wait()
 

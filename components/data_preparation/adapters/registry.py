@@ -125,4 +125,11 @@ def open_source(dataset: str, folder: Path | None) -> Source:
             raise ValueError(f"the data set {dataset} is read from files and needs a folder")
         adapter, name = adapter_named(NAMED_FORMATS[dataset]), dataset
         layout = adapter.expect(folder)
-    return Source(name, adapter.name, layout.root, adapter.interactions(layout), adapter.items(layout))
+    return Source(
+        name,
+        adapter.name,
+        layout.root,
+        adapter.interactions(layout),
+        adapter.items(layout),
+        adapter.users(layout),
+    )

@@ -13,10 +13,13 @@ REFERENCES = {
     "items_without_metadata": "Items of interactions that no file describes; they are kept, with empty texts",
     "interactions_with_them": "Interactions with such items",
     "items_without_interactions": "Described items that nobody interacted with; they are left out",
+    "users_without_profile": "Users of interactions that no file describes; they are kept",
+    "profiles_without_interactions": "Described users without interactions; they are left out",
 }
 DUPLICATES = {
     "duplicate": "Interactions that equal an earlier one in every column; the first is kept",
     "duplicate item": "Items described again in a file; the first description is kept",
+    "duplicate user attribute": "Rows about a user that repeat an attribute; the first value is kept",
 }
 
 

@@ -14,9 +14,16 @@ from components.contracts.artifacts import VALIDATION_FILE, VALIDATION_PAGE_FILE
 from components.contracts.files import replacing_file, write_json
 from components.data_preparation.report.validation_page import render
 from components.data_preparation.staging import FileAccount
-from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, INTERACTION_SCHEMA, ITEM_SCHEMA
+from components.data_preparation.validation import (
+    DUPLICATE,
+    DUPLICATE_ITEM,
+    DUPLICATE_USER_ATTRIBUTE,
+    INTERACTION_SCHEMA,
+    ITEM_SCHEMA,
+    USER_SCHEMA,
+)
 
-SCHEMAS = {"interactions": INTERACTION_SCHEMA, "items": ITEM_SCHEMA}
+SCHEMAS = {"interactions": INTERACTION_SCHEMA, "items": ITEM_SCHEMA, "users": USER_SCHEMA}
 EXAMPLES = 3
 # Reasons may quote values of the data, so their number has no bound; the most frequent of each file are listed.
 REASONS_LISTED = 20
@@ -58,7 +65,7 @@ def validation(
         "files": [_file(file, account, listed.get(file, {}), max_rejected) for file, account in accounts.items()],
         "duplicates": {
             reason: sum(account.rejected[reason] for account in accounts.values())
-            for reason in (DUPLICATE, DUPLICATE_ITEM)
+            for reason in (DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE)
         },
         "references": dict(references),
         "time": _time(interactions),

@@ -11,16 +11,29 @@ import pytest
 from components.contracts.artifacts import (
     HISTORIES_FILE,
     INTERACTIONS_FILE,
+    ITEM_TOPICS_FILE,
     ITEMS_FILE,
+    QUERY_TOPICS_FILE,
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    USERS_FILE,
     VALIDATION_FILE,
     VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
-from components.contracts.tables import HISTORIES, INTERACTIONS, ITEMS, REJECTED, interactions_schema, read_table
+from components.contracts.tables import (
+    HISTORIES,
+    INTERACTIONS,
+    ITEM_TOPICS,
+    ITEMS,
+    QUERY_TOPICS,
+    REJECTED,
+    USERS,
+    interactions_schema,
+    read_table,
+)
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
 from components.data_preparation.marketplace.log import write_log
@@ -33,6 +46,9 @@ FILES = (
     INTERACTIONS_FILE,
     HISTORIES_FILE,
     ITEMS_FILE,
+    USERS_FILE,
+    ITEM_TOPICS_FILE,
+    QUERY_TOPICS_FILE,
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
@@ -69,9 +85,12 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
                 "items_without_metadata": 1,
                 "interactions_with_them": 5,
                 "items_without_interactions": 1,
+                "users_without_profile": 6,
+                "profiles_without_interactions": 0,
             },
             "span": {"first": "1970-01-01", "last": "1970-01-02"},
             "after_k_core": {"users": 5, "items": 5, "interactions": 25},
+            "topics": {"vocabulary": 0, "items_with_topics": 0, "queries_with_topics": 0, "queries": 0},
             "splits": {"leave_one_out": {"train": 15, "valid": 5, "test": 5}},
         }
     }
@@ -89,6 +108,8 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
         ("3", "Title 3"),
         ("4", ""),
     ]
+    for file, schema in ((USERS_FILE, USERS), (ITEM_TOPICS_FILE, ITEM_TOPICS), (QUERY_TOPICS_FILE, QUERY_TOPICS)):
+        assert len(read_table(tmp_path / "out" / file, schema)) == 0  # nothing is known, and the table is there
     (rejected,) = read_table(tmp_path / "out" / REJECTED_FILE, REJECTED).to_pylist()
     assert rejected == {
         "file": "ratings.dat",
@@ -123,6 +144,25 @@ def test_of_exact_duplicates_the_first_in_order_of_input_is_kept(
     assert {2, 27, 29} <= set(interactions["sequence"].to_pylist())
     assert not {26, 30} & set(interactions["sequence"].to_pylist())
     assert read_table(tmp_path / "out" / ITEMS_FILE, ITEMS)["title"].to_pylist()[3] == "Title 3"
+
+
+def test_profiles_are_of_the_users_left_and_every_row_is_accounted_for(tmp_path: Path) -> None:
+    config = movielens(tmp_path, extra=("9::0::5::86400",))  # user 9 does not stay
+    rows = ["4::F::25::7::X", "9::M::1::1::Y", "77::M::1::1::Y", "1::M:: ::::Z", "1::::18::::", "1::M::18::::", "2::F"]
+    (tmp_path / "users.dat").write_text("\n".join(rows))
+    report = prepare(replace(config, max_rejected=0.5), tmp_path / "out")["dataset"]
+    assert report["files"]["users.dat"] == {"read": 7, "accepted": 5, "rejected": 2}
+    assert report["references"]["users_without_profile"] == 3  # 0, 2 and 3
+    assert report["references"]["profiles_without_interactions"] == 1  # 77
+    assert report["rejected"] == 0  # of the interactions
+    assert [tuple(row.values()) for row in read_table(tmp_path / "out" / REJECTED_FILE, REJECTED).to_pylist()] == [
+        ("users.dat", 6, "duplicate user attribute", "1::M::18::::"),
+        ("users.dat", 7, "too few fields, expected 5", "2::F"),
+    ]
+    assert [tuple(row.values()) for row in read_table(tmp_path / "out" / USERS_FILE, USERS).to_pylist()] == [
+        *(("1", "age", "18"), ("1", "gender", "M"), ("1", "zip", "Z")),
+        *(("4", "age", "25"), ("4", "gender", "F"), ("4", "occupation", "7"), ("4", "zip", "X")),
+    ]
 
 
 def batch(file: str, lines: range, user: str, described: pa.Table | None = None) -> RowBatch:

@@ -74,7 +74,7 @@ def test_files_reasons_and_their_first_rows(judged: Callable[..., dict[str, Any]
         },
         {"reason": "duplicate", "rows": 1, "examples": [{"source_line": 7, "raw": "g"}]},
     ]
-    assert found["duplicates"] == {"duplicate": 1, "duplicate item": 1}
+    assert found["duplicates"] == {"duplicate": 1, "duplicate item": 1, "duplicate user attribute": 0}
     assert found["references"] == {"items_without_metadata": 3}
     assert found["stopped"] is None
 
