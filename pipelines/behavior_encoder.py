@@ -20,10 +20,25 @@ class BehaviorEncoderOutputs(NamedTuple):
 
 @dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
 def behavior_encoder(
-    dataset: str, data_dir: str, minimum_interactions: int, seed: int, generation: str
+    dataset: str,
+    data_dir: str,
+    minimum_interactions: int,
+    splits: str,
+    validate_from: str,
+    test_from: str,
+    seed: int,
+    generation: str,
 ) -> BehaviorEncoderOutputs:
     prepare = place(
-        prepare_data(dataset=dataset, data_dir=data_dir, seed=seed, minimum_interactions=minimum_interactions),
+        prepare_data(
+            dataset=dataset,
+            data_dir=data_dir,
+            seed=seed,
+            minimum_interactions=minimum_interactions,
+            splits=splits,
+            validate_from=validate_from,
+            test_from=test_from,
+        ),
         uses_outside_state=True,
     )
     train = place(train_encoder(prepared=prepare.outputs["prepared"], seed=seed))

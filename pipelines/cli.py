@@ -29,6 +29,14 @@ Dataset = Annotated[
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
 MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
+Splits = Annotated[
+    str, typer.Option(help="How interactions are split, separated by commas: leave_one_out, ratio (80/10/10), time.")
+]
+ValidateFrom = Annotated[
+    str,
+    typer.Option(help="First moment to validate with (ISO, UTC), of the split time. Default: after 80% of the rows."),
+]
+TestFrom = Annotated[str, typer.Option(help="First moment to test with, likewise. Default: after 90% of the rows.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -38,6 +46,9 @@ def run(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
+    splits: Splits = "leave_one_out",
+    validate_from: ValidateFrom = "",
+    test_from: TestFrom = "",
     seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
     clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
     rationale_engine: Annotated[
@@ -61,6 +72,9 @@ def run(
         dataset=dataset,
         data_dir=data_dir,
         minimum_interactions=minimum_interactions,
+        splits=splits,
+        validate_from=validate_from,
+        test_from=test_from,
         seed_fraction=seed_fraction,
         clusters=clusters,
         rationale_engine=rationale_engine,
@@ -83,6 +97,9 @@ def prepare(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
+    splits: Splits = "leave_one_out",
+    validate_from: ValidateFrom = "",
+    test_from: TestFrom = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -93,8 +110,10 @@ def prepare(
     from components.contracts.files import creating_directory, write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
+    from components.data_preparation.splits import parse_splits
 
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
+    asked = parse_splits(splits, validate_from, test_from)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
             summary = prepare(config, folder)

@@ -9,6 +9,7 @@ from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
+from components.data_preparation.splits import LEAVE_ONE_OUT, parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
 from serving.triton.server import free_ports
@@ -22,6 +23,9 @@ class RunParameters:
         dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
         minimum_interactions: k of the k-core filter.
+        splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
+        validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
+        test_from: first moment to test with, likewise; empty: after 90% of the rows.
         seed_fraction: share of the users that become seed users, in (0, 1].
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
         rationale_engine: who writes the rationales.
@@ -34,6 +38,9 @@ class RunParameters:
     dataset: str = "simulator"
     data_dir: str = ""
     minimum_interactions: int = 5
+    splits: str = "leave_one_out"
+    validate_from: str = ""
+    test_from: str = ""
     seed_fraction: float = 0.1
     clusters: int = 0
     rationale_engine: str = "template"
@@ -65,7 +72,12 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     if parameters.epochs < 1:
         raise InputError(f"--epochs {parameters.epochs}: expected at least 1")
     parse_variants(parameters.variants)
-    configure(parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings)
+    splits = parse_splits(parameters.splits, parameters.validate_from, parameters.test_from)
+    if LEAVE_ONE_OUT not in splits.protocols:
+        raise InputError(f"--splits {parameters.splits}: a run needs {LEAVE_ONE_OUT} among them, `prepare` does not")
+    configure(
+        parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings, splits
+    )
     engine_model(parameters.rationale_engine, parameters.recorded_rationales)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")

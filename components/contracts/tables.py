@@ -4,6 +4,7 @@ A field that may be null says so; every other field may not. The order of column
 runs with equal content give equal bytes.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,21 +27,33 @@ IDENTIFIER_BYTES = 512  # the longest user or item id in UTF-8: what keys of the
 BEHAVIORS = ("search", "click", "favourite", "cart", "purchase", "rating")
 SPLITS = ("train", "valid", "test")
 
-# `sequence` is the line order of the input and breaks ties of `timestamp` (seconds since 1970). `split_leave_one_out`:
-# a user's last interaction is "test", the one before it "valid", all others "train".
-INTERACTIONS = pa.schema(
-    [
-        _required("user_id", pa.string()),
-        _required("item_id", pa.string()),
-        _required("timestamp", pa.int64()),
-        _required("behavior", pa.string()),
-        pa.field("value", pa.float64()),
-        pa.field("query", pa.string()),
-        pa.field("scene", pa.string()),
-        _required("sequence", pa.int64()),
-        _required("split_leave_one_out", pa.string()),
-    ]
-)
+PROTOCOLS = ("leave_one_out", "ratio", "time")
+SPLIT_PREFIX = "split_"
+
+
+def interactions_schema(protocols: Iterable[str]) -> pa.Schema:
+    """Schema of interactions with one column `split_<protocol>`, of `SPLITS`, for each of `protocols`, in this order.
+
+    `sequence` is the line order of the input and breaks ties of `timestamp` (seconds since 1970).
+    """
+    return pa.schema(
+        [
+            _required("user_id", pa.string()),
+            _required("item_id", pa.string()),
+            _required("timestamp", pa.int64()),
+            _required("behavior", pa.string()),
+            pa.field("value", pa.float64()),
+            pa.field("query", pa.string()),
+            pa.field("scene", pa.string()),
+            _required("sequence", pa.int64()),
+            *(_required(SPLIT_PREFIX + protocol, pa.string()) for protocol in protocols),
+        ]
+    )
+
+
+# What the chain works on: the rows of a user's last visit are "test", those of the visit before it "valid", all others
+# "train". A visit is a run of a user's consecutive interactions, by timestamp and sequence, with one item.
+INTERACTIONS = interactions_schema(["leave_one_out"])
 
 # One row for each item of the interactions; an item without metadata has empty texts and an empty list.
 ITEMS = pa.schema(
@@ -158,12 +171,9 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     Raises:
         InputError: the file is missing, is no Parquet file, or does not hold `schema`.
     """
+    _check(_read_schema(path).empty_table(), schema, str(path), InputError)
     try:
-        found = pq.read_schema(path)
-        _check(found.empty_table(), schema, str(path), InputError)
         table = pq.read_table(path, columns=columns)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as Parquet ({error})") from error
     expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
@@ -171,14 +181,28 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     return table
 
 
+def read_interactions(prepared: Path, columns: list[str], protocol: str = "leave_one_out") -> pa.Table:
+    """`columns` of the interactions of a prepared data set, which may be split by other protocols too.
+
+    Raises:
+        InputError: the table is missing, does not hold `interactions_schema`, or is not split by `protocol`.
+    """
+    path = prepared / INTERACTIONS_FILE
+    protocols = [name.removeprefix(SPLIT_PREFIX) for name in _read_schema(path).names if name.startswith(SPLIT_PREFIX)]
+    if protocol not in protocols:
+        raise InputError(f"{path}: has no column {SPLIT_PREFIX}{protocol}, expected data prepared with it in --splits")
+    return read_table(path, interactions_schema(protocols), columns)
+
+
 def read_training_interactions(prepared: Path, columns: list[str]) -> pa.Table:
     """`columns` of the training interactions of a prepared data set: all that a step before the evaluation may see.
 
     Raises:
-        InputError: the table is missing or does not hold `INTERACTIONS`.
+        InputError: as of `read_interactions`.
     """
-    table = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, [*columns, "split_leave_one_out"])
-    return table.filter(pc.equal(table.column("split_leave_one_out"), "train")).select(columns)
+    split = SPLIT_PREFIX + "leave_one_out"
+    table = read_interactions(prepared, [*columns, split])
+    return table.filter(pc.equal(table.column(split), "train")).select(columns)
 
 
 def vector_dimension(path: Path) -> int:
@@ -243,6 +267,15 @@ def read_vectors(folder: Path, key: str) -> tuple[list[str], np.ndarray]:
         if first == second:
             raise InputError(f"{folder}: {key} {first!r} is there twice")
     return ordered, matrix[order]
+
+
+def _read_schema(path: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not readable as Parquet ({error})") from error
 
 
 def _check(table: pa.Table, schema: pa.Schema, name: str, kind: type[Exception]) -> None:

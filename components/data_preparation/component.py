@@ -11,11 +11,17 @@ def prepare_data(
     data_dir: str,
     seed: int,
     minimum_interactions: int,
+    splits: str,
+    validate_from: str,
+    test_from: str,
     prepared: dsl.Output[dsl.Dataset],
     statistics: dsl.Output[dsl.HTML],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Validate, k-core filter and split a data set; see `preparation.configure` for an empty `data_dir`."""
+    """Validate, k-core filter and split a data set.
+
+    See `preparation.configure` for an empty `data_dir`, `splits.parse_splits` for the three parameters of the splits.
+    """
     import shutil
     from pathlib import Path
 
@@ -23,8 +29,10 @@ def prepare_data(
     from components.contracts.files import write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
+    from components.data_preparation.splits import parse_splits
 
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings())
+    asked = parse_splits(splits, validate_from, test_from)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
     write_json(Path(report.path), prepare(config, Path(prepared.path)))
     # A copy of its own, for the page that Kubeflow shows.
     shutil.copyfile(Path(prepared.path) / STATISTICS_PAGE_FILE, statistics.path)

@@ -1,4 +1,4 @@
-"""Duplicates, k-core filtering and the leave-one-out split, as Ibis expressions.
+"""Duplicates and k-core filtering, as Ibis expressions.
 
 Tables are far larger than memory may be: identifiers are replaced by numbers where all rows are looked at again and
 again, and only what differs from row to row (who is left) is kept as a table of its own.
@@ -9,9 +9,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS
+from components.data_preparation.engines import drop
 
-# One test and one validation interaction leave at least one to learn from.
+# One visit (see `splits`) to test and one to validate leave at least one to learn from.
 SMALLEST_CORE = 3
 
 
@@ -58,7 +58,10 @@ def later_duplicates(interactions: ir.Table, pairs: ir.Table) -> ir.Table:
 
 
 def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple[ir.Table, ir.Table]:
-    """The users and items of the k-core: the largest set of rows in which each has at least `minimum` of them.
+    """The users and items of the k-core: the largest set of rows in which each has at least `minimum` of the other.
+
+    What counts is distinct pairs of a user and an item: an item that one user clicks five times is not popular, and a
+    user who does has not shown a taste. So each user that is left has at least `minimum` visits.
 
     Args:
         connection: of the engine.
@@ -66,12 +69,14 @@ def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple
         minimum: k, at least `SMALLEST_CORE`.
 
     Returns:
-        The numbers of the users and of the items that are left, each as a table with one column `number`.
+        The numbers of the users and of the items that are left, as the tables (user) and (item).
 
     Raises:
         InputError: none is.
     """
     rounds = 0
+    everything = pairs
+    pairs = connection.create_table("distinct_pairs", pairs.select("user", "item").distinct(), temp=True)
 
     def left(rows: ir.Table, column: str) -> tuple[ir.Table, int]:
         """Who has enough of `rows`, and how many they are."""
@@ -89,30 +94,6 @@ def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple
         if found == before:
             break
     if found == 0:
-        raise InputError(f"--minimum-interactions {minimum} leaves no interactions of {pairs.count().execute()}")
-    return users.select(number="user"), items.select(number="item")
-
-
-def leave_one_out(interactions: ir.Table, users: ir.Table, items: ir.Table) -> ir.Table:
-    """The rows of these users and items with `split_leave_one_out`.
-
-    In a user's order by (timestamp, sequence) the last row is "test", the one before it "valid", the rest are "train".
-
-    Returns:
-        `contracts.tables.INTERACTIONS`, sorted by (user_id, timestamp, sequence).
-    """
-    latest_first = ibis.window(group_by="number", order_by=[_.timestamp.desc(), _.sequence.desc()])
-    return (
-        interactions.semi_join(items, "item_id")
-        .join(users, "user_id")
-        .mutate(steps_from_end=ibis.row_number().over(latest_first))
-        .mutate(
-            split_leave_one_out=ibis.cases(
-                (_.steps_from_end == 0, "test"),
-                (_.steps_from_end == 1, "valid"),
-                else_="train",
-            )
-        )
-        .order_by(["number", "timestamp", "sequence"])
-        .select(INTERACTIONS.names)
-    )
+        raise InputError(f"--minimum-interactions {minimum} leaves no interactions of {everything.count().execute()}")
+    drop(connection, "distinct_pairs")
+    return users.select("user"), items.select("item")

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from components.contracts.artifacts import (
+    HISTORIES_FILE,
     INTERACTIONS_FILE,
     ITEMS_FILE,
     REJECTED_FILE,
@@ -23,7 +24,7 @@ from components.contracts.artifacts import (
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, USERS
+from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, USERS, interactions_schema
 from components.data_preparation.adapters.contract import Source
 from components.data_preparation.adapters.registry import SIMULATOR, check_name, detect, is_path, open_source
 from components.data_preparation.engines import drop, stream, table_engine
@@ -31,11 +32,20 @@ from components.data_preparation.filtering import (
     SMALLEST_CORE,
     k_core,
     later_duplicates,
-    leave_one_out,
     numbered,
     numbered_pairs,
 )
 from components.data_preparation.report.statistics_report import write_statistics
+from components.data_preparation.splits import (
+    DEFAULT_SPLITS,
+    TIME,
+    SplitConfig,
+    latest_visits,
+    moment,
+    numbered_visits,
+    split_rows,
+    time_bounds,
+)
 from components.data_preparation.staging import Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
 from components.data_preparation.topics import write_topics
@@ -52,6 +62,7 @@ class PreparationConfig:
         seed: of the simulator.
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
+        splits: by which protocols the rows are split.
     """
 
     dataset: str
@@ -59,6 +70,7 @@ class PreparationConfig:
     seed: int
     minimum_interactions: int
     max_rejected: float
+    splits: SplitConfig = DEFAULT_SPLITS
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -66,12 +78,17 @@ class PreparationConfig:
         if self.minimum_interactions < SMALLEST_CORE:
             raise InputError(
                 f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
-                "one interaction each to train, validate and test"
+                "one visit each to train, validate and test"
             )
 
 
 def configure(
-    dataset: str, data_dir: str, seed: int, minimum_interactions: int, settings: Settings
+    dataset: str,
+    data_dir: str,
+    seed: int,
+    minimum_interactions: int,
+    settings: Settings,
+    splits: SplitConfig = DEFAULT_SPLITS,
 ) -> PreparationConfig:
     """Find the files of `dataset`.
 
@@ -87,20 +104,26 @@ def configure(
             raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()  # steps run in working folders of their own
         detect(path)
-        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected)
+        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected, splits)
     check_name(dataset)
     folder = None if dataset == SIMULATOR else _find_folder(dataset, data_dir, settings.data_dir)
-    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected)
+    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected, splits)
 
 
 def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
     """Prepare a data set; see `prepare_source`."""
     source = open_source(config.dataset, config.folder, config.seed)
-    return prepare_source(source, config.minimum_interactions, config.max_rejected, output)
+    return prepare_source(source, config.minimum_interactions, config.max_rejected, output, config.splits)
 
 
-def prepare_source(source: Source, minimum_interactions: int, max_rejected: float, output: Path) -> dict[str, Any]:
-    """Prepare rows and write the files (see `contracts.artifacts`) into the folder `output`.
+def prepare_source(
+    source: Source,
+    minimum_interactions: int,
+    max_rejected: float,
+    output: Path,
+    splits: SplitConfig = DEFAULT_SPLITS,
+) -> dict[str, Any]:
+    """Prepare rows and write the files of a prepared data set (see `contracts.artifacts`) into the folder `output`.
 
     What is needed meanwhile is in a hidden folder in `output`. No file is written before all rows are read and
     filtered, so a data set at fault leaves nothing behind.
@@ -110,12 +133,13 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         output: folder to write into; made where it is not there.
+        splits: by which protocols the rows are split.
 
     Returns:
         The fragment {"dataset": ...} of `summary.json`.
 
     Raises:
-        InputError: a file or a setting is at fault, too many rows are, or no interaction is left.
+        InputError: a file or a setting is at fault, too many rows are, or no interaction is left to one of the splits.
     """
     say(f"reading {source.name}" + (f" from {source.root} as {source.format}" if source.root else ""))
     with _output_folder(output) as temporary, table_engine(temporary) as connection:
@@ -126,33 +150,31 @@ def prepare_source(source: Source, minimum_interactions: int, max_rejected: floa
         _check_rejected(source, staging, accepted, max_rejected)
 
         users_left, items_left = k_core(connection, accepted.pairs, minimum_interactions)
-        users = accepted.users.semi_join(users_left, "number")
-        items = accepted.items.semi_join(items_left, "number")
+        users = accepted.users.semi_join(users_left, _.number == users_left.user)
+        items = accepted.items.semi_join(items_left, _.number == items_left.item)
+        pairs_left = accepted.pairs.semi_join(users_left, "user").semi_join(items_left, "item")
+        bounds = time_bounds(pairs_left, splits) if TIME in splits.protocols else None
+        visits = numbered_visits(connection, "visits", pairs_left)
         drop(connection, "pairs")  # its memory is wanted for sorting
-        core = leave_one_out(accepted.interactions, users, items)
-        write_batches(stream(connection, core), output / INTERACTIONS_FILE, INTERACTIONS)
+        core = split_rows(accepted.interactions, users, items, visits, splits.protocols, bounds)
+        schema = interactions_schema(splits.protocols)
+        write_batches(stream(connection, core), output / INTERACTIONS_FILE, schema)
+        write_batches(stream(connection, latest_visits(visits, users, items)), output / HISTORIES_FILE, HISTORIES)
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
         write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
         core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
-        after = size(core)
+        report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
         bare = int(items.anti_join(accepted.metadata, "item_id").count().execute())
         say(
-            f"{minimum_interactions}-core: {after['users']:,} users, {after['items']:,} items, "
-            f"{after['interactions']:,} interactions; {bare:,} items without metadata"
+            f"{minimum_interactions}-core: {report['after_k_core']['users']:,} users, "
+            f"{report['after_k_core']['items']:,} items, {report['after_k_core']['interactions']:,} interactions; "
+            f"{bare:,} items without metadata"
         )
-        topics = write_topics(connection, output)
+        report["topics"] = write_topics(connection, output)
         write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
-        splits = value_counts(core.split_leave_one_out)
-    return {
-        "dataset": {
-            **report,
-            "after_k_core": after,
-            "topics": topics,
-            "splits": {"leave_one_out": {split: splits[split] for split in ("train", "valid", "test")}},
-        }
-    }
+    return {"dataset": report}
 
 
 @dataclass(frozen=True)
@@ -251,6 +273,17 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
         },
         "span": span(accepted.interactions) if count else {},
     }
+
+
+def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int, int] | None) -> dict[str, Any]:
+    """The sizes of the splits by each protocol, and T1 and T2 of the protocol `time`."""
+    counts = {protocol: value_counts(core[SPLIT_PREFIX + protocol]) for protocol in protocols}
+    report: dict[str, Any] = {
+        "splits": {protocol: {split: found[split] for split in SPLITS} for protocol, found in counts.items()}
+    }
+    if bounds is not None:
+        report["split_moments"] = {"validate_from": moment(bounds[0]), "test_from": moment(bounds[1])}
+    return report
 
 
 def _check_rejected(source: Source, staging: Staging, accepted: _Accepted, max_rejected: float) -> None:

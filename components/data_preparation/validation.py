@@ -12,10 +12,10 @@ from pandera.config import ValidationDepth, config_context
 from pandera.constants import CHECK_OUTPUT_KEY
 from pandera.errors import SchemaErrors
 
-from components.contracts.tables import BEHAVIORS, IDENTIFIER_BYTES, INTERACTIONS, REJECTED
+from components.contracts.tables import BEHAVIORS, IDENTIFIER_BYTES, REJECTED, interactions_schema
 from components.data_preparation.adapters.contract import RowBatch
 
-RAW_INTERACTIONS = pa.schema([field for field in INTERACTIONS if not field.name.startswith("split_")])
+RAW_INTERACTIONS = interactions_schema([])  # before they are split
 
 LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100
 

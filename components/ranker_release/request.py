@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEM_INDEX_FILE
+from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE
 from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH
-from components.contracts.tables import INTERACTIONS, ITEM_INDEX, read_table, read_vectors
+from components.contracts.tables import HISTORIES, ITEM_INDEX, read_table, read_vectors
 from feature_repo.store import READ_BATCH, Assignment, Rationale, read_assignments, read_rationales
 
 if TYPE_CHECKING:
@@ -92,18 +92,13 @@ def _check_fit(ranker: Path, configuration: dict[str, Any], rationale: Rationale
 
 
 def _history(prepared: Path, user_id: str, index_by_id: dict[str, int]) -> np.ndarray:
-    """int64[1, HISTORY_LENGTH]: the user's last items, oldest first, 0-padded at the end."""
-    columns = ["user_id", "item_id", "timestamp", "sequence"]
-    table = read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, columns)
-    mine = table.filter(pc.equal(table["user_id"], user_id)).sort_by(
-        [("timestamp", "ascending"), ("sequence", "ascending")]
-    )
-    items = mine["item_id"].to_pylist()[-HISTORY_LENGTH:]
+    """int64[1, HISTORY_LENGTH]: the items of the user's last visits, oldest first, 0-padded at the end."""
+    path = prepared / HISTORIES_FILE
+    histories = read_table(path, HISTORIES)
+    (items,) = histories.filter(pc.equal(histories["user_id"], user_id))["items"].to_pylist() or [[]]
     unknown = [item for item in items if item not in index_by_id]
     if unknown:
-        raise InputError(
-            f"{prepared / INTERACTIONS_FILE}: the ranker's {ITEM_INDEX_FILE} lacks the item {unknown[0]!r}"
-        )
+        raise InputError(f"{path}: the ranker's {ITEM_INDEX_FILE} lacks the item {unknown[0]!r}")
     history = np.zeros((1, HISTORY_LENGTH), np.int64)
     history[0, : len(items)] = [index_by_id[item] for item in items]
     return history

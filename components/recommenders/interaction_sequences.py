@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS, ITEMS, read_table
+from components.contracts.tables import ITEMS, SPLITS, read_interactions, read_table
 
 SPLIT_COLUMN = "split_leave_one_out"
 
@@ -18,11 +18,14 @@ SPLIT_COLUMN = "split_leave_one_out"
 class InteractionSequences:
     """Every user's items in the order of time, one user after the other (compressed rows).
 
+    An entry is a visit: a run of interactions with one item (a click and the purchase that follows) is one step of the
+    user, so it is predicted once, and never from its own beginning.
+
     Attributes:
         user_ids: U ids, sorted; a user's position is the user's index.
         item_ids: I ids, sorted; an item's index is its position + 1, and 0 is padding.
-        items: int64[N], item indices of all interactions.
-        offsets: int64[U + 1]; the interactions of user u are items[offsets[u]:offsets[u + 1]].
+        items: int64[N], item indices of all visits.
+        offsets: int64[U + 1]; the visits of user u are items[offsets[u]:offsets[u + 1]].
         train_lengths: int64[U]; the first train_lengths[u] of them are for training, the next one is the validation
             target, the one after it the test target (leave-one-out).
     """
@@ -42,7 +45,7 @@ class InteractionSequences:
         return len(self.item_ids)
 
     def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Users (int64[M], from 0) and items (int64[M], from 1) of the training interactions, by user and time."""
+        """Users (int64[M], from 0) and items (int64[M], from 1) of the training visits, by user and time."""
         within = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
         users = np.repeat(np.arange(self.n_users), np.diff(self.offsets))
         is_training = within < self.train_lengths[users]
@@ -68,30 +71,38 @@ def read_sequences(prepared: Path) -> InteractionSequences:
         InputError: a table is missing or of another schema, or its rows are not in the order the contract asks for.
     """
     path = prepared / INTERACTIONS_FILE
-    table = read_table(path, INTERACTIONS, ["user_id", "item_id", SPLIT_COLUMN])
+    table = read_interactions(prepared, ["user_id", "item_id", SPLIT_COLUMN])
     item_ids = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id"]).column("item_id")
     users = table.column("user_id").combine_chunks().dictionary_encode()
     user_index = users.indices.to_numpy()
     user_ids = users.dictionary.to_pylist()
     if user_ids != sorted(user_ids) or (np.diff(user_index) < 0).any():
         raise InputError(f"{path}: rows are not sorted by user_id")
-    indices = pc.index_in(table.column("item_id"), value_set=item_ids.combine_chunks())
-    if indices.null_count:
-        raise InputError(f"{path}: {indices.null_count} interactions with items that {ITEMS_FILE} does not hold")
-    is_training = pc.equal(table.column(SPLIT_COLUMN), pa.scalar("train")).to_numpy(zero_copy_only=False)
+    found = pc.index_in(table.column("item_id"), value_set=item_ids.combine_chunks())
+    if found.null_count:
+        raise InputError(f"{path}: {found.null_count} interactions with items that {ITEMS_FILE} does not hold")
+    items = found.to_numpy().astype(np.int64) + 1
+    splits = pc.index_in(table.column(SPLIT_COLUMN), value_set=pa.array(SPLITS)).to_numpy(zero_copy_only=False)
+
+    begins = np.ones(len(items), dtype=bool)  # a visit: another user or another item than in the row before
+    begins[1:] = (np.diff(user_index) != 0) | (np.diff(items) != 0)
+    if (splits[1:] != splits[:-1])[~begins[1:]].any():
+        raise InputError(f"{path}: {SPLIT_COLUMN} tears a visit, a run of interactions with one item, apart")
+    user_index, items, splits = user_index[begins], items[begins], splits[begins]
+
     counts = np.bincount(user_index, minlength=len(user_ids))
-    train_lengths = np.bincount(user_index[is_training], minlength=len(user_ids))
+    train_lengths = np.bincount(user_index[splits == SPLITS.index("train")], minlength=len(user_ids))
     if (counts - train_lengths != 2).any():
-        raise InputError(f"{path}: {SPLIT_COLUMN} does not leave exactly two interactions out for every user")
+        raise InputError(f"{path}: {SPLIT_COLUMN} does not leave exactly two visits out for every user")
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    expected = np.full(len(user_index), "train", dtype=object)
-    expected[offsets[1:] - 2], expected[offsets[1:] - 1] = "valid", "test"
-    if (table.column(SPLIT_COLUMN).to_numpy() != expected).any():
+    expected = np.full(len(items), SPLITS.index("train"))
+    expected[offsets[1:] - 2], expected[offsets[1:] - 1] = SPLITS.index("valid"), SPLITS.index("test")
+    if (splits != expected).any():
         raise InputError(f"{path}: {SPLIT_COLUMN} is not, in each user's order, train, then valid, then test")
     return InteractionSequences(
         user_ids=user_ids,
         item_ids=item_ids.to_pylist(),
-        items=indices.to_numpy().astype(np.int64) + 1,
+        items=items,
         offsets=offsets,
         train_lengths=train_lengths.astype(np.int64),
     )

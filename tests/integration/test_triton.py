@@ -17,11 +17,11 @@ import pytest
 import torch
 
 from components.contracts import registry
-from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEM_INDEX_FILE, ITEMS_FILE, ONNX_FILE
+from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE, ITEMS_FILE, ONNX_FILE
 from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
 from components.contracts.settings import Settings, load_settings
-from components.contracts.tables import INTERACTIONS, ITEM_INDEX, write_table, write_vectors
+from components.contracts.tables import HISTORIES, ITEM_INDEX, write_table, write_vectors
 from components.contracts.tables import ITEMS as ITEMS_TABLE
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.fusion_ranker.export import export_ranker
@@ -187,18 +187,8 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
     index = pa.table([item_ids, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
     write_table(index, ranker / ITEM_INDEX_FILE, ITEM_INDEX)
 
-    rows = [
-        # Given out of order; ties of the timestamp are broken by `sequence`.
-        {"user_id": "b", "item_id": item_id, "timestamp": timestamp, "sequence": sequence, "split_leave_one_out": split}
-        for item_id, timestamp, sequence, split in (
-            ("item 07", 30, 1, "test"),
-            ("item 05", 20, 3, "valid"),
-            ("item 09", 20, 2, "train"),
-        )
-    ]
-    texts = {"behavior": "click", "value": None, "query": None, "scene": None}
-    interactions = pa.Table.from_pylist([row | texts for row in rows], INTERACTIONS)
-    write_table(interactions, folders["prepared"] / INTERACTIONS_FILE, INTERACTIONS)
+    histories = pa.Table.from_pylist([{"user_id": "b", "items": ["item 09", "item 05", "item 07"]}], HISTORIES)
+    write_table(histories, folders["prepared"] / HISTORIES_FILE, HISTORIES)
     items = [
         {"item_id": item_id, "title": "" if item_id == "item 01" else f"title of {item_id}", "brand": ""}
         | {"categories": [], "description": ""}

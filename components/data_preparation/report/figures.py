@@ -18,7 +18,7 @@ from ibis import _
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import BEHAVIORS, INTERACTIONS, ITEMS, REJECTED, SPLITS
+from components.contracts.tables import BEHAVIORS, INTERACTIONS, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS
 from components.data_preparation.report.counts import CountDistribution, doubling_bins, rank_curve, share_curve
 
 MEMORY_LIMIT = "2GB"
@@ -33,7 +33,6 @@ PERIODS = (HOUR, 6 * HOUR, DAY, WEEK, 4 * WEEK, 13 * WEEK, 52 * WEEK)
 # Reasons may quote values of the data, so their number has no bound; the most frequent are listed.
 REASONS_LISTED = 100
 
-SPLIT_PREFIX = "split_"
 NO_SPLIT = "none"
 
 

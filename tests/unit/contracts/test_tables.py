@@ -5,12 +5,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.contracts.artifacts import EMBEDDINGS_FILE
+from components.contracts.artifacts import EMBEDDINGS_FILE, INTERACTIONS_FILE
 from components.contracts.errors import InputError
 from components.contracts.tables import (
     ITEM_INDEX,
     ITEMS,
+    interactions_schema,
+    read_interactions,
     read_table,
+    read_training_interactions,
     read_vectors,
     vector_dimension,
     write_table,
@@ -54,6 +57,20 @@ def test_a_file_at_fault_is_named(tmp_path):
     (tmp_path / "text.parquet").write_text("no Parquet")
     with pytest.raises(InputError, match=r"text\.parquet: not readable as Parquet"):
         read_table(tmp_path / "text.parquet", ITEMS)
+
+
+def test_interactions_may_be_split_in_several_ways(tmp_path):
+    schema = interactions_schema(["ratio", "leave_one_out"])
+    row = {"user_id": "u", "item_id": "i", "timestamp": 1, "behavior": "click", "sequence": 1}
+    rows = [row | {"split_ratio": "train", "split_leave_one_out": split} for split in ("train", "valid")]
+    write_table(pa.Table.from_pylist(rows, schema), tmp_path / INTERACTIONS_FILE, schema)
+    assert read_interactions(tmp_path, ["user_id", "split_ratio"], "ratio").num_rows == 2
+    assert read_training_interactions(tmp_path, ["user_id"]).to_pydict() == {"user_id": ["u"]}
+    with pytest.raises(InputError, match=r"interactions\.parquet: has no column split_time, .* --splits"):
+        read_interactions(tmp_path, ["user_id"], "time")
+    pq.write_table(pa.table({"split_time": ["train"]}), tmp_path / INTERACTIONS_FILE)
+    with pytest.raises(InputError, match=r"interactions\.parquet: has the columns \['split_time'\], expected"):
+        read_interactions(tmp_path, ["user_id"], "time")
 
 
 def test_vectors_come_back_sorted_by_key_from_all_shards(tmp_path):

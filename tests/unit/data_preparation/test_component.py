@@ -6,17 +6,20 @@ from kfp import dsl
 
 from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS, read_table
+from components.contracts.tables import interactions_schema, read_table
 from components.data_preparation.component import prepare_data
 
 
-def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
+def run(tmp_path: Path, dataset: str, data_dir: str, splits: str = "leave_one_out") -> tuple[Path, Path]:
     prepared, report = tmp_path / "prepared", tmp_path / "report"
     prepare_data.python_func(
         dataset=dataset,
         data_dir=data_dir,
         seed=1,
         minimum_interactions=5,
+        splits=splits,
+        validate_from="",
+        test_from="",
         prepared=dsl.Dataset(uri=str(prepared)),
         statistics=dsl.HTML(uri=str(tmp_path / "page.html")),
         report=dsl.Artifact(uri=str(report)),
@@ -25,10 +28,13 @@ def run(tmp_path: Path, dataset: str, data_dir: str) -> tuple[Path, Path]:
 
 
 def test_the_step_moves_artifacts(tmp_path: Path) -> None:
-    prepared, report = run(tmp_path, "simulator", "")
+    prepared, report = run(tmp_path, "simulator", "", "leave_one_out,time")
     assert (tmp_path / "page.html").read_text().startswith("<!")
     core = json.loads(report.read_text())["dataset"]["after_k_core"]
-    assert len(read_table(prepared / INTERACTIONS_FILE, INTERACTIONS)) == core["interactions"]
+    assert (
+        len(read_table(prepared / INTERACTIONS_FILE, interactions_schema(["leave_one_out", "time"])))
+        == core["interactions"]
+    )
 
 
 def test_the_setting_finds_the_files_and_limits_rejection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,25 +10,28 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS
-from components.data_preparation.filtering import k_core, later_duplicates, leave_one_out, numbered, numbered_pairs
+from components.data_preparation.filtering import k_core, later_duplicates, numbered, numbered_pairs
 from components.data_preparation.validation import RAW_INTERACTIONS
 
 Make = Callable[[list[tuple[str, str, int]]], ir.Table]
-Split = Callable[[ir.Table, int], pa.Table]
+Core = Callable[[ir.Table, int], set[tuple[str, str]]]
 
 
 @pytest.fixture
-def k_core_split(connection: ibis.BaseBackend) -> Split:
-    def split(interactions: ir.Table, minimum: int) -> pa.Table:
+def core_of(connection: ibis.BaseBackend) -> Core:
+    """The (user, item) of the k-core of rows, by their ids."""
+
+    def find(interactions: ir.Table, minimum: int) -> set[tuple[str, str]]:
         users = numbered(connection, "users", interactions, "user_id")
         items = numbered(connection, "items", interactions, "item_id")
         pairs = numbered_pairs(connection, "pairs", interactions, users, items)
         users_left, items_left = k_core(connection, pairs, minimum)
-        left = users.semi_join(users_left, "number"), items.semi_join(items_left, "number")
-        return leave_one_out(interactions, *left).to_pyarrow()
+        left = pairs.semi_join(users_left, "user").semi_join(items_left, "item")
+        kept = left.join(users.rename(user="number"), "user").join(items.rename(item="number"), "item")
+        found = kept.select("user_id", "item_id").to_pyarrow().to_pydict()
+        return set(zip(found["user_id"], found["item_id"], strict=True))
 
-    return split
+    return find
 
 
 def test_duplicates_are_rows_equal_in_all_but_their_line(connection: ibis.BaseBackend, tmp_path: Path) -> None:
@@ -57,19 +60,22 @@ def test_duplicates_are_rows_equal_in_all_but_their_line(connection: ibis.BaseBa
     assert sorted(later_duplicates(raw, pairs).sequence.to_pyarrow().to_pylist()) == [2, 10, 11]
 
 
-def test_the_core_is_a_fixed_point(raw_interactions: Make, k_core_split: Split) -> None:
+def test_the_core_is_a_fixed_point(raw_interactions: Make, core_of: Core) -> None:
     # a, b, c with x, y, z: all nine pairs, a 3-core. d has three items, but w has only d and e, so d falls to two and
     # goes, and v with it: what one round leaves is not yet the core.
     rows = [(user, item, 1) for user in "abc" for item in "xyz"]
     rows += [("d", "x", 1), ("d", "w", 1), ("d", "v", 1), ("e", "w", 1)]
     rows += [("a", "v", 1), ("b", "v", 1)]
-    core = k_core_split(raw_interactions(rows), 3)
-    assert sorted(zip(core["user_id"].to_pylist(), core["item_id"].to_pylist(), strict=True)) == [
-        (user, item) for user in "abc" for item in "xyz"
-    ]
+    assert core_of(raw_interactions(rows), 3) == {(user, item) for user in "abc" for item in "xyz"}
 
 
-def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, k_core_split: Split) -> None:
+def test_rows_of_one_user_and_one_item_count_once(raw_interactions: Make, core_of: Core) -> None:
+    rows = [(user, item, 1) for user in "abc" for item in "xyz"]
+    rows += [("a", "v", time) for time in range(5)] + [("d", "x", time) for time in range(5)]
+    assert core_of(raw_interactions(rows), 3) == {(user, item) for user in "abc" for item in "xyz"}
+
+
+def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, core_of: Core) -> None:
     generator = np.random.default_rng(3)
     pairs = {
         (f"u{u}", f"i{i}") for u, i in zip(generator.zipf(1.5, 900) % 60, generator.zipf(1.4, 900) % 50, strict=True)
@@ -83,51 +89,9 @@ def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, k_core_spli
             break
         left.remove(drop)
     assert 0 < len(left) < len(pairs)
-    core = k_core_split(raw_interactions(rows), 4)
-    assert set(zip(core["user_id"].to_pylist(), core["item_id"].to_pylist(), strict=True)) == left
+    assert core_of(raw_interactions(rows), 4) == left
 
 
-def test_leave_one_out_breaks_ties_by_the_order_of_lines(raw_interactions: Make, k_core_split: Split) -> None:
-    rows = [
-        ("a", "w", 9),  # line 1: the latest of a's rows by time
-        ("a", "x", 5),  # 2, 3, 4 at one moment: their lines decide
-        ("a", "y", 5),
-        ("a", "z", 5),
-        ("b", "z", 7),  # all at one moment
-        ("b", "y", 7),
-        ("b", "x", 7),
-        ("b", "w", 7),
-        ("c", "w", 1),
-        ("c", "x", 2),
-        ("c", "y", 3),
-        ("c", "z", 4),
-    ]
-    table = raw_interactions(rows).order_by(ibis.random())
-    split = k_core_split(table, 3)
-    assert split.column_names == INTERACTIONS.names
-    columns = [split[name].to_pylist() for name in ("user_id", "sequence", "split_leave_one_out")]
-    assert list(zip(*columns, strict=True)) == [
-        ("a", 2, "train"),
-        ("a", 3, "train"),
-        ("a", 4, "valid"),
-        ("a", 1, "test"),
-        ("b", 5, "train"),
-        ("b", 6, "train"),
-        ("b", 7, "valid"),
-        ("b", 8, "test"),
-        ("c", 9, "train"),
-        ("c", 10, "train"),
-        ("c", 11, "valid"),
-        ("c", 12, "test"),
-    ]
-
-
-def test_users_are_sorted_as_text(raw_interactions: Make, k_core_split: Split) -> None:
-    rows = [(user, item, 1) for user in ("9", "10", "é", "Z", "a") for item in "xyz"]
-    users = k_core_split(raw_interactions(rows), 3)["user_id"].to_pylist()
-    assert users[::3] == ["10", "9", "Z", "a", "é"]
-
-
-def test_an_empty_core_names_the_setting(raw_interactions: Make, k_core_split: Split) -> None:
+def test_an_empty_core_names_the_setting(raw_interactions: Make, core_of: Core) -> None:
     with pytest.raises(InputError, match="--minimum-interactions 5 leaves no interactions of 9"):
-        k_core_split(raw_interactions([(user, item, 1) for user in "abc" for item in "xyz"]), 5)
+        core_of(raw_interactions([(user, item, 1) for user in "abc" for item in "xyz"]), 5)

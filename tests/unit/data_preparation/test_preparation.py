@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from components.contracts.artifacts import (
+    HISTORIES_FILE,
     INTERACTIONS_FILE,
     ITEM_TOPICS_FILE,
     ITEMS_FILE,
@@ -20,20 +21,24 @@ from components.contracts.artifacts import (
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.contracts.tables import (
+    HISTORIES,
     INTERACTIONS,
     ITEM_TOPICS,
     ITEMS,
     QUERY_TOPICS,
     REJECTED,
     USERS,
+    interactions_schema,
     read_table,
 )
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
+from components.data_preparation.splits import parse_splits
 
 FILES = (
     INTERACTIONS_FILE,
+    HISTORIES_FILE,
     ITEMS_FILE,
     USERS_FILE,
     ITEM_TOPICS_FILE,
@@ -84,6 +89,8 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
     interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, INTERACTIONS)
     assert interactions["user_id"].to_pylist() == [str(user) for user in range(5) for _ in range(5)]
+    histories = read_table(tmp_path / "out" / HISTORIES_FILE, HISTORIES).to_pylist()
+    assert histories == [{"user_id": str(user), "items": list("01234")} for user in range(5)]
     items = read_table(tmp_path / "out" / ITEMS_FILE, ITEMS).to_pylist()
     # Movie 77 is nobody's, movie 4 has no metadata and is kept.
     assert [(item["item_id"], item["title"]) for item in items] == [
@@ -160,7 +167,8 @@ def batch(file: str, lines: range, user: str, described: pa.Table | None = None)
 
 
 def test_rows_of_many_files_are_one_sequence(tmp_path: Path) -> None:
-    log = iter([batch("day 1", range(1, 4), "a"), batch("day 1", range(4, 7), "b"), batch("day 2", range(2, 8), "a")])
+    days = [batch("day 1", range(first, first + 3), user) for first, user in ((1, "a"), (4, "b"), (7, "c"))]
+    log = iter([*days, batch("day 2", range(2, 8), "a")])
     source = Source("log", "test", None, log, iter(()))
     report = prepare_source(source, 3, 1.0, tmp_path / "out")["dataset"]
     # Lines 2 and 3 of the second day are those of the first.
@@ -170,8 +178,9 @@ def test_rows_of_many_files_are_one_sequence(tmp_path: Path) -> None:
     found = zip(*(interactions[name].to_pylist() for name in ("user_id", "timestamp", "sequence")), strict=True)
     assert list(found) == [
         *(("a", line, line) for line in (1, 2, 3)),
-        *(("a", line, 6 + line) for line in (4, 5, 6, 7)),
+        *(("a", line, 9 + line) for line in (4, 5, 6, 7)),
         *(("b", line, line) for line in (4, 5, 6)),
+        *(("c", line, line) for line in (7, 8, 9)),
     ]
 
 
@@ -189,6 +198,7 @@ def test_items_described_along_the_way_give_way_to_those_of_a_file(tmp_path: Pat
         [
             batch("log", range(3, 9), "a", described(("i0", "first"), ("", "nameless"), ("i1", "first"))),
             batch("log", range(9, 15), "b", described(("i0", "second"), ("i2", "second"))),
+            batch("log", range(15, 18), "c"),
         ]
     )
     of_file = RowBatch("items", described(("i1", "of file")), REJECTED.empty_table(), 1)
@@ -219,6 +229,32 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
     assert reports[0] == reports[1]
     for file in FILES:
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_all_splits_at_once(tmp_path: Path) -> None:
+    # Moments are 0 to 4, 100 to 104 and so on: the 80% of rows before T1 are those of the first four users.
+    config = movielens(tmp_path)
+    report = prepare(replace(config, splits=parse_splits("time,ratio,leave_one_out", "", "")), tmp_path / "out")
+    assert report["dataset"]["splits"] == {
+        "leave_one_out": {"train": 15, "valid": 5, "test": 5},
+        "ratio": {"train": 15, "valid": 5, "test": 5},
+        "time": {"train": 20, "valid": 2, "test": 3},
+    }
+    moments = {"validate_from": "1970-01-01T00:06:40+00:00", "test_from": "1970-01-01T00:06:42+00:00"}
+    assert report["dataset"]["split_moments"] == moments
+    schema = interactions_schema(["leave_one_out", "ratio", "time"])
+    interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, schema)
+    assert interactions["split_time"].to_pylist() == ["train"] * 20 + ["valid"] * 2 + ["test"] * 3
+    statistics = json.loads((tmp_path / "out" / STATISTICS_FILE).read_text())
+    assert statistics["splits"]["time"]["train"]["interactions"] == 20
+
+    # What the summary tells is what the options take.
+    splits = parse_splits("time", *moments.values())
+    assert prepare(replace(config, splits=splits), tmp_path / "again")["dataset"]["split_moments"] == moments
+    late = replace(config, splits=parse_splits("time", "", "2001-01-01"))
+    with pytest.raises(InputError, match=r"--splits time: no row is for test with .* --test-from 2001-01-01T00:00:00"):
+        prepare(late, tmp_path / "late")
+    assert not (tmp_path / "late").exists()
 
 
 def test_too_many_rejected_rows_end_the_run(tmp_path: Path) -> None:

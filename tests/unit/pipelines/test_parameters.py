@@ -45,6 +45,10 @@ def test_the_defaults_are_fine(settings):
         ({"rationale_engine": "recorded", "recorded_rationales": "none.jsonl"}, "none.jsonl: no such file"),
         ({"variants": "reland"}, "--variants.*id_only"),
         ({"variants": "id_only,reland,best"}, "--variants.*'best'"),
+        ({"splits": "ratio,time"}, "--splits ratio,time: a run needs leave_one_out among them"),
+        ({"splits": "leave_one_out,random"}, "--splits.*'random' is none of leave_one_out, ratio, time"),
+        ({"validate_from": "2024-01-01"}, "--validate-from is read with --splits time, not with --splits leave_one"),
+        ({"splits": "leave_one_out,time", "test_from": "May"}, "--test-from 'May': expected an ISO date"),
         ({"minimum_interactions": 2}, "--minimum-interactions 2: leave-one-out"),
     ],
 )

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS, ITEMS, read_table, write_table
+from components.contracts.tables import INTERACTIONS, ITEMS, interactions_schema, read_table, write_table
 from components.recommenders.interaction_sequences import InteractionSequences, gather_windows, read_sequences
 
 
 @pytest.fixture
 def prepared(write_prepared: Callable[..., Path]) -> Path:
-    return write_prepared({"ann": ["c", "a", "b", "d"], "bob": ["b", "b", "a"]}, ["a", "b", "c", "d"])
+    return write_prepared({"ann": ["c", "a", "b", "d"], "bob": ["b", "d", "a"]}, ["a", "b", "c", "d"])
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_reads_a_prepared_folder(sequences: InteractionSequences) -> None:
     assert sequences.user_ids == ["ann", "bob"]
     assert sequences.item_ids == ["a", "b", "c", "d"]
     assert (sequences.n_users, sequences.n_items) == (2, 4)
-    assert sequences.items.tolist() == [3, 1, 2, 4, 2, 2, 1]
+    assert sequences.items.tolist() == [3, 1, 2, 4, 2, 4, 1]
     assert sequences.offsets.tolist() == [0, 4, 7]
     assert sequences.train_lengths.tolist() == [2, 1]
 
@@ -65,6 +65,37 @@ def test_gather_windows_are_slices(data: st.DataObject) -> None:
         assert row == values[start : start + length] + [0] * (width - length)
 
 
+def test_a_run_of_rows_with_one_item_is_one_entry(write_prepared: Callable[..., Path]) -> None:
+    funnels = {"ann": list("cccabbdd"), "bob": list("bbab")}
+    prepared = write_prepared(funnels, ["a", "b", "c", "d"])
+    splits = [*["train"] * 4, *["valid"] * 2, *["test"] * 2, *["train"] * 2, "valid", "test"]
+    rewrite(
+        prepared, lambda rows: [row | {"split_leave_one_out": split} for row, split in zip(rows, splits, strict=True)]
+    )
+    sequences = read_sequences(prepared)
+    assert sequences.items.tolist() == [3, 1, 2, 4, 2, 1, 2]
+    assert sequences.offsets.tolist() == [0, 4, 7]
+    assert sequences.train_lengths.tolist() == [2, 1]
+
+
+def test_a_visit_that_is_partly_held_out(prepared: Path) -> None:
+    rewrite(prepared, lambda rows: [*rows[:2], rows[2] | {"item_id": "a"}, *rows[3:]])  # train a, valid a
+    with pytest.raises(InputError, match=r"interactions\.parquet: split_leave_one_out tears a visit"):
+        read_sequences(prepared)
+
+
+def test_further_splits_do_not_matter(prepared: Path, sequences: InteractionSequences) -> None:
+    path = prepared / INTERACTIONS_FILE
+    table = read_table(path, INTERACTIONS)
+    table = table.append_column("split_time", pa.repeat(pa.scalar("train"), len(table)))
+    schema = interactions_schema(["leave_one_out", "time"])
+    write_table(table, path, schema)
+    assert read_sequences(prepared).items.tolist() == sequences.items.tolist()
+    write_table(table.drop_columns("split_leave_one_out"), path, interactions_schema(["time"]))
+    with pytest.raises(InputError, match=r"interactions\.parquet: has no column split_leave_one_out.*--splits"):
+        read_sequences(prepared)
+
+
 def test_rows_that_are_not_sorted_by_user(prepared: Path) -> None:
     rewrite(prepared, lambda rows: rows[::-1])
     with pytest.raises(InputError, match=r"interactions\.parquet: rows are not sorted by user_id"):
@@ -79,7 +110,7 @@ def test_users_in_two_pieces(prepared: Path) -> None:
 
 def test_a_user_with_one_held_out_interaction(prepared: Path) -> None:
     rewrite(prepared, lambda rows: rows[:-1])
-    with pytest.raises(InputError, match="does not leave exactly two interactions out for every user"):
+    with pytest.raises(InputError, match="does not leave exactly two visits out for every user"):
         read_sequences(prepared)
 
 
@@ -93,7 +124,7 @@ def test_held_out_rows_that_do_not_come_last(prepared: Path) -> None:
 def test_an_item_that_the_catalogue_does_not_hold(prepared: Path) -> None:
     items = read_table(prepared / ITEMS_FILE, ITEMS)
     write_table(items.slice(0, 3), prepared / ITEMS_FILE, ITEMS)
-    with pytest.raises(InputError, match=r"interactions\.parquet: 1 interactions with items that items\.parquet"):
+    with pytest.raises(InputError, match=r"interactions\.parquet: 2 interactions with items that items\.parquet"):
         read_sequences(prepared)
 
 
