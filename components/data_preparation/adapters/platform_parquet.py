@@ -123,7 +123,7 @@ def _has(path: Path, columns: tuple[str, ...]) -> bool:
 def _columns_of(path: Path) -> list[str]:
     """Empty where the file is missing, unreadable or not Parquet: it never raises."""
     try:
-        return pq.read_schema(path).names
+        return pq.read_schema(path).names if path.is_file() else []  # reading a pipe would wait for its writer
     except (OSError, ValueError, MemoryError):  # pa.ArrowException is one of these
         return []
 
