@@ -161,7 +161,7 @@ def _peak_gib() -> float:
 
 
 def compare(
-    name: str, workshop: Workshop, ours: tuple[Path | str, ...], peer: str, goal: float, repeats: int
+    name: str, workshop: Workshop, ours: tuple[Path | str, ...], peer: str, goal: float | None, repeats: int
 ) -> Figure:
     """Median seconds of both sides, in turn.
 
