@@ -25,9 +25,11 @@ torch_load = torch.load
 torch.load = lambda *arguments, **options: torch_load(*arguments, **{"weights_only": False, **options})
 scipy.sparse.dok_matrix._update = lambda self, entries: self._dict.update(entries)
 
+import recbole  # noqa: E402
 from recbole.config import Config  # noqa: E402
 from recbole.data import create_dataset, data_preparation  # noqa: E402
 
+VERSION = "1.2.1"
 SETTINGS = {
     "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
     "user_inter_num_interval": "[5,inf)",
@@ -52,6 +54,8 @@ def prepare(folder: str, name: str) -> dict[str, float | int]:
 
 
 def main() -> None:
+    if recbole.__version__ != VERSION:
+        sys.exit(f"RecBole {recbole.__version__} is installed, expected {VERSION}")
     folder, names = Path(sys.argv[1]).resolve(), sys.argv[2:]
     sys.argv = sys.argv[:1]  # RecBole reads settings from it
     with tempfile.TemporaryDirectory() as working:
