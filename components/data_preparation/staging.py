@@ -166,10 +166,16 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, schema: pa.Sche
     with (
         replacing_file(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=texts) as writer,
+        ThreadPoolExecutor(max_workers=1) as thread,  # rows are written while the engine makes the next
     ):
+        writing: Future[None] | None = None
         for rows in _of_equal_length(batches, ROW_GROUP):
-            writer.write_table(rows.select(schema.names).cast(schema), ROW_GROUP)
+            if writing is not None:
+                writing.result()  # no more than one row group is held for writing
+            writing = thread.submit(writer.write_table, rows.select(schema.names).cast(schema), ROW_GROUP)
             count += len(rows)
+        if writing is not None:
+            writing.result()
     return count
 
 
