@@ -29,6 +29,11 @@ Dataset = Annotated[
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
 MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
+SeedFraction = Annotated[float, typer.Option(help="Share of the users that become seed users.")]
+SeedPolicy = Annotated[
+    str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
+]
+Clusters = Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -38,8 +43,9 @@ def run(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
-    seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
-    clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
+    seed_fraction: SeedFraction = 0.1,
+    seed_policy: SeedPolicy = "adaptive",
+    clusters: Clusters = 0,
     rationale_engine: Annotated[
         str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
     ] = "template",
@@ -62,6 +68,7 @@ def run(
         data_dir=data_dir,
         minimum_interactions=minimum_interactions,
         seed_fraction=seed_fraction,
+        seed_policy=seed_policy,
         clusters=clusters,
         rationale_engine=rationale_engine,
         recorded_rationales=rationales,
@@ -102,6 +109,43 @@ def prepare(
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error
     print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else f"written: {output}")
+
+
+@app.command()
+def seeds(
+    prepared: Annotated[Path, typer.Option(help="Folder of prepared tables, as `reland prepare` writes it.")],
+    embeddings: Annotated[Path, typer.Option(help="Folder of the users' behavior embeddings.")],
+    output: Annotated[Path, typer.Option(help="Folder to write seeds and diagnostics into; must be new or empty.")],
+    seed_fraction: SeedFraction = 0.1,
+    seed_policy: SeedPolicy = "adaptive",
+    clusters: Clusters = 0,
+    previous_seeds: Annotated[
+        Path | None, typer.Option(help="Last week's seeds.parquet: its seed users stay where they still fit.")
+    ] = None,
+    tokens_per_call: Annotated[
+        float, typer.Option(help="Tokens of a request and its answer, for the cost of a number of seeds.")
+    ] = 1500.0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the seed users alone: their table, how well they stand for all users, and what another number costs."""
+    import contextlib
+
+    from components.contracts.artifacts import SEEDS_PAGE_FILE, SUMMARY_FILE
+    from components.contracts.files import creating_directory, write_json
+    from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
+
+    config = SamplingConfig(seed_fraction, clusters, None, seed, seed_policy, previous_seeds, tokens_per_call)
+    try:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
+            summary = sample_seed_users(prepared, embeddings, config, folder)
+            write_json(folder / SUMMARY_FILE, summary)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    if as_json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        print(f"written: {output} (open {output / SEEDS_PAGE_FILE})")
 
 
 @app.command(name="compile")

@@ -11,6 +11,7 @@ from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
+from components.seed_sampling.policies import find_policy
 from serving.triton.server import free_ports
 
 
@@ -23,6 +24,7 @@ class RunParameters:
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
         minimum_interactions: k of the k-core filter.
         seed_fraction: share of the users that become seed users, in (0, 1].
+        seed_policy: who becomes a seed user.
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
         rationale_engine: who writes the rationales.
         recorded_rationales: file of recorded answers, for the engine `recorded`.
@@ -35,6 +37,7 @@ class RunParameters:
     data_dir: str = ""
     minimum_interactions: int = 5
     seed_fraction: float = 0.1
+    seed_policy: str = "adaptive"
     clusters: int = 0
     rationale_engine: str = "template"
     recorded_rationales: str = ""
@@ -60,6 +63,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     """
     if not 0 < parameters.seed_fraction <= 1:
         raise InputError(f"--seed-fraction {parameters.seed_fraction}: expected a share in (0, 1]")
+    find_policy(parameters.seed_policy)
     if parameters.clusters < 0:
         raise InputError(f"--clusters {parameters.clusters}: expected a number of clusters, or 0 for 5% of the users")
     if parameters.epochs < 1:
