@@ -32,7 +32,7 @@ def lazy_greedy(users: np.ndarray, candidates: np.ndarray) -> Iterator[tuple[int
     def gains(chosen: list[int]) -> list[float]:
         added = candidates[chosen] @ transposed  # [len(chosen), n]
         added -= covered
-        return np.maximum(added, 0, out=added).sum(axis=1, dtype=np.float64).tolist()
+        return np.maximum(added, 0, out=added).sum(axis=1).tolist()
 
     heap = []
     for start in range(0, len(candidates), BLOCK):

@@ -22,9 +22,8 @@ from components.seed_sampling.clustering import cluster_users
 from components.seed_sampling.facility_location import lazy_greedy
 
 DEFAULT_POLICY = "adaptive"
-GREEDY_USERS = (
-    50_000  # facility location looks at so many users, and at two candidates for each seat; see its docstring
-)
+GREEDY_USERS = 50_000  # whom facility location covers at most; see its docstring
+PROGRESS_PICKS = 1_000
 
 
 @dataclass(frozen=True)
@@ -142,31 +141,24 @@ class Random(SeedPolicy):
 class FacilityLocation(SeedPolicy):
     """Greedy facility location; see `components.seed_sampling.facility_location` for what it promises.
 
-    In a base above `GREEDY_USERS`, the sum is over a uniform sample of so many users, and the candidates are that
-    sample, or 2 × B users where that is more; the promise then holds within the sample. The seed decides nothing else.
+    Anybody can be picked. In a base above `GREEDY_USERS` the coverage is that of a uniform sample of so many users, and
+    the promise is about that coverage. The seed decides nothing else.
     """
 
     def __init__(self, base: UserBase, clusters_wanted: int, seed: int):
         super().__init__(base, clusters_wanted, seed)
-        self._order = np.arange(0)
+        covered = base.unit
+        if len(base) > GREEDY_USERS:
+            covered = covered[np.sort(np.random.default_rng(seed).permutation(len(base))[:GREEDY_USERS])]
+        self._picks = lazy_greedy(covered, base.unit)  # goes on where the last choice has left it
+        self._order: list[int] = []
 
     def choose(self, budget: int) -> SeedChoice:
-        if budget > len(self._order):
-            self._order = self._greedy(budget)
-        return SeedChoice(self._order[:budget], ["facility_location"] * budget)
-
-    def _greedy(self, budget: int) -> np.ndarray:
-        shuffled = np.arange(len(self.base))
-        if len(self.base) > GREEDY_USERS:
-            shuffled = np.random.default_rng(self.seed).permutation(len(self.base))
-        users, candidates = np.sort(shuffled[:GREEDY_USERS]), np.sort(shuffled[: max(GREEDY_USERS, 2 * budget)])
-        picks = lazy_greedy(self.base.unit[users], self.base.unit[candidates])
-        order = []
-        for place, (candidate, _) in enumerate(islice(picks, budget), 1):
-            order.append(candidate)
-            if place % max(1, budget // 5) == 0:
-                say(f"facility location: {place} of {budget} seed users")
-        return candidates[np.array(order, np.int64)]
+        for candidate, _ in islice(self._picks, max(0, budget - len(self._order))):
+            self._order.append(candidate)
+            if len(self._order) % PROGRESS_PICKS == 0:
+                say(f"facility location: {len(self._order)} seed users")
+        return SeedChoice(np.array(self._order[:budget], np.int64), ["facility_location"] * budget)
 
 
 POLICIES: dict[str, type[SeedPolicy]] = {

@@ -81,7 +81,7 @@ def test_many_users_are_clustered_alike_by_one_thread_and_by_two():
 
 
 def test_centres_of_a_sample_are_mended_over_everybody():
-    """With 20 users a centre of 100, against FAISS's own k-means on all users with as many iterations."""
+    """With 24 users a centre of 100, against FAISS's own k-means on all users with as many iterations."""
     generator = np.random.default_rng(0)
     unit = normalise_rows((generator.normal(size=(6_000, 16)) * np.linspace(2, 0.2, 16)).astype(np.float32))
     labels, centres = cluster_many_users(unit, 60, 1)
