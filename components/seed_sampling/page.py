@@ -89,7 +89,7 @@ def _coverage(content: dict[str, Any]) -> str:
             curve,
             f"Median {coverage['similarity_p50']:.3f}, 5% of the users are below {coverage['similarity_p05']:.3f}. "
             f"Mean distance of the users to the nearest seed: {error['to_nearest_seed']:.3f}{within} (0 is the same "
-            "direction, 1.41 a right angle).",
+            "direction, 1.41 a right angle). A seed user is its own nearest seed.",
         ),
     ]
     return f'<h2>Coverage</h2><div class="grid">{"".join(figures)}</div>'
@@ -125,12 +125,11 @@ def _number_of_seeds(content: dict[str, Any]) -> str:
             f"{100 * point['coverage']:.1f}%",
             f"{point['similarity_mean']:.4f}",
             _per_thousand(before, point),
-            f"{point['calls']:,}",
             short_number(point["tokens"]),
         ]
         for before, point in zip([None, *points], points, strict=False)
     ]
-    header = ["#Seeds", "#Coverage", "#Mean similarity", "#Added by 1,000 more", "#Calls", "#Tokens"]
+    header = ["#Seeds, calls", "#Coverage", "#Mean similarity", "#Added by 1,000 more", "#Tokens"]
     return (
         "<h2>The number of seeds</h2>"
         f"<p>Each point is a choice of its own by this policy, measured on {number['users_measured']:,} users. A call "
@@ -171,7 +170,9 @@ def _activity(content: dict[str, Any]) -> str:
         else ""
     )
     caption = f"Each range is twice as wide as the one before, and each line adds up to 100%.{both}"
-    return f'<h2>Activity</h2><div class="grid">{_figure(chart, caption)}</div>'
+    rows = [[f"{entry['from']:,} to {entry['to']:,}", *(f"{entry[name]:,}" for name in names)] for entry in bins]
+    numbers = table(["Training interactions", *(f"#{_name(name)}" for name in names)], rows)
+    return f'<h2>Activity</h2><div class="grid">{_figure(chart, caption)}{numbers}</div>'
 
 
 def _refresh(weekly: dict[str, Any]) -> str:
