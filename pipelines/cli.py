@@ -40,6 +40,11 @@ ValidateFrom = Annotated[
     typer.Option(help="First moment to validate with (ISO, UTC), of the split time. Default: after 80% of the rows."),
 ]
 TestFrom = Annotated[str, typer.Option(help="First moment to test with, likewise. Default: after 90% of the rows.")]
+SeedFraction = Annotated[float, typer.Option(help="Share of the users that become seed users.")]
+SeedPolicy = Annotated[
+    str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
+]
+Clusters = Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -52,8 +57,9 @@ def run(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
-    seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
-    clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
+    seed_fraction: SeedFraction = 0.1,
+    seed_policy: SeedPolicy = "adaptive",
+    clusters: Clusters = 0,
     rationale_engine: Annotated[
         str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
     ] = "template",
@@ -79,6 +85,7 @@ def run(
         validate_from=validate_from,
         test_from=test_from,
         seed_fraction=seed_fraction,
+        seed_policy=seed_policy,
         clusters=clusters,
         rationale_engine=rationale_engine,
         recorded_rationales=rationales,
@@ -125,6 +132,43 @@ def prepare(
         raise InputError(f"--output {output}: {error.strerror or error}") from error
     told = f"written: {output}, with the pages {STATISTICS_PAGE_FILE} and {VALIDATION_PAGE_FILE}"
     print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else told)
+
+
+@app.command()
+def seeds(
+    prepared: Annotated[Path, typer.Option(help="Folder of prepared tables, as `reland prepare` writes it.")],
+    embeddings: Annotated[Path, typer.Option(help="Folder of the users' behavior embeddings.")],
+    output: Annotated[Path, typer.Option(help="Folder to write seeds and diagnostics into; must be new or empty.")],
+    seed_fraction: SeedFraction = 0.1,
+    seed_policy: SeedPolicy = "adaptive",
+    clusters: Clusters = 0,
+    previous_seeds: Annotated[
+        Path | None, typer.Option(help="Last week's seeds.parquet: its seed users stay where they still fit.")
+    ] = None,
+    tokens_per_call: Annotated[
+        float, typer.Option(help="Tokens of a request and its answer, for the cost of a number of seeds.")
+    ] = 1500.0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the seed users alone: their table, how well they stand for all users, and what another number costs."""
+    import contextlib
+
+    from components.contracts.artifacts import SEEDS_PAGE_FILE, SUMMARY_FILE
+    from components.contracts.files import creating_directory, write_json
+    from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
+
+    config = SamplingConfig(seed_fraction, clusters, None, seed, seed_policy, previous_seeds, tokens_per_call)
+    try:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
+            summary = sample_seed_users(prepared, embeddings, config, folder)
+            write_json(folder / SUMMARY_FILE, summary)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    if as_json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        print(f"written: {output} (open {output / SEEDS_PAGE_FILE})")
 
 
 @app.command(name="compile")

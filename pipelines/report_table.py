@@ -63,7 +63,9 @@ def _facts(summary: dict[str, Any]) -> list[str]:
     return [
         f"Data        {dataset['name']}: {dataset['accepted']:,} interactions accepted, {dataset['rejected']:,} "
         f"rejected; {core['users']:,} users, {core['items']:,} items, {core['interactions']:,} after filtering",
-        f"Seed users  {seeds['count']:,}",
+        f"Seed users  {seeds['count']:,} by policy {seeds['policy']}; "
+        f"{seeds['coverage']['share']:.1%} of the users have one with similarity "
+        f"{seeds['coverage']['threshold']:g} or more",
         f"Rationales  {summary['pool']['size']:,} by engine {cost['engine']}, model {cost['model']}; "
         f"{cost['inferences']:,} inferences, {cost['reused']:,} answers reused, {cost['rejected']:,} rejected",
         f"Pool        {summary['pool']['collection']}, {summary['pool']['size']:,} rationales",

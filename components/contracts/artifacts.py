@@ -38,6 +38,8 @@ ITEM_INDEX_FILE = "item_index.parquet"
 
 # seeds, generation, matching
 SEEDS_FILE = "seeds.parquet"
+SEEDS_DIAGNOSTICS_FILE = "diagnostics.json"
+SEEDS_PAGE_FILE = "seeds.html"
 REQUESTS_FILE = "requests.jsonl"
 SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
 RESPONSES_FILE = "responses.jsonl"

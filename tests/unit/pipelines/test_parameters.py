@@ -35,6 +35,7 @@ def test_the_defaults_are_fine(settings):
         ({"seed_fraction": 1.5}, "--seed-fraction 1.5"),
         ({"seed_fraction": float("nan")}, "--seed-fraction nan"),
         ({"clusters": -1}, "--clusters -1"),
+        ({"seed_policy": "best"}, "--seed-policy 'best': expected one of adaptive"),
         ({"epochs": 0}, "--epochs 0"),
         ({"seed": -1}, "--seed -1"),
         ({"dataset": "netflix"}, "netflix.*simulator"),
