@@ -152,7 +152,7 @@ class BehaviorEncoder(ABC):
         write_json(folder / CONFIG_FILE, self.description())
 
     def description(self) -> dict[str, Any]:
-        """What `config.json` holds: the lineage of the vectors, but for the data's fingerprint, which registering adds."""
+        """What `config.json` holds; the fingerprint of the data is added where the encoder is registered."""
         users = self.user_ids
         return {
             "schema": SCHEMA,
