@@ -20,13 +20,13 @@ class BehaviorEncoderOutputs(NamedTuple):
 
 @dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
 def behavior_encoder(
-    dataset: str, data_dir: str, minimum_interactions: int, seed: int, generation: str
+    dataset: str, data_dir: str, minimum_interactions: int, encoder: str, seed: int, generation: str
 ) -> BehaviorEncoderOutputs:
     prepare = place(
         prepare_data(dataset=dataset, data_dir=data_dir, seed=seed, minimum_interactions=minimum_interactions),
         uses_outside_state=True,
     )
-    train = place(train_encoder(prepared=prepare.outputs["prepared"], seed=seed))
+    train = place(train_encoder(prepared=prepare.outputs["prepared"], encoder_name=encoder, seed=seed))
     register = place(
         register_encoder(encoder=train.outputs["encoder"], prepared=prepare.outputs["prepared"], generation=generation),
         uses_outside_state=True,

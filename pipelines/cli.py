@@ -38,6 +38,7 @@ def run(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
+    encoder: Annotated[str, typer.Option(help="Behavior encoder: lightgcn, sasrec.")] = "lightgcn",
     seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
     clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
     rationale_engine: Annotated[
@@ -61,6 +62,7 @@ def run(
         dataset=dataset,
         data_dir=data_dir,
         minimum_interactions=minimum_interactions,
+        encoder=encoder,
         seed_fraction=seed_fraction,
         clusters=clusters,
         rationale_engine=rationale_engine,
@@ -102,6 +104,24 @@ def prepare(
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error
     print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else f"written: {output}")
+
+
+@app.command()
+def encode(
+    encoder: Annotated[Path, typer.Option(help="Folder of a trained behavior encoder.")],
+    prepared: Annotated[Path, typer.Option(help="Folder of prepared data that it was trained on.")],
+    output: Annotated[Path, typer.Option(help="Folder to write the vectors into; must be new or empty.")],
+    shards: Annotated[int, typer.Option(help="Files to write; a user is in one of them by the hash of its id.")] = 1,
+) -> None:
+    """Give every user of prepared data a vector, in memory that does not grow with the number of users."""
+    from components.behavior_encoder.encoders import load_encoder
+    from components.behavior_encoder.inference import embed_users
+
+    try:
+        embed_users(load_encoder(encoder), prepared, output, shards)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    print(f"written: {output}")
 
 
 @app.command(name="compile")

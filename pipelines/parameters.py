@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.data_preparation.adapters.registry import is_path
@@ -22,6 +23,7 @@ class RunParameters:
         dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
         minimum_interactions: k of the k-core filter.
+        encoder: behavior encoder to train: lightgcn, sasrec.
         seed_fraction: share of the users that become seed users, in (0, 1].
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
         rationale_engine: who writes the rationales.
@@ -34,6 +36,7 @@ class RunParameters:
     dataset: str = "simulator"
     data_dir: str = ""
     minimum_interactions: int = 5
+    encoder: str = "lightgcn"
     seed_fraction: float = 0.1
     clusters: int = 0
     rationale_engine: str = "template"
@@ -58,6 +61,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     Raises:
         InputError: a parameter is at fault; the message names its option.
     """
+    check_encoder(parameters.encoder)
     if not 0 < parameters.seed_fraction <= 1:
         raise InputError(f"--seed-fraction {parameters.seed_fraction}: expected a share in (0, 1]")
     if parameters.clusters < 0:

@@ -16,6 +16,7 @@ def reland(
     dataset: str = "simulator",
     data_dir: str = "",
     minimum_interactions: int = 5,
+    encoder: str = "lightgcn",
     seed_fraction: float = 0.1,
     clusters: int = 0,
     prompt_version: str = "recommendation-v1",
@@ -26,16 +27,18 @@ def reland(
     seed: int = 0,
 ) -> dsl.Artifact:
     """See `pipelines.parameters` for what the parameters mean."""
-    encoder = behavior_encoder(
+    monthly = behavior_encoder(
         dataset=dataset,
         data_dir=data_dir,
         minimum_interactions=minimum_interactions,
+        encoder=encoder,
         seed=seed,
         generation=generation,
     )
     pool = reasoning_pool(
-        prepared=encoder.outputs["prepared"],
-        encoder=encoder.outputs["encoder"],
+        prepared=monthly.outputs["prepared"],
+        encoder=monthly.outputs["encoder"],
+        encoder_version=monthly.outputs["encoder_version"],
         seed_fraction=seed_fraction,
         clusters=clusters,
         prompt_version=prompt_version,
@@ -45,15 +48,16 @@ def reland(
         generation=generation,
     )
     refresh = rationale_refresh(
-        prepared=encoder.outputs["prepared"],
-        encoder=encoder.outputs["encoder"],
+        prepared=monthly.outputs["prepared"],
+        encoder=monthly.outputs["encoder"],
+        encoder_version=monthly.outputs["encoder_version"],
         rationales=pool.outputs["rationales"],
         rationale_embeddings=pool.outputs["rationale_embeddings"],
         collection=pool.outputs["collection"],
         generation=generation,
     )
     ranker = fusion_ranker(
-        prepared=encoder.outputs["prepared"],
+        prepared=monthly.outputs["prepared"],
         embeddings=refresh.outputs["embeddings"],
         matches=refresh.outputs["matches"],
         rationale_embeddings=pool.outputs["rationale_embeddings"],
@@ -61,7 +65,7 @@ def reland(
         epochs=epochs,
         seed=seed,
         generation=generation,
-        encoder_version=encoder.outputs["encoder_version"],
+        encoder_version=monthly.outputs["encoder_version"],
         collection=pool.outputs["collection"],
         slot=refresh.outputs["slot"],
     )
@@ -69,10 +73,10 @@ def reland(
         summarize(
             generation=generation,
             prompt_version=prompt_version,
-            prepared=encoder.outputs["prepared"],
+            prepared=monthly.outputs["prepared"],
             rationale_embeddings=pool.outputs["rationale_embeddings"],
-            data_report=encoder.outputs["data_report"],
-            encoder_report=encoder.outputs["encoder_report"],
+            data_report=monthly.outputs["data_report"],
+            encoder_report=monthly.outputs["encoder_report"],
             seeds_report=pool.outputs["seeds_report"],
             generation_report=pool.outputs["generation_report"],
             pool_report=pool.outputs["pool_report"],

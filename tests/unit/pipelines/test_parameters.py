@@ -36,6 +36,7 @@ def test_the_defaults_are_fine(settings):
         ({"seed_fraction": float("nan")}, "--seed-fraction nan"),
         ({"clusters": -1}, "--clusters -1"),
         ({"epochs": 0}, "--epochs 0"),
+        ({"encoder": "word2vec"}, "--encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         ({"seed": -1}, "--seed -1"),
         ({"dataset": "netflix"}, "netflix.*simulator"),
         ({"dataset": "ml-1m"}, "--data-dir"),
