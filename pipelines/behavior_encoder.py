@@ -26,6 +26,7 @@ def behavior_encoder(
     splits: str,
     validate_from: str,
     test_from: str,
+    encoder: str,
     seed: int,
     generation: str,
 ) -> BehaviorEncoderOutputs:
@@ -41,7 +42,7 @@ def behavior_encoder(
         ),
         uses_outside_state=True,
     )
-    train = place(train_encoder(prepared=prepare.outputs["prepared"], seed=seed))
+    train = place(train_encoder(prepared=prepare.outputs["prepared"], encoder_name=encoder, seed=seed))
     register = place(
         register_encoder(encoder=train.outputs["encoder"], prepared=prepare.outputs["prepared"], generation=generation),
         uses_outside_state=True,

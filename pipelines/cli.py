@@ -57,6 +57,7 @@ def run(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
+    encoder: Annotated[str, typer.Option(help="Behavior encoder: lightgcn, sasrec.")] = "lightgcn",
     seed_fraction: SeedFraction = 0.1,
     seed_policy: SeedPolicy = "adaptive",
     clusters: Clusters = 0,
@@ -84,6 +85,7 @@ def run(
         splits=splits,
         validate_from=validate_from,
         test_from=test_from,
+        encoder=encoder,
         seed_fraction=seed_fraction,
         seed_policy=seed_policy,
         clusters=clusters,
@@ -169,6 +171,24 @@ def seeds(
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         print(f"written: {output} (open {output / SEEDS_PAGE_FILE})")
+
+
+@app.command()
+def encode(
+    encoder: Annotated[Path, typer.Option(help="Folder of a trained behavior encoder.")],
+    prepared: Annotated[Path, typer.Option(help="Folder of prepared data that it was trained on.")],
+    output: Annotated[Path, typer.Option(help="Folder to write the vectors into; must be new or empty.")],
+    shards: Annotated[int, typer.Option(help="Files to write; a user is in one of them by the hash of its id.")] = 1,
+) -> None:
+    """Give every user of prepared data a vector, in memory that does not grow with the number of users."""
+    from components.behavior_encoder.encoders import load_encoder
+    from components.behavior_encoder.inference import embed_users
+
+    try:
+        embed_users(load_encoder(encoder), prepared, output, shards)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    print(f"written: {output}")
 
 
 @app.command(name="compile")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.data_preparation.adapters.registry import is_path
@@ -27,6 +28,7 @@ class RunParameters:
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
+        encoder: behavior encoder to train: lightgcn, sasrec.
         seed_fraction: share of the users that become seed users, in (0, 1].
         seed_policy: who becomes a seed user.
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
@@ -43,6 +45,7 @@ class RunParameters:
     splits: str = "leave_one_out"
     validate_from: str = ""
     test_from: str = ""
+    encoder: str = "lightgcn"
     seed_fraction: float = 0.1
     seed_policy: str = "adaptive"
     clusters: int = 0
@@ -68,6 +71,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     Raises:
         InputError: a parameter is at fault; the message names its option.
     """
+    check_encoder(parameters.encoder)
     if not 0 < parameters.seed_fraction <= 1:
         raise InputError(f"--seed-fraction {parameters.seed_fraction}: expected a share in (0, 1]")
     find_policy(parameters.seed_policy)

@@ -25,6 +25,7 @@ class ReasoningPoolOutputs(NamedTuple):
 def reasoning_pool(
     prepared: dsl.Input[dsl.Dataset],
     encoder: dsl.Input[dsl.Model],
+    encoder_version: str,
     seed_fraction: float,
     seed_policy: str,
     clusters: int,
@@ -76,6 +77,7 @@ def reasoning_pool(
         build_pool(
             rationales=validate.outputs["rationales"],
             embeddings=embed.outputs["embeddings"],
+            encoder_version=encoder_version,
             generation=generation,
         ),
         uses_outside_state=True,

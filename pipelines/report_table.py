@@ -60,9 +60,12 @@ def _variants(summary: dict[str, Any]) -> Table:
 def _facts(summary: dict[str, Any]) -> list[str]:
     dataset, core, cost = summary["dataset"], summary["dataset"]["after_k_core"], summary["generation_cost"]
     seeds, matching, release = summary["seeds"], summary["matching"], summary["release"]
+    encoder = summary["encoder"]["metrics"]
     return [
         f"Data        {dataset['name']}: {dataset['accepted']:,} interactions accepted, {dataset['rejected']:,} "
         f"rejected; {core['users']:,} users, {core['items']:,} items, {core['interactions']:,} after filtering",
+        f"Encoder     {summary['encoder']['name']}, version {summary['encoder']['version']}"
+        + "".join(f", {name} {encoder[name]:.3f}" for name in ("link_auc", "inductive_agreement") if name in encoder),
         f"Seed users  {seeds['count']:,} by policy {seeds['policy']}; "
         f"{seeds['coverage']['share']:.1%} of the users have one with similarity "
         f"{seeds['coverage']['threshold']:g} or more",

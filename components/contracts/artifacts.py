@@ -46,6 +46,7 @@ RESPONSES_FILE = "responses.jsonl"
 RATIONALES_FILE = "rationales.parquet"
 REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"
 MATCHES_FILE = "matches.parquet"
+LINEAGE_FILE = "lineage.json"  # beside the matches: which encoder and which pool they were made with
 
 SUMMARY_FILE = "summary.json"
 MANIFEST_FILE = "manifest.json"

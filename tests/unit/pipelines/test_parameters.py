@@ -37,6 +37,7 @@ def test_the_defaults_are_fine(settings):
         ({"clusters": -1}, "--clusters -1"),
         ({"seed_policy": "best"}, "--seed-policy 'best': expected one of adaptive"),
         ({"epochs": 0}, "--epochs 0"),
+        ({"encoder": "word2vec"}, "--encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         ({"seed": -1}, "--seed -1"),
         ({"dataset": "netflix"}, "netflix.*simulator"),
         ({"dataset": "ml-1m"}, "--data-dir"),
