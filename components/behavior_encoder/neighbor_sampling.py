@@ -72,7 +72,7 @@ class VectorizedNeighborSampler(BaseSampler):
         if time_attr is not None and not any(time_attr in data[edge_type] for edge_type in self.edge_types):
             raise ValueError(f"no edge type has the time attribute {time_attr!r}")
         self._adjacency = {
-            edge_type: _Adjacency(
+            edge_type: Adjacency(
                 data[edge_type].edge_index,
                 data[edge_type].get(time_attr) if time_attr is not None else None,
                 self.num_nodes[edge_type[2]],
@@ -155,8 +155,15 @@ class VectorizedNeighborSampler(BaseSampler):
         )
 
 
-class _Adjacency:
-    """The edges of one type, by destination and, where they have a time, by time: int64[E] `sources` and the like."""
+class Adjacency:
+    """The edges of one type by destination and, where they have a time, by time within it.
+
+    Attributes:
+        sources: int64[E].
+        times: int64[E], or None.
+        pointers: int64[n + 1]; the edges into node v are pointers[v] .. pointers[v + 1] - 1.
+        permutation: int64[E], which edge of the data each one is; None where the data has them in this order.
+    """
 
     def __init__(self, edge_index: Tensor, time: Tensor | None, n_destinations: int):
         sources, destinations = edge_index.numpy()
@@ -168,8 +175,8 @@ class _Adjacency:
         self.pointers = np.zeros(n_destinations + 1, np.int64)
         np.cumsum(np.bincount(destinations, minlength=n_destinations), out=self.pointers[1:])
 
-    def incoming(self, nodes: np.ndarray, limits: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Where the edges into each of `nodes` start, and how many there are, of those earlier than `limits`."""
+    def incoming(self, nodes: np.ndarray, limits: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Where the edges into each of `nodes` start, and how many there are; with `limits`, how many earlier ones."""
         starts, ends = self.pointers[nodes], self.pointers[nodes + 1]
         if self.times is not None and limits is not None:
             ends = first_not_before(self.times, starts, ends, limits)
@@ -192,23 +199,22 @@ def first_not_before(times: np.ndarray, starts: np.ndarray, ends: np.ndarray, li
     return low
 
 
+def expand_ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All numbers starts[b] .. starts[b] + counts[b] - 1, int64[M], and for each the b of its range, int64[M]."""
+    shifts = starts - (np.cumsum(counts) - counts)
+    return np.arange(counts.sum()) + np.repeat(shifts, counts), np.repeat(np.arange(len(counts)), counts)
+
+
 def sample_ranges(
     starts: np.ndarray, counts: np.ndarray, size: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A uniform subset of `size` of each range starts[b] .. starts[b] + counts[b] - 1, or all of it; -1: always all.
-
-    Returns:
-        The numbers drawn, int64[M], and for each the b of its range, int64[M].
-    """
-    is_whole = counts <= size if size >= 0 else np.ones(len(counts), bool)
-    whole, large = np.flatnonzero(is_whole), np.flatnonzero(~is_whole)
-    lengths = counts[whole]
-    shifts = starts[whole] - (np.cumsum(lengths) - lengths)
-    all_of_whole = np.arange(lengths.sum()) + np.repeat(shifts, lengths)
-    of_large = starts[large] + _floyd_subsets(counts[large], max(size, 0), generator)
-    numbers = np.concatenate([all_of_whole, of_large.ravel()])
-    places = np.concatenate([np.repeat(whole, lengths), np.tile(large, len(of_large))])
-    return numbers, places
+    """Of each range of `expand_ranges` a uniform subset of `size` numbers, or all where there are fewer; -1: all."""
+    if size < 0:
+        return expand_ranges(starts, counts)
+    whole, large = np.flatnonzero(counts <= size), np.flatnonzero(counts > size)
+    numbers, places = expand_ranges(starts[whole], counts[whole])
+    drawn = starts[large] + _floyd_subsets(counts[large], size, generator)
+    return np.concatenate([numbers, drawn.ravel()]), np.concatenate([whole[places], np.tile(large, size)])
 
 
 def _floyd_subsets(counts: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
