@@ -25,7 +25,7 @@ def layerwise_vectors(
     data: HeteroData,
     now: int,
     latest: int | None = None,
-    edges_at_once: int = 1 << 18,
+    edges_at_once: int = 1 << 15,
     folder: Path | None = None,
 ) -> list[Layer]:
     """h^(1) .. h^(L-1) of all nodes, and last the vectors m_u and e_i of the users and items.

@@ -1,9 +1,14 @@
 """Mini-batches of a heterogeneous graph: for each seed node a few of its neighbours, a few of theirs, and so on.
 
-PyG's loaders (`NodeLoader`, `LinkLoader`) take any `BaseSampler`; PyG's own is compiled code that lives in pyg-lib or
-torch-sparse, neither of which can be installed everywhere. `neighbor_sampler` picks it where it is installed and
-`VectorizedNeighborSampler`, which is NumPy alone, elsewhere and wherever sampling looks at time.
+PyG's loaders (`NodeLoader`, `LinkLoader`) take any `BaseSampler`. PyG's own is compiled code that lives in pyg-lib,
+which cannot be installed everywhere: `neighbor_sampler` picks it where it is, and `VectorizedNeighborSampler`, which is
+NumPy and pandas, elsewhere and wherever sampling looks at time.
+
+torch-sparse, which PyG would fall back to, is not picked: in Floyd's algorithm its release 0.6.18 draws below j where
+it must draw up to j, so that one neighbour drawn from many is never the last of them.
 """
+
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,12 +36,10 @@ def neighbor_sampler(
 ) -> BaseSampler:
     """The fastest sampler that is installed and gives what is asked for.
 
-    PyG's compiled one has no use for `seed`: it draws from torch's generator. It never samples by time here:
-    torch-sparse cannot, and PyG promises "an earlier or equal timestamp", where the edge of the very second of the seed
-    may be the one to be predicted.
+    PyG's compiled one has no use for `seed`: it draws from torch's generator. It is not asked to sample by time, since
+    it promises "an earlier or equal timestamp", and the edge of the very second of the seed may be the one to predict.
     """
-    compiled = torch_geometric.typing.WITH_PYG_LIB or torch_geometric.typing.WITH_TORCH_SPARSE
-    if compiled and time_attr is None:
+    if torch_geometric.typing.WITH_PYG_LIB and time_attr is None:
         return NeighborSampler(data, num_neighbors)
     return VectorizedNeighborSampler(data, num_neighbors, time_attr, seed)
 
@@ -85,28 +88,34 @@ class VectorizedNeighborSampler(BaseSampler):
         return {edge_type: adjacency.permutation for edge_type, adjacency in self._adjacency.items()}
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: object) -> HeteroSamplerOutput:
-        self._next_generator()
-        return node_sample(index, self._sample)
+        return node_sample(index, self.sample)
 
     def sample_from_edges(
         self, index: EdgeSamplerInput, neg_sampling: NegativeSampling | None = None
     ) -> HeteroSamplerOutput:
         """As PyG's: seeds are both ends of the given edges, and of negatives, which are drawn from all nodes."""
-        self._next_generator()
         with torch.random.fork_rng(devices=[]):  # PyG draws negatives from torch's own generator
-            torch.default_generator.manual_seed(int(self._generator.integers(2**63)))
-            return edge_sample(index, self._sample, self.num_nodes, self.is_temporal, None, neg_sampling)
+            torch.default_generator.manual_seed(int(self._generator("negatives").integers(2**63)))
+            return edge_sample(index, self.sample, self.num_nodes, self.is_temporal, None, neg_sampling)
 
-    def _next_generator(self) -> None:
+    def _generator(self, purpose: Literal["neighbors", "negatives"]) -> np.random.Generator:
         worker = torch.utils.data.get_worker_info()
-        self._generator = np.random.default_rng([self.seed, worker.seed if worker else 0, self.calls])
-        self.calls += 1
+        return np.random.default_rng([self.seed, worker.seed if worker else 0, self.calls, purpose == "negatives"])
 
-    def _sample(self, seeds: dict[str, Tensor], seed_times: dict[str, Tensor] | None = None) -> HeteroSamplerOutput:
+    def sample(self, seeds: dict[str, Tensor], seed_times: dict[str, Tensor] | None = None) -> HeteroSamplerOutput:
+        """The neighbourhood of seed nodes of some types: what both of PyG's calls come down to.
+
+        Args:
+            seeds: int64[S] for each node type that has any.
+            seed_times: int64[S], what each seed may not see yet, for a sampler with a time attribute. The subgraphs
+                (`batch`) are numbered in the order of the seeds, one type after the other.
+        """
         if self.is_temporal and seed_times is None:
             raise ValueError(
                 "a sampler with a time attribute needs the time of each seed (input_time, edge_label_time)"
             )
+        generator = self._generator("neighbors")
+        self.calls += 1
         # What has been reached, by node type: (number of the seed whose subgraph it is in, or 0) and the node.
         nodes = {name: np.empty(0, np.int64) for name in self.node_types}
         batches = {name: np.empty(0, np.int64) for name in self.node_types}
@@ -129,7 +138,7 @@ class VectorizedNeighborSampler(BaseSampler):
                 begin = begins[edge_type[2]]
                 frontier, frontier_batches = nodes[edge_type[2]][begin:], batches[edge_type[2]][begin:]
                 starts, counts = adjacency.incoming(frontier, limits[frontier_batches] if self.is_temporal else None)
-                drawn, places = sample_ranges(starts, counts, self.num_neighbors[edge_type][hop], self._generator)
+                drawn, places = sample_ranges(starts, counts, self.num_neighbors[edge_type][hop], generator)
                 edges[edge_type].append(drawn)
                 columns[edge_type].append(begin + places)
             begins = {name: len(nodes[name]) for name in self.node_types}
