@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # name -> module of this folder and class in it
 ENCODERS = {
+    "gat": ("gat_encoder", "GATEncoder"),
     "lightgcn": ("lightgcn_encoder", "LightGCNEncoder"),
     "sasrec": ("sasrec_encoder", "SASRecEncoder"),
 }
