@@ -33,10 +33,10 @@ from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, 
 from components.contracts.errors import InputError
 from components.contracts.tables import (
     BEHAVIORS,
-    INTERACTIONS,
     ITEM_TOPICS,
     ITEMS,
     QUERY_TOPICS,
+    read_interactions,
     read_table,
     read_training_interactions,
 )
@@ -71,7 +71,7 @@ def read_graph(prepared: Path, entities: bool = True) -> UnifiedGraph:
     interactions = read_training_interactions(prepared, columns)
     items = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id", *(["brand", "categories"] if entities else [])])
     # The held-out rows are read for the users' names alone: every user is a node, so that rows of vectors line up.
-    user_ids = _names(read_table(prepared / INTERACTIONS_FILE, INTERACTIONS, ["user_id"]).column("user_id"))
+    user_ids = _names(read_interactions(prepared, ["user_id"]).column("user_id"))
     item_ids = _names(items.column("item_id"))
     graph = UnifiedGraph(HeteroData(), {"user": user_ids, "item": item_ids})
     graph.data["user"].num_nodes = len(user_ids)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, USERS
+from components.contracts.tables import ITEMS, REJECTED, USERS, interactions_schema
 from components.data_preparation.source_files import Refusals
 
 # Where a row stands in its file (counted from 1) and what it says there, cut to `source_files.LONGEST_RAW`.
@@ -23,8 +23,7 @@ SOURCE = [pa.field("source_line", pa.int64()), pa.field("raw", pa.large_string()
 # Rows before they are validated: every column may be null. `timestamp` is in seconds, null where it is unreadable;
 # `value` is NaN where it is unreadable and null where there is none.
 UNCHECKED_INTERACTIONS = pa.schema(
-    [field.with_nullable(True) for field in INTERACTIONS if field.name != "sequence" and field.name[:6] != "split_"]
-    + SOURCE
+    [field.with_nullable(True) for field in interactions_schema([]) if field.name != "sequence"] + SOURCE
 )
 UNCHECKED_ITEMS = pa.schema([field.with_nullable(True) for field in ITEMS] + SOURCE)
 

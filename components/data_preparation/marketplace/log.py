@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.files import replacing_file
-from components.contracts.tables import INTERACTIONS, ITEMS, write_table
+from components.contracts.tables import ITEMS, interactions_schema, write_table
 from components.data_preparation.marketplace.catalogue import (
     BRANDS,
     KINDS_PER_CATEGORY,
@@ -21,7 +21,7 @@ from components.data_preparation.marketplace.sessions import DAY_SECONDS, SECOND
 from components.data_preparation.marketplace.truth import Truth
 
 # `sequence` is day * SEQUENCES_PER_DAY + row of the day (from 1), whatever came before the day.
-LOG_SCHEMA = pa.schema([field for field in INTERACTIONS if not field.name.startswith("split_")])
+LOG_SCHEMA = interactions_schema([])
 SEQUENCES_PER_DAY = 1_000_000_000
 
 BEHAVIORS = pa.array(["search", "click", "cart", "purchase"], pa.string())
