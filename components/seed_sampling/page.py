@@ -115,7 +115,8 @@ def _number_of_seeds(content: dict[str, Any]) -> str:
     )
     recommended = (
         f"Beyond the knee, {knee:,} seeds, more of them add less than on average over this range: mean similarity "
-        f"there is {at[knee]['similarity_mean']:.3f}."
+        f"there is {at[knee]['similarity_mean']:.3f}. The knee depends on the range and knows nothing of what a call "
+        "is worth: read the table along with it."
         if knee
         else "The curve has no knee in this range."
     )
@@ -129,7 +130,7 @@ def _number_of_seeds(content: dict[str, Any]) -> str:
         ]
         for before, point in zip([None, *points], points, strict=False)
     ]
-    header = ["#Seeds, calls", "#Coverage", "#Mean similarity", "#Added by 1,000 more", "#Tokens"]
+    header = ["#Seeds, calls", "#Coverage", "#Similarity", "#Per 1,000 more", "#Tokens"]
     return (
         "<h2>The number of seeds</h2>"
         f"<p>Each point is a choice of its own by this policy, measured on {number['users_measured']:,} users. A call "

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import islice
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from components.contracts.errors import InputError
 from components.contracts.progress import say
@@ -154,10 +155,11 @@ class FacilityLocation(SeedPolicy):
         self._order: list[int] = []
 
     def choose(self, budget: int) -> SeedChoice:
-        for candidate, _ in islice(self._picks, max(0, budget - len(self._order))):
-            self._order.append(candidate)
-            if len(self._order) % PROGRESS_PICKS == 0:
-                say(f"facility location: {len(self._order)} seed users")
+        with threadpool_limits(limits=1):  # many small products: threads would wait for each other most of the time
+            for candidate, _ in islice(self._picks, max(0, budget - len(self._order))):
+                self._order.append(candidate)
+                if len(self._order) % PROGRESS_PICKS == 0:
+                    say(f"facility location: {len(self._order)} seed users")
         return SeedChoice(np.array(self._order[:budget], np.int64), ["facility_location"] * budget)
 
 

@@ -3,7 +3,9 @@
 The curve has the policy choose several budgets and measures each choice. Its knee is where more seeds begin to add
 less than they did on average: the point of the curve farthest above the straight line from its first to its last
 (Kneedle, Satopää et al. 2011, for a whole curve at once, without smoothing). So it depends on the range looked at,
-which is a fixed multiple of the budget asked for, and it knows nothing of what a call is worth.
+which goes with the budget asked for, and it knows nothing of what a call is worth. In particular, where similarity
+grows with the logarithm of the number of seeds, as it nearly does on ML-1M and Beauty, the knee is at half of any
+budget: then the base itself has no preferred number, and the cost decides.
 """
 
 from typing import Any

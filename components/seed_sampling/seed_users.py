@@ -68,7 +68,7 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
     else:
         plan = plan_sampling(len(users), config.seed_fraction, config.clusters)
         policy = find_policy(config.policy)(base, plan.clusters, config.seed)
-        say(f"sampling {plan.budget} seed users of {len(users)}, policy {config.policy}, {plan.clusters} clusters")
+        say(f"sampling {plan.budget} seed users of {len(users)}, policy {config.policy}")
         if config.previous_seeds:
             previous = _previous_seeds(users, config.previous_seeds)
             assert policy.clusters is not None  # see `check_sampling`

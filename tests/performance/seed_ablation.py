@@ -6,10 +6,12 @@ PREPARED is a folder of prepared tables (`reland prepare`). For each of N seeds 
 seed users are chosen by each policy, at the size of the paper: 10% of the users, clusters for 5%. Every user is matched
 to the nearest seed user (Eq. 3), except that seed users do not take part: they would be matched to themselves.
 
-Matching quality of a user is the share of the held-out items' categories (validation and test) that the matched seed
-user's training history has, a category counting as often as the held-out items have it; categories that nearly all
-items have, the first of an Amazon path for one, tell nothing and are left out. Of a policy: the mean over the users who
-are no seed of any policy compared and have a held-out category.
+Matching quality of a user is the overlap of the held-out items' categories (validation and test) with those of the
+matched seed user's training history, measured in two ways. `share_found`: the share of the held-out categories that
+the history has at all, which rewards seed users for long histories, so for being important. `histogram_overlap`:
+Σ_c min(p(c), q(c)), where p and q are the shares of category c among the held-out and the history's categories, which
+does not. Categories that nearly all items have, the first of an Amazon path for one, tell nothing and are left out.
+Of a policy: the mean over the users who are no seed of any policy compared and have a held-out category.
 Adaptive is compared with each of the others by a paired t-test over the N seeds, two-sided, at 0.05.
 """
 
@@ -18,6 +20,7 @@ import importlib.metadata
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +56,8 @@ def item_categories(prepared: Path, item_ids: list[str]) -> sparse.csr_array:
 
 
 def user_categories(sequences: InteractionSequences, categories: sparse.csr_array) -> tuple[sparse.csr_array, ...]:
-    """Of each user, [U, categories]: 1 for each category of the training history, and how often the held-out items
-    have each."""
+    """How often the items of each user's training history, and the held-out items, have each category:
+    two of [U, categories]."""
     users = np.repeat(np.arange(sequences.n_users), np.diff(sequences.offsets))
     within = np.arange(len(sequences.items)) - sequences.offsets[users]
     training = within < sequences.train_lengths[users]
@@ -64,23 +67,31 @@ def user_categories(sequences: InteractionSequences, categories: sparse.csr_arra
         chosen = sparse.csr_array((np.ones(rows.sum()), (users[rows], sequences.items[rows])), shape=shape)
         return sparse.csr_array(chosen @ categories)
 
-    history = counted(training)
-    history.data[:] = 1
-    return history, counted(~training)
+    return counted(training), counted(~training)
 
 
-def matching_quality(
-    held_out: sparse.csr_array, history: sparse.csr_array, users: np.ndarray, matched: np.ndarray
-) -> np.ndarray:
-    """Share of each user's held-out categories that the matched seed user's history has, float64[len(users)]."""
-    wanted = held_out[users]
-    return np.asarray(wanted.multiply(history[matched]).sum(axis=1)) / np.asarray(wanted.sum(axis=1))
+def share_found(held_out: sparse.csr_array, history: sparse.csr_array) -> np.ndarray:
+    """Row by row, the share of the held-out categories, counted as often as they are there, that the history has."""
+    found = held_out.multiply(history.sign())
+    return np.asarray(found.sum(axis=1)) / np.asarray(held_out.sum(axis=1))
+
+
+def histogram_overlap(held_out: sparse.csr_array, history: sparse.csr_array) -> np.ndarray:
+    """Row by row, Σ_c min(p(c), q(c)) of the two distributions over categories; 0 where the history has none."""
+    p, q = (sparse.diags_array(1 / np.maximum(np.asarray(part.sum(axis=1)), 1)) @ part for part in (held_out, history))
+    return np.asarray(p.minimum(q).sum(axis=1))
+
+
+MEASURES: dict[str, Callable[[sparse.csr_array, sparse.csr_array], np.ndarray]] = {
+    "share_found": share_found,
+    "histogram_overlap": histogram_overlap,
+}
 
 
 def measure_seed(
     sequences: InteractionSequences, history: sparse.csr_array, held_out: sparse.csr_array, seed: int
-) -> dict[str, float]:
-    """Mean matching quality by policy, with an encoder and seed users of this seed."""
+) -> dict[str, dict[str, float]]:
+    """Mean matching quality by measure and policy, with an encoder and seed users of this seed."""
     vectors = train_encoder(sequences, EncoderConfig(seed=seed)).user_vectors.numpy()
     base = UserBase(normalise_rows(vectors), sequences.train_lengths)
     plan = plan_sampling(len(base), SEED_FRACTION, 0)
@@ -89,13 +100,12 @@ def measure_seed(
     for indices in chosen.values():
         measured[indices] = False
     users = np.flatnonzero(measured)
+    matched = {
+        name: indices[nearest_seeds(base.unit[users], base.unit[indices])[1]] for name, indices in chosen.items()
+    }
     return {
-        name: float(
-            matching_quality(
-                held_out, history, users, indices[nearest_seeds(base.unit[users], base.unit[indices])[1]]
-            ).mean()
-        )
-        for name, indices in chosen.items()
+        measure: {name: float(quality(held_out[users], history[seeds]).mean()) for name, seeds in matched.items()}
+        for measure, quality in MEASURES.items()
     }
 
 
@@ -122,13 +132,23 @@ def summarise(qualities: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def ablate(prepared: Path, seeds: int) -> dict[str, Any]:
+    """Every measure's summary; says what it finds as it goes on."""
     sequences = read_sequences(prepared)
     history, held_out = user_categories(sequences, item_categories(prepared, sequences.item_ids))
-    qualities = []
+    by_seed = []
     for seed in range(seeds):
-        qualities.append(measure_seed(sequences, history, held_out, seed))
-        print(f"seed {seed}: " + ", ".join(f"{name} {value:.4f}" for name, value in qualities[-1].items()), flush=True)
-    return {"users": sequences.n_users, **summarise(qualities)}
+        by_seed.append(measure_seed(sequences, history, held_out, seed))
+        for measure, quality in by_seed[-1].items():
+            print(f"seed {seed}, {measure}: " + ", ".join(f"{name} {value:.4f}" for name, value in quality.items()))
+    result: dict[str, Any] = {"users": sequences.n_users}
+    for measure in MEASURES:
+        result[measure] = summarise([found[measure] for found in by_seed])
+        for other, against in result[measure]["adaptive_against"].items():
+            print(
+                f"{measure}, adaptive - {other}: {against['difference']:+.4f}, p = {against['p_value']:.2g}: "
+                f"{against['verdict']}"
+            )
+    return result
 
 
 def main() -> None:
@@ -136,7 +156,7 @@ def main() -> None:
         prog="python -m tests.performance.seed_ablation", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--dataset", action="append", required=True, metavar="NAME=PREPARED", help="may be repeated")
-    parser.add_argument("--seeds", type=int, default=5, help="how often everything is done")
+    parser.add_argument("--seeds", type=int, default=5, help="how often everything is done, at least twice")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the result")
     arguments = parser.parse_args()
     results = {}
@@ -144,13 +164,10 @@ def main() -> None:
         name, _, prepared = dataset.partition("=")
         print(f"{name}:", flush=True)
         results[name] = ablate(Path(prepared), arguments.seeds)
-        for other, found in results[name]["adaptive_against"].items():
-            print(f"adaptive - {other}: {found['difference']:+.4f}, p = {found['p_value']:.2g}: {found['verdict']}")
     named = [f"{dataset.partition('=')[0]}=PREPARED" for dataset in arguments.dataset]  # folders differ by machine
     shown = shlex.join([part for name in named for part in ("--dataset", name)])
     packages = ["torch", "numpy", "scikit-learn", "faiss-cpu"]
     content = {
-        "measure": "share of the held-out items' categories in the matched seed user's training history",
         "datasets": results,
         "command": f"python -m tests.performance.seed_ablation {shown} --seeds {arguments.seeds} --json FILE",
         "versions": {
