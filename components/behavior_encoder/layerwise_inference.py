@@ -15,7 +15,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from components.behavior_encoder.neighbor_sampling import Adjacency, expand_ranges
-from components.recommenders.gat import READ_OUT, GATLayer, HeterogeneousGAT, edge_features
+from components.recommenders.gat import GATLayer, HeterogeneousGAT, edge_features
 
 Layer = dict[str, np.ndarray]
 
@@ -50,7 +50,7 @@ def layerwise_vectors(
     for depth, layer in enumerate(gat_layers):
         is_last = depth == len(gat_layers) - 1
         results: Layer = {}
-        for kind in READ_OUT if is_last else data.node_types:
+        for kind in layer.norms:
             path = None if folder is None else folder / f"layer{depth + 1}-{kind}.npy"
             results[kind] = _empty((data[kind].num_nodes, network.user.shape[1]), path)
             for nodes in inference.stretches(layer, kind, edges_at_once):
@@ -79,10 +79,8 @@ class _Inference:
 
     def apply(self, layer: GATLayer, kind: str, nodes: np.ndarray) -> Tensor:
         """What `layer` makes of nodes of one type."""
-        x = self._before(kind, nodes)
-        if kind not in layer.norms:
-            return x
-        return layer(kind, x, {edge_type: self._edges(edge_type, nodes) for edge_type in layer.edge_types_into(kind)})
+        incoming = {edge_type: self._edges(edge_type, nodes) for edge_type in layer.edge_types_into(kind)}
+        return layer(kind, self._before(kind, nodes), incoming)
 
     def stretches(self, layer: GATLayer, kind: str, edges_at_once: int) -> Iterator[np.ndarray]:
         """Consecutive nodes with at most `edges_at_once` nodes and incoming edges, or one node."""

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.typing import EdgeType
-from torch_geometric.utils import trim_to_layer
 
 USER = "user"
 READ_OUT = (USER, "item")  # the node types that get a vector in the end
@@ -64,6 +63,7 @@ class HeterogeneousGAT(nn.Module):
         self.read_outs = nn.ModuleDict({kind: nn.Linear(dimension, dimension, bias=False) for kind in READ_OUT})
 
     def gat_layers(self) -> "list[GATLayer]":
+        """The layers; each knows which node types it computes (`norms`)."""
         return [layer for layer in self.layers if isinstance(layer, GATLayer)]
 
     def initial(self, kind: str, numbers: Tensor) -> Tensor:
@@ -84,26 +84,39 @@ class HeterogeneousGAT(nn.Module):
             nodes: the number of each node in the whole graph, int64[n], for each node type.
             edge_index: int64[2, E] positions in `nodes`, for each edge type.
             features: `edge_features`, float32[E, 2], for each edge type.
-            sampled_nodes: how many nodes each hop of a neighbour sampler added, seeds first; with it and
-                `sampled_edges`, nodes that no seed depends on any more are left out layer by layer.
-            sampled_edges: the same of edges.
+            sampled_nodes: how many nodes each hop of a neighbour sampler added, the seeds first; with it and
+                `sampled_edges`, a layer computes only what the seeds depend on.
+            sampled_edges: how many edges each hop added.
 
         Returns:
-            For "user" and "item" float32[n, d] in the order of `nodes`; of a mini-batch the first rows, and with them
-            all seeds. Only those of seeds are what the whole graph would give.
+            For "user" and "item" float32[n, d] in the order of `nodes`, of a mini-batch those of the seeds.
         """
-        x = {kind: self.initial(kind, numbers) for kind, numbers in nodes.items()}
+        # Disjoint subgraphs hold a node many times, and before the first layer all users are one: the first layer
+        # sends from the distinct ones, x[kind][rows[kind]] is what there is of `nodes`.
+        rows, x = {}, {}
+        for kind, numbers in nodes.items():
+            numbers = torch.zeros_like(numbers) if kind == USER else numbers
+            distinct, rows[kind] = torch.unique(numbers, return_inverse=True)
+            x[kind] = self.initial(kind, distinct)
         for depth, layer in enumerate(self.gat_layers()):
-            if sampled_nodes is not None and sampled_edges is not None:
-                x, edge_index, features = trim_to_layer(depth, sampled_nodes, sampled_edges, x, edge_index, features)
-            x = {
-                kind: layer(
-                    kind, x[kind], {t: (x[t[0]], edge_index[t], features[t]) for t in layer.edge_types_into(kind)}
-                )
-                if kind in layer.norms
-                else x[kind]
-                for kind in x
-            }
+            received = {}
+            for kind in layer.norms:
+                n_nodes = len(nodes[kind])
+                if sampled_nodes is not None:
+                    n_nodes = sum(sampled_nodes[kind][: -1 - depth])
+                h = x[kind][:n_nodes] if depth else x[kind][rows[kind][:n_nodes]]
+                incoming = {}
+                for edge_type in layer.edge_types_into(kind):
+                    n_edges = edge_index[edge_type].shape[1]
+                    if sampled_edges is not None:
+                        n_edges = sum(sampled_edges[edge_type][: len(sampled_edges[edge_type]) - depth])
+                    sources, destinations = edge_index[edge_type][:, :n_edges]
+                    if depth == 0:
+                        sources = rows[edge_type[0]][sources]
+                    links = torch.stack([sources, destinations])
+                    incoming[edge_type] = (x[edge_type[0]], links, features[edge_type][:n_edges])
+                received[kind] = layer(kind, h, incoming)
+            x = received
         return {kind: self.read_out(kind, x[kind]) for kind in READ_OUT}
 
     def read_out(self, kind: str, x: Tensor) -> Tensor:
