@@ -23,7 +23,7 @@ class RunParameters:
         dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
         minimum_interactions: k of the k-core filter.
-        encoder: behavior encoder to train: lightgcn, sasrec.
+        encoder: name of the behavior encoder to train.
         seed_fraction: share of the users that become seed users, in (0, 1].
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
         rationale_engine: who writes the rationales.
