@@ -39,7 +39,7 @@ def run(
     dataset: Dataset = "simulator",
     data_dir: DataDir = "",
     minimum_interactions: MinimumInteractions = 5,
-    encoder: Annotated[str, typer.Option(help=f"Behavior encoder to train: {', '.join(sorted(ENCODERS))}.")] = "lightgcn",
+    encoder: Annotated[str, typer.Option(help=f"Behavior encoder: {', '.join(sorted(ENCODERS))}.")] = "lightgcn",
     seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
     clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
     rationale_engine: Annotated[
