@@ -5,7 +5,8 @@
 `embed_users` with a LightGCN of 64 dimensions, 6 training interactions a user and 16 shards, in a process of its own,
 for a quarter of the users and for all of them. The vectors are random: what they are does not change the work.
 
-1. Peak memory of the process against 4 GiB, the most it may take for 2 million users.
+1. Peak memory of the process against 4 GiB, the most it may take for 2 million users. The pages of the encoder's file
+   that are mapped count, though the kernel takes them back when it needs them.
 2. Seconds for each million users, of all against a quarter of them.
 """
 
