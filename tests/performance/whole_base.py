@@ -12,7 +12,6 @@ for a quarter of the users and for all of them. The vectors are random: what the
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -71,7 +70,9 @@ def embed(folder: Path) -> None:
     begin = time.perf_counter()
     embed_users(load_encoder(folder / "encoder"), folder / "prepared", folder / "vectors", SHARDS)
     seconds = time.perf_counter() - begin
-    print(json.dumps({"seconds": seconds, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+    # Not getrusage: its peak includes that of the parent process before this one was started from it.
+    peak = Path("/proc/self/status").read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
+    print(json.dumps({"seconds": seconds, "gib": int(peak) / 2**20}))
 
 
 def measure(users: int) -> dict[str, float]:
