@@ -11,6 +11,7 @@ from typing import Annotated, TextIO
 import typer
 from rich.console import Console
 
+from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
 
 INTERRUPTED = 130
@@ -57,7 +58,7 @@ def run(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
-    encoder: Annotated[str, typer.Option(help="Behavior encoder: lightgcn, sasrec.")] = "lightgcn",
+    encoder: Annotated[str, typer.Option(help=f"Behavior encoder: {', '.join(sorted(ENCODERS))}.")] = "lightgcn",
     seed_fraction: SeedFraction = 0.1,
     seed_policy: SeedPolicy = "adaptive",
     clusters: Clusters = 0,

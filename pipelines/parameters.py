@@ -28,7 +28,7 @@ class RunParameters:
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
-        encoder: behavior encoder to train: lightgcn, sasrec.
+        encoder: name of the behavior encoder to train.
         seed_fraction: share of the users that become seed users, in (0, 1].
         seed_policy: who becomes a seed user.
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
