@@ -26,6 +26,7 @@ def behavior_encoder(
     splits: str,
     validate_from: str,
     test_from: str,
+    previous: str,
     seed: int,
     generation: str,
 ) -> BehaviorEncoderOutputs:
@@ -38,6 +39,7 @@ def behavior_encoder(
             splits=splits,
             validate_from=validate_from,
             test_from=test_from,
+            previous=previous,
         ),
         uses_outside_state=True,
     )

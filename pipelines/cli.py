@@ -37,6 +37,10 @@ ValidateFrom = Annotated[
     typer.Option(help="First moment to validate with (ISO, UTC), of the split time. Default: after 80% of the rows."),
 ]
 TestFrom = Annotated[str, typer.Option(help="First moment to test with, likewise. Default: after 90% of the rows.")]
+Previous = Annotated[
+    str,
+    typer.Option(help="Folder that `prepare` has written: the data set is added to what it accepted, as new days are."),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -49,6 +53,7 @@ def run(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
+    previous: Previous = "",
     seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
     clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
     rationale_engine: Annotated[
@@ -75,6 +80,7 @@ def run(
         splits=splits,
         validate_from=validate_from,
         test_from=test_from,
+        previous=previous,
         seed_fraction=seed_fraction,
         clusters=clusters,
         rationale_engine=rationale_engine,
@@ -100,6 +106,7 @@ def prepare(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
+    previous: Previous = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -113,7 +120,7 @@ def prepare(
     from components.data_preparation.splits import parse_splits
 
     asked = parse_splits(splits, validate_from, test_from)
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
             summary = prepare(config, folder)

@@ -26,6 +26,7 @@ class RunParameters:
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
+        previous: prepared folder that the data set is added to, without its own files being read again; empty: none.
         seed_fraction: share of the users that become seed users, in (0, 1].
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
         rationale_engine: who writes the rationales.
@@ -41,6 +42,7 @@ class RunParameters:
     splits: str = "leave_one_out"
     validate_from: str = ""
     test_from: str = ""
+    previous: str = ""
     seed_fraction: float = 0.1
     clusters: int = 0
     rationale_engine: str = "template"
@@ -55,6 +57,7 @@ class RunParameters:
             **dataclasses.asdict(self),
             "dataset": _absolute(self.dataset) if is_path(self.dataset) else self.dataset,
             "data_dir": _absolute(self.data_dir),
+            "previous": _absolute(self.previous),
             "recorded_rationales": _absolute(self.recorded_rationales),
         }
 
@@ -76,7 +79,13 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     if LEAVE_ONE_OUT not in splits.protocols:
         raise InputError(f"--splits {parameters.splits}: a run needs {LEAVE_ONE_OUT} among them, `prepare` does not")
     configure(
-        parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings, splits
+        parameters.dataset,
+        parameters.data_dir,
+        parameters.seed,
+        parameters.minimum_interactions,
+        settings,
+        splits,
+        parameters.previous,
     )
     engine_model(parameters.rationale_engine, parameters.recorded_rationales)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":

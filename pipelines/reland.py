@@ -19,6 +19,7 @@ def reland(
     splits: str = "leave_one_out",
     validate_from: str = "",
     test_from: str = "",
+    previous: str = "",
     seed_fraction: float = 0.1,
     clusters: int = 0,
     prompt_version: str = "recommendation-v1",
@@ -36,6 +37,7 @@ def reland(
         splits=splits,
         validate_from=validate_from,
         test_from=test_from,
+        previous=previous,
         seed=seed,
         generation=generation,
     )

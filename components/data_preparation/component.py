@@ -14,13 +14,15 @@ def prepare_data(
     splits: str,
     validate_from: str,
     test_from: str,
+    previous: str,
     prepared: dsl.Output[dsl.Dataset],
     statistics: dsl.Output[dsl.HTML],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
     """Validate, k-core filter and split a data set.
 
-    See `preparation.configure` for an empty `data_dir`, `splits.parse_splits` for the three parameters of the splits.
+    See `preparation.configure` for an empty `data_dir`, `splits.parse_splits` for the three parameters of the splits;
+    `previous` is the prepared folder that the data set is added to, empty where there is none.
     """
     import shutil
     from pathlib import Path
@@ -32,7 +34,7 @@ def prepare_data(
     from components.data_preparation.splits import parse_splits
 
     asked = parse_splits(splits, validate_from, test_from)
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
     write_json(Path(report.path), prepare(config, Path(prepared.path)))
     # A copy of its own, for the page that Kubeflow shows.
     shutil.copyfile(Path(prepared.path) / STATISTICS_PAGE_FILE, statistics.path)

@@ -20,6 +20,7 @@ def run(tmp_path: Path, dataset: str, data_dir: str, splits: str = "leave_one_ou
         splits=splits,
         validate_from="",
         test_from="",
+        previous="",
         prepared=dsl.Dataset(uri=str(prepared)),
         statistics=dsl.HTML(uri=str(tmp_path / "page.html")),
         report=dsl.Artifact(uri=str(report)),

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from components.contracts.artifacts import (
+    ACCEPTED_FOLDER,
     HISTORIES_FILE,
     INTERACTIONS_FILE,
     ITEMS_FILE,
@@ -60,7 +61,7 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
             "splits": {"leave_one_out": {"train": 15, "valid": 5, "test": 5}},
         }
     }
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])
     interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, INTERACTIONS)
     assert interactions["user_id"].to_pylist() == [str(user) for user in range(5) for _ in range(5)]
     histories = read_table(tmp_path / "out" / HISTORIES_FILE, HISTORIES).to_pylist()

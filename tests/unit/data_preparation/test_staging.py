@@ -10,7 +10,7 @@ from components.contracts.errors import InputError
 from components.contracts.tables import REJECTED
 from components.data_preparation import staging
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
-from components.data_preparation.staging import Staging, write_batches
+from components.data_preparation.staging import FILES_WITH_ITEMS, Staging, write_batches
 
 SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False), pa.field("number", pa.int64(), nullable=False)])
 
@@ -33,10 +33,10 @@ def test_every_row_is_staged_counted_and_numbered_across_files(tmp_path: Path) -
     staged = Staging(tmp_path)
     staged.read(Source("log", "test", None, iter(log), iter([items])))
     assert {file: (account.kind, account.order, account.read, account.accepted, account.rejected) for file, account in
-            staged.accounts.items()} == {
+            staged.progress.accounts.items()} == {
         "one": ("interactions", 0, 4, 2, Counter({"bad": 1, "empty user_id": 1})),
         "two": ("interactions", 1, 3, 1, Counter({"bad": 2})),
-        "items": ("items", 2, 1, 1, Counter()),
+        "items": ("items", FILES_WITH_ITEMS + 2, 1, 1, Counter()),
     }  # fmt: skip
     interactions = pq.read_table(tmp_path / "interactions")
     columns = ("user_id", "sequence", "file_order", "source_line", "raw")
