@@ -27,6 +27,7 @@ def behavior_encoder(
     validate_from: str,
     test_from: str,
     previous: str,
+    encoder: str,
     seed: int,
     generation: str,
 ) -> BehaviorEncoderOutputs:
@@ -43,7 +44,7 @@ def behavior_encoder(
         ),
         uses_outside_state=True,
     )
-    train = place(train_encoder(prepared=prepare.outputs["prepared"], seed=seed))
+    train = place(train_encoder(prepared=prepare.outputs["prepared"], encoder_name=encoder, seed=seed))
     register = place(
         register_encoder(encoder=train.outputs["encoder"], prepared=prepare.outputs["prepared"], generation=generation),
         uses_outside_state=True,

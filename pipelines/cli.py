@@ -25,7 +25,10 @@ app = typer.Typer(
 
 Dataset = Annotated[
     str,
-    typer.Option(help="simulator, ml-1m, amazon-beauty, or the path of a file or folder: its format is found out."),
+    typer.Option(
+        help="simulator (or simulator:USERS), ml-1m, amazon-beauty, or the path of a file or folder: its format is "
+        "found out."
+    ),
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
 MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
@@ -41,6 +44,11 @@ Previous = Annotated[
     str,
     typer.Option(help="Folder that `prepare` has written: the data set is added to what it accepted, as new days are."),
 ]
+SeedFraction = Annotated[float, typer.Option(help="Share of the users that become seed users.")]
+SeedPolicy = Annotated[
+    str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
+]
+Clusters = Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -54,8 +62,10 @@ def run(
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
     previous: Previous = "",
-    seed_fraction: Annotated[float, typer.Option(help="Share of the users that become seed users.")] = 0.1,
-    clusters: Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")] = 0,
+    encoder: Annotated[str, typer.Option(help="Behavior encoder: lightgcn, sasrec.")] = "lightgcn",
+    seed_fraction: SeedFraction = 0.1,
+    seed_policy: SeedPolicy = "adaptive",
+    clusters: Clusters = 0,
     rationale_engine: Annotated[
         str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
     ] = "template",
@@ -81,7 +91,9 @@ def run(
         validate_from=validate_from,
         test_from=test_from,
         previous=previous,
+        encoder=encoder,
         seed_fraction=seed_fraction,
+        seed_policy=seed_policy,
         clusters=clusters,
         rationale_engine=rationale_engine,
         recorded_rationales=rationales,
@@ -110,10 +122,10 @@ def prepare(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables alone: interactions, items, rejected rows, statistics and a summary."""
+    """Make the tables alone: interactions, items, rejected rows, statistics and a summary; a simulation's truth."""
     import contextlib
 
-    from components.contracts.artifacts import SUMMARY_FILE
+    from components.contracts.artifacts import STATISTICS_PAGE_FILE, SUMMARY_FILE, TRUTH_FOLDER, VALIDATION_PAGE_FILE
     from components.contracts.files import creating_directory, write_json
     from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
@@ -123,11 +135,67 @@ def prepare(
     config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
-            summary = prepare(config, folder)
+            summary = prepare(config, folder, folder / TRUTH_FOLDER)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error
-    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else f"written: {output}")
+    told = f"written: {output}, with the pages {STATISTICS_PAGE_FILE} and {VALIDATION_PAGE_FILE}"
+    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else told)
+
+
+@app.command()
+def seeds(
+    prepared: Annotated[Path, typer.Option(help="Folder of prepared tables, as `reland prepare` writes it.")],
+    embeddings: Annotated[Path, typer.Option(help="Folder of the users' behavior embeddings.")],
+    output: Annotated[Path, typer.Option(help="Folder to write seeds and diagnostics into; must be new or empty.")],
+    seed_fraction: SeedFraction = 0.1,
+    seed_policy: SeedPolicy = "adaptive",
+    clusters: Clusters = 0,
+    previous_seeds: Annotated[
+        Path | None, typer.Option(help="Last week's seeds.parquet: its seed users stay where they still fit.")
+    ] = None,
+    tokens_per_call: Annotated[
+        float, typer.Option(help="Tokens of a request and its answer, for the cost of a number of seeds.")
+    ] = 1500.0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the seed users alone: their table, how well they stand for all users, and what another number costs."""
+    import contextlib
+
+    from components.contracts.artifacts import SEEDS_PAGE_FILE, SUMMARY_FILE
+    from components.contracts.files import creating_directory, write_json
+    from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
+
+    config = SamplingConfig(seed_fraction, clusters, None, seed, seed_policy, previous_seeds, tokens_per_call)
+    try:
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
+            summary = sample_seed_users(prepared, embeddings, config, folder)
+            write_json(folder / SUMMARY_FILE, summary)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    if as_json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        print(f"written: {output} (open {output / SEEDS_PAGE_FILE})")
+
+
+@app.command()
+def encode(
+    encoder: Annotated[Path, typer.Option(help="Folder of a trained behavior encoder.")],
+    prepared: Annotated[Path, typer.Option(help="Folder of prepared data that it was trained on.")],
+    output: Annotated[Path, typer.Option(help="Folder to write the vectors into; must be new or empty.")],
+    shards: Annotated[int, typer.Option(help="Files to write; a user is in one of them by the hash of its id.")] = 1,
+) -> None:
+    """Give every user of prepared data a vector, in memory that does not grow with the number of users."""
+    from components.behavior_encoder.encoders import load_encoder
+    from components.behavior_encoder.inference import embed_users
+
+    try:
+        embed_users(load_encoder(encoder), prepared, output, shards)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    print(f"written: {output}")
 
 
 @app.command(name="compile")

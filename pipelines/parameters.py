@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.data_preparation.adapters.registry import is_path
@@ -12,6 +13,7 @@ from components.data_preparation.preparation import configure
 from components.data_preparation.splits import LEAVE_ONE_OUT, parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
+from components.seed_sampling.policies import find_policy
 from serving.triton.server import free_ports
 
 
@@ -27,7 +29,9 @@ class RunParameters:
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
         previous: prepared folder that the data set is added to, without its own files being read again; empty: none.
+        encoder: behavior encoder to train: lightgcn, sasrec.
         seed_fraction: share of the users that become seed users, in (0, 1].
+        seed_policy: who becomes a seed user.
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
         rationale_engine: who writes the rationales.
         recorded_rationales: file of recorded answers, for the engine `recorded`.
@@ -43,7 +47,9 @@ class RunParameters:
     validate_from: str = ""
     test_from: str = ""
     previous: str = ""
+    encoder: str = "lightgcn"
     seed_fraction: float = 0.1
+    seed_policy: str = "adaptive"
     clusters: int = 0
     rationale_engine: str = "template"
     recorded_rationales: str = ""
@@ -68,8 +74,10 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     Raises:
         InputError: a parameter is at fault; the message names its option.
     """
+    check_encoder(parameters.encoder)
     if not 0 < parameters.seed_fraction <= 1:
         raise InputError(f"--seed-fraction {parameters.seed_fraction}: expected a share in (0, 1]")
+    find_policy(parameters.seed_policy)
     if parameters.clusters < 0:
         raise InputError(f"--clusters {parameters.clusters}: expected a number of clusters, or 0 for 5% of the users")
     if parameters.epochs < 1:

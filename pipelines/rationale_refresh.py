@@ -22,6 +22,7 @@ class RationaleRefreshOutputs(NamedTuple):
 def rationale_refresh(
     prepared: dsl.Input[dsl.Dataset],
     encoder: dsl.Input[dsl.Model],
+    encoder_version: str,
     rationales: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
     collection: str,
@@ -29,7 +30,7 @@ def rationale_refresh(
 ) -> RationaleRefreshOutputs:
     embed = place(embed_users(prepared=prepared, encoder=encoder))
     match = place(
-        match_users(embeddings=embed.outputs["embeddings"], collection=collection),
+        match_users(embeddings=embed.outputs["embeddings"], collection=collection, encoder_version=encoder_version),
         uses_outside_state=True,
     )
     push = place(

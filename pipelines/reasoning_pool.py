@@ -25,7 +25,9 @@ class ReasoningPoolOutputs(NamedTuple):
 def reasoning_pool(
     prepared: dsl.Input[dsl.Dataset],
     encoder: dsl.Input[dsl.Model],
+    encoder_version: str,
     seed_fraction: float,
+    seed_policy: str,
     clusters: int,
     prompt_version: str,
     rationale_engine: str,
@@ -39,6 +41,7 @@ def reasoning_pool(
             prepared=prepared,
             embeddings=embed.outputs["embeddings"],
             seed_fraction=seed_fraction,
+            seed_policy=seed_policy,
             clusters=clusters,
             recorded_rationales=recorded_rationales,
             seed=seed,
@@ -74,6 +77,7 @@ def reasoning_pool(
         build_pool(
             rationales=validate.outputs["rationales"],
             embeddings=embed.outputs["embeddings"],
+            encoder_version=encoder_version,
             generation=generation,
         ),
         uses_outside_state=True,

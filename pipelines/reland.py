@@ -20,7 +20,9 @@ def reland(
     validate_from: str = "",
     test_from: str = "",
     previous: str = "",
+    encoder: str = "lightgcn",
     seed_fraction: float = 0.1,
+    seed_policy: str = "adaptive",
     clusters: int = 0,
     prompt_version: str = "recommendation-v1",
     rationale_engine: str = "template",
@@ -30,7 +32,7 @@ def reland(
     seed: int = 0,
 ) -> dsl.Artifact:
     """See `pipelines.parameters` for what the parameters mean."""
-    encoder = behavior_encoder(
+    monthly = behavior_encoder(
         dataset=dataset,
         data_dir=data_dir,
         minimum_interactions=minimum_interactions,
@@ -38,13 +40,16 @@ def reland(
         validate_from=validate_from,
         test_from=test_from,
         previous=previous,
+        encoder=encoder,
         seed=seed,
         generation=generation,
     )
     pool = reasoning_pool(
-        prepared=encoder.outputs["prepared"],
-        encoder=encoder.outputs["encoder"],
+        prepared=monthly.outputs["prepared"],
+        encoder=monthly.outputs["encoder"],
+        encoder_version=monthly.outputs["encoder_version"],
         seed_fraction=seed_fraction,
+        seed_policy=seed_policy,
         clusters=clusters,
         prompt_version=prompt_version,
         rationale_engine=rationale_engine,
@@ -53,15 +58,16 @@ def reland(
         generation=generation,
     )
     refresh = rationale_refresh(
-        prepared=encoder.outputs["prepared"],
-        encoder=encoder.outputs["encoder"],
+        prepared=monthly.outputs["prepared"],
+        encoder=monthly.outputs["encoder"],
+        encoder_version=monthly.outputs["encoder_version"],
         rationales=pool.outputs["rationales"],
         rationale_embeddings=pool.outputs["rationale_embeddings"],
         collection=pool.outputs["collection"],
         generation=generation,
     )
     ranker = fusion_ranker(
-        prepared=encoder.outputs["prepared"],
+        prepared=monthly.outputs["prepared"],
         embeddings=refresh.outputs["embeddings"],
         matches=refresh.outputs["matches"],
         rationale_embeddings=pool.outputs["rationale_embeddings"],
@@ -69,7 +75,7 @@ def reland(
         epochs=epochs,
         seed=seed,
         generation=generation,
-        encoder_version=encoder.outputs["encoder_version"],
+        encoder_version=monthly.outputs["encoder_version"],
         collection=pool.outputs["collection"],
         slot=refresh.outputs["slot"],
     )
@@ -77,10 +83,10 @@ def reland(
         summarize(
             generation=generation,
             prompt_version=prompt_version,
-            prepared=encoder.outputs["prepared"],
+            prepared=monthly.outputs["prepared"],
             rationale_embeddings=pool.outputs["rationale_embeddings"],
-            data_report=encoder.outputs["data_report"],
-            encoder_report=encoder.outputs["encoder_report"],
+            data_report=monthly.outputs["data_report"],
+            encoder_report=monthly.outputs["encoder_report"],
             seeds_report=pool.outputs["seeds_report"],
             generation_report=pool.outputs["generation_report"],
             pool_report=pool.outputs["pool_report"],

@@ -60,10 +60,15 @@ def _variants(summary: dict[str, Any]) -> Table:
 def _facts(summary: dict[str, Any]) -> list[str]:
     dataset, core, cost = summary["dataset"], summary["dataset"]["after_k_core"], summary["generation_cost"]
     seeds, matching, release = summary["seeds"], summary["matching"], summary["release"]
+    encoder = summary["encoder"]["metrics"]
     return [
         f"Data        {dataset['name']}: {dataset['accepted']:,} interactions accepted, {dataset['rejected']:,} "
         f"rejected; {core['users']:,} users, {core['items']:,} items, {core['interactions']:,} after filtering",
-        f"Seed users  {seeds['count']:,}",
+        f"Encoder     {summary['encoder']['name']}, version {summary['encoder']['version']}"
+        + "".join(f", {name} {encoder[name]:.3f}" for name in ("link_auc", "inductive_agreement") if name in encoder),
+        f"Seed users  {seeds['count']:,} by policy {seeds['policy']}; "
+        f"{seeds['coverage']['share']:.1%} of the users have one with similarity "
+        f"{seeds['coverage']['threshold']:g} or more",
         f"Rationales  {summary['pool']['size']:,} by engine {cost['engine']}, model {cost['model']}; "
         f"{cost['inferences']:,} inferences, {cost['reused']:,} answers reused, {cost['rejected']:,} rejected",
         f"Pool        {summary['pool']['collection']}, {summary['pool']['size']:,} rationales",

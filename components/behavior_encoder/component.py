@@ -1,4 +1,4 @@
-"""Pipeline steps: train the behavior encoder, and embed every user with it."""
+"""Pipeline steps: train a behavior encoder, and embed every user with it."""
 
 from kfp import dsl
 
@@ -6,15 +6,17 @@ from components.contracts.images import ENCODER
 
 
 @dsl.component(base_image=ENCODER, install_kfp_package=False)
-def train_encoder(prepared: dsl.Input[dsl.Dataset], seed: int, encoder: dsl.Output[dsl.Model]) -> None:
+def train_encoder(
+    prepared: dsl.Input[dsl.Dataset], encoder_name: str, seed: int, encoder: dsl.Output[dsl.Model]
+) -> None:
     from pathlib import Path
 
-    from components.behavior_encoder.inference import save_encoder
-    from components.behavior_encoder.training import EncoderConfig, train_encoder
-    from components.recommenders.interaction_sequences import read_sequences
+    from components.behavior_encoder.encoder import TrainingResources
+    from components.behavior_encoder.encoders import new_encoder
 
-    sequences = read_sequences(Path(prepared.path))
-    save_encoder(train_encoder(sequences, EncoderConfig(seed=seed)), sequences, Path(encoder.path))
+    untrained = new_encoder(encoder_name, seed)
+    untrained.fit(Path(prepared.path), TrainingResources())
+    untrained.save(Path(encoder.path))
 
 
 @dsl.component(base_image=ENCODER, install_kfp_package=False)
@@ -23,10 +25,7 @@ def embed_users(
 ) -> None:
     from pathlib import Path
 
+    from components.behavior_encoder.encoders import load_encoder
     from components.behavior_encoder.inference import embed_users
-    from components.contracts.progress import say
-    from components.recommenders.interaction_sequences import read_sequences
 
-    sequences = read_sequences(Path(prepared.path))
-    dimension = embed_users(Path(encoder.path), sequences, Path(embeddings.path))
-    say(f"embedded {sequences.n_users} users in {dimension} dimensions")
+    embed_users(load_encoder(Path(encoder.path)), Path(prepared.path), Path(embeddings.path))

@@ -1,51 +1,90 @@
-"""Whole-base inference: a vector m_u for every user, read out of a trained encoder."""
+"""Whole-base inference: a vector m_u for every user, streamed from the prepared interactions to sharded Parquet."""
 
+from collections import defaultdict
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from components.behavior_encoder.training import TrainedEncoder, encoder_configuration, users_digest
-from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
+from components.behavior_encoder.encoder import BehaviorEncoder
+from components.behavior_encoder.histories import ROWS_AT_ONCE, stream_histories
 from components.contracts.errors import InputError
-from components.contracts.files import read_json, replacing_file, write_json
-from components.contracts.tables import write_vectors
-from components.recommenders.interaction_sequences import InteractionSequences
+from components.contracts.files import creating_directory
+from components.contracts.progress import say
+from components.contracts.sharding import user_shard
+from components.contracts.tables import vectors
 
-# `weights.safetensors` of an encoder: vectors after propagation, rows in the order of the sorted ids
-USER_VECTORS = "user_vectors"
-ITEM_VECTORS = "item_vectors"
-
-
-def save_encoder(trained: TrainedEncoder, sequences: InteractionSequences, directory: Path) -> None:
-    """Write weights, configuration and metrics of an encoder into `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with replacing_file(directory / WEIGHTS_FILE) as temporary:
-        save_file(
-            {USER_VECTORS: trained.user_vectors.contiguous(), ITEM_VECTORS: trained.item_vectors.contiguous()},
-            temporary,
-        )
-    write_json(directory / CONFIG_FILE, encoder_configuration(trained, sequences))
-    write_json(directory / METRICS_FILE, trained.metrics)
+SHARDS_AT_MOST = 512  # one open file each
+_ROWS_OF_A_GROUP = 1 << 14
 
 
-def embed_users(encoder: Path, sequences: InteractionSequences, output: Path) -> int:
-    """Write the behavior embedding of every user; returns d.
+def embed_users(
+    encoder: BehaviorEncoder, prepared: Path, output: Path, shards: int = 1, rows_at_once: int = ROWS_AT_ONCE
+) -> int:
+    """Write `part-<shard>.parquet`, sorted by user_id, for every shard of the users; returns how many users there are.
 
-    LightGCN is transductive: it knows the users it was trained with and no others.
+    Interactions are read once, in stretches of `rows_at_once` rows, and vectors leave as soon as they fill a row group
+    of their shard: memory depends on these two sizes, the encoder's network and its items, not on the number of users.
 
     Raises:
-        InputError: the encoder is unreadable or was trained on other users.
+        InputError: the encoder was trained on other data, a vector is not finite, or `output` is there already.
     """
-    configuration = read_json(encoder / CONFIG_FILE)
+    if not 1 <= shards <= SHARDS_AT_MOST:
+        raise InputError(f"--shards {shards}: expected 1 to {SHARDS_AT_MOST}")
+    schema = vectors("user_id", encoder.config.dimension)
+    users = 0
     try:
-        vectors = load_file(encoder / WEIGHTS_FILE)[USER_VECTORS].numpy()
-    except Exception as error:
-        raise InputError(f"{encoder / WEIGHTS_FILE}: not an encoder's weights ({error})") from error
-    if configuration["users"] != sequences.n_users or len(vectors) != sequences.n_users:
-        raise InputError(
-            f"{encoder}: trained with {configuration['users']} users, the prepared data has {sequences.n_users}"
-        )
-    if configuration.get("user_ids_sha256") != users_digest(sequences):
-        raise InputError(f"{encoder}: trained with other users than the prepared data has")
-    write_vectors(output, "user_id", sequences.user_ids, vectors)
-    return int(vectors.shape[1])
+        with creating_directory(output) as folder:
+            with _Shards(folder, schema, shards) as written:
+                for stretch in stream_histories(prepared, rows_at_once):
+                    matrix = encoder.encode(stretch)
+                    _check_finite(matrix, stretch.user_ids, encoder)
+                    written.add(stretch.user_ids, matrix)
+                    users += stretch.n_users
+            if not users:
+                raise InputError(f"{prepared}: no interactions, so there is no user to encode")
+    except FileExistsError as error:
+        raise InputError(f"--output {error}, expected a new or empty folder") from None
+    say(f"embedded {users} users in {encoder.config.dimension} dimensions, {shards} shards")
+    return users
+
+
+class _Shards:
+    """Open Parquet files, one a shard; rows wait until they fill a row group."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, shards: int):
+        self._schema = schema
+        self._writers = [
+            pq.ParquetWriter(folder / f"part-{shard:05d}.parquet", schema, compression="zstd")
+            for shard in range(shards)
+        ]
+        self._waiting: dict[int, list[pa.Table]] = defaultdict(list)
+
+    def __enter__(self) -> "_Shards":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for shard, writer in enumerate(self._writers):
+            self._write(shard)
+            writer.close()
+
+    def add(self, user_ids: list[str], matrix: np.ndarray) -> None:
+        dimension = matrix.shape[1]
+        values = pa.array(np.ascontiguousarray(matrix, np.float32).ravel())
+        table = pa.table([pa.array(user_ids), pa.FixedSizeListArray.from_arrays(values, dimension)], self._schema)
+        of_user = np.array([user_shard(user, len(self._writers)) for user in user_ids])
+        for shard in np.unique(of_user):
+            self._waiting[shard].append(table.take(np.flatnonzero(of_user == shard)))
+            if sum(part.num_rows for part in self._waiting[shard]) >= _ROWS_OF_A_GROUP:
+                self._write(shard)
+
+    def _write(self, shard: int) -> None:
+        if parts := self._waiting.pop(shard, []):
+            self._writers[shard].write_table(pa.concat_tables(parts).combine_chunks())
+
+
+def _check_finite(matrix: np.ndarray, user_ids: list[str], encoder: BehaviorEncoder) -> None:
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{encoder.origin}: the vector of user {user_ids[int(np.argmin(finite))]!r} is not finite")

@@ -1,118 +1,223 @@
-"""Training of the behavior encoder: LightGCN by Bayesian personalised ranking (section 3.1.1, Eq. 1).
+"""The one training loop of the behavior encoders: early stopping, exact resume, data parallel, mixed precision.
 
-Only training interactions are read, so nothing of what is evaluated later can reach a user's vector, and with it the
-seeds, the prompts and the matches. There is no validation split to stop on: the length of training is fixed.
+What is random in step t follows from (seed, t) and nothing else, so the state of training is the weights, the optimizer
+and the counters of `Progress`: a training that is killed and goes on from its checkpoint takes the same steps as one
+that was not.
 """
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+import torch.distributed as dist
+from torch import Tensor, nn
 
+from components.behavior_encoder.checkpoint import read_checkpoint, write_checkpoint
+from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
+from components.contracts.errors import InputError
+from components.contracts.fingerprint import data_fingerprint
 from components.contracts.progress import say
-from components.recommenders.interaction_sequences import InteractionSequences
-from components.recommenders.lightgcn import LightGCN, normalized_adjacency
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
-    """What an encoder is and how it is trained; `batch_size` counts training pairs."""
+class Share:
+    """The part of each batch that this process computes: every `world`-th example from `rank` on."""
 
-    encoder: str = "lightgcn"
-    dimension: int = 64
-    layers: int = 2
-    steps: int = 200
-    batch_size: int = 65536
-    learning_rate: float = 3e-2
-    weight_decay: float = 1e-4  # on the squared norm of the embeddings in a batch, as in the LightGCN paper
-    held_out_share: float = 0.01  # of the training pairs, kept out of the graph to measure link prediction
-    seed: int = 0
+    rank: int = 0
+    world: int = 1
+
+    def of(self, batch: Tensor) -> Tensor:
+        return batch[self.rank :: self.world]
 
 
-@dataclass(frozen=True)
-class TrainedEncoder:
-    """User vectors m_u float32[U, d], item vectors float32[I, d], and what was measured."""
+class TrainingTask(ABC):
+    """What the loop needs to know of an encoder that is being trained.
 
-    config: EncoderConfig
-    user_vectors: Tensor
-    item_vectors: Tensor
-    metrics: dict[str, float]
-
-
-def train_encoder(sequences: InteractionSequences, config: EncoderConfig) -> TrainedEncoder:
-    """Train LightGCN on the training interactions. Equal seeds give equal vectors, bit for bit.
-
-    The measured `link_auc` is the probability that a held-out training pair scores above a pair of its user with a
-    random item; `loss` is the mean BPR loss of the last tenth of the steps.
+    Attributes:
+        network: whose parameters are trained, on the device of the resources.
+        mixed_precision: matrix products in bfloat16 on a GPU.
+        score_name: how `metrics.json` calls the score.
     """
-    torch.use_deterministic_algorithms(True)
-    torch.manual_seed(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
-    users, items = (torch.from_numpy(part) for part in sequences.training_pairs())
-    items = items - 1
-    shuffled = torch.randperm(len(users), generator=generator)
-    n_held_out = round(config.held_out_share * len(users))
-    held_out, kept = shuffled[:n_held_out], shuffled[n_held_out:]
-    users_kept, items_kept = users[kept], items[kept]
-    adjacency = normalized_adjacency(users_kept, items_kept, sequences.n_users, sequences.n_items)
-    model = LightGCN(sequences.n_users, sequences.n_items, config.dimension, config.layers)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    losses = []
-    for step in range(1, config.steps + 1):
-        chosen = torch.randint(len(users_kept), (min(config.batch_size, len(users_kept)),), generator=generator)
-        negatives = torch.randint(sequences.n_items, (len(chosen),), generator=generator)
-        loss = _bpr_loss(model, adjacency, users_kept[chosen], items_kept[chosen], negatives, config.weight_decay)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        if step % max(1, config.steps // 5) == 0:
-            say(f"lightgcn: step {step}/{config.steps}, loss {np.mean(losses[-config.steps // 10 :]):.4f}")
+
+    network: nn.Module
+    mixed_precision: bool = True
+    score_name: str = "link_auc"
+
+    @abstractmethod
+    def loss(self, step: int, share: Share) -> Tensor:
+        """This share's part of the loss of batch `step` (from 1): the parts of all shares *add up* to the loss.
+
+        It must follow from the weights, the config and `step` alone (`step_generator`); torch's own random state, which
+        dropout reads, is set by the loop.
+        """
+
+    @abstractmethod
+    def score(self) -> float | None:
+        """How well held-out training pairs are predicted, higher is better; None where none could be held out."""
+
+    @abstractmethod
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step (from 1)."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands; with weights and optimizer it is all that a checkpoint holds."""
+
+    step: int = 0
+    best_step: int = 0
+    best_score: float = -math.inf
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def is_over(self, steps: int, patience: int) -> bool:
+        looks_since_best = sum(point["step"] > self.best_step for point in self.curve)
+        return self.step >= steps or looks_since_best >= patience
+
+
+def train(task: TrainingTask, encoder: BehaviorEncoder, prepared: Path, resources: TrainingResources) -> Progress:
+    """Train `task.network` in place; it ends with the weights of the best score, or the last ones where there is none.
+
+    Sets `encoder.metrics`: the mean `loss` before the chosen look, its score, the chosen and the last step.
+
+    Raises:
+        InputError: the loss is not finite, or the checkpoint is damaged or belongs to another training.
+    """
+    config = encoder.config
+    share = current_share()
+    parameters = dict(task.network.named_parameters())
+    optimizer = torch.optim.Adam(parameters.values(), lr=0.0, betas=(0.9, 0.999), fused=True)
+    best = {name: value.detach().clone() for name, value in parameters.items()}
+    progress = Progress()
+    identity = ""
+    if resources.checkpoint is not None:
+        identity = _identity(encoder, prepared)
+        state = read_checkpoint(resources.checkpoint, identity, parameters, best, optimizer)
+        if state is not None:
+            progress = Progress(**state)
+            say(f"{encoder.name}: goes on after step {progress.step} ({resources.checkpoint})")
+    total = torch.zeros((), device=next(iter(parameters.values())).device)
+    since_look = 0
+    with deterministic(resources.device):
+        while not progress.is_over(config.steps, config.patience):
+            progress.step += 1
+            _take_step(task, config.seed, progress.step, share, optimizer, parameters, resources, total)
+            since_look += 1
+            if progress.step % config.evaluate_every and progress.step < config.steps:
+                continue
+            _look(task, encoder, progress, share, total / since_look)
+            total.zero_()
+            since_look = 0
+            if progress.best_step == progress.step:
+                for name, value in parameters.items():
+                    best[name].copy_(value.detach())
+            if resources.checkpoint is not None and share.rank == 0:
+                write_checkpoint(
+                    resources.checkpoint, identity, dataclasses.asdict(progress), parameters, best, optimizer
+                )
     with torch.no_grad():
-        user_vectors, item_vectors = model(adjacency)
-    metrics = {"loss": float(np.mean(losses[-max(1, config.steps // 10) :]))}
-    if n_held_out:
-        metrics["link_auc"] = _link_auc(user_vectors, item_vectors, users[held_out], items[held_out], generator)
-    return TrainedEncoder(config, user_vectors, item_vectors, metrics)
-
-
-def encoder_configuration(trained: TrainedEncoder, sequences: InteractionSequences) -> dict[str, object]:
-    """What `config.json` of an encoder holds."""
-    return {
-        **dataclasses.asdict(trained.config),
-        "users": sequences.n_users,
-        "items": sequences.n_items,
-        "user_ids_sha256": users_digest(sequences),
+        for name, value in parameters.items():
+            value.copy_(best[name])
+    chosen = next(point for point in progress.curve if point["step"] == progress.best_step)
+    encoder.metrics = {name: value for name, value in chosen.items() if name != "step"} | {
+        "best_step": progress.best_step,
+        "steps": progress.step,
     }
+    return progress
 
 
-def users_digest(sequences: InteractionSequences) -> str:
-    """SHA-256 (hexadecimal) of the user ids in order: which users the rows of an encoder's vectors belong to."""
-    return hashlib.sha256("\n".join(sequences.user_ids).encode()).hexdigest()
+def _take_step(
+    task: TrainingTask,
+    seed: int,
+    step: int,
+    share: Share,
+    optimizer: torch.optim.Optimizer,
+    parameters: dict[str, nn.Parameter],
+    resources: TrainingResources,
+    total: Tensor,
+) -> None:
+    """One optimizer step over all processes; adds this share's loss to `total`."""
+    torch.manual_seed(_seed_of(seed, step, share.rank))
+    for group in optimizer.param_groups:
+        group["lr"] = task.learning_rate(step)
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(resources.device, torch.bfloat16, enabled=task.mixed_precision and resources.device == "cuda"):
+        loss = task.loss(step, share)
+    loss.backward()
+    total += loss.detach()
+    if share.world > 1:
+        for parameter in parameters.values():
+            if parameter.grad is None:  # of a share in which nothing reached it
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+    optimizer.step()
 
 
-def _bpr_loss(
-    model: LightGCN, adjacency: Tensor, users: Tensor, positives: Tensor, negatives: Tensor, weight_decay: float
-) -> Tensor:
-    """Mean of -log sigmoid(m_u . (e_i - e_j)) over pairs int64[B], plus L2 on the embeddings before propagation.
+def _look(task: TrainingTask, encoder: BehaviorEncoder, progress: Progress, share: Share, loss: Tensor) -> None:
+    """Score the weights and note it. The first process scores and tells the others, so that all stop at one step."""
+    found = loss.detach().to(torch.float64).reshape(1)
+    if share.world > 1:
+        dist.all_reduce(found)
+    mean_loss = float(found)
+    if not math.isfinite(mean_loss):
+        raise InputError(f"{encoder.name}: the loss is not finite at step {progress.step}, try a lower learning_rate")
+    was_training = task.network.training
+    task.network.eval()
+    with torch.no_grad():
+        score = task.score() if share.rank == 0 else None
+    task.network.train(was_training)
+    if share.world > 1:
+        told = [score]
+        dist.broadcast_object_list(told)
+        score = told[0]
+    point = {"step": progress.step, "loss": mean_loss}
+    if score is not None:
+        point[task.score_name] = score
+    progress.curve.append(point)
+    if score is None or score > progress.best_score:
+        progress.best_step = progress.step
+        progress.best_score = progress.best_score if score is None else score
+    if share.rank == 0:
+        shown = "" if score is None else f", {task.score_name} {score:.4f}"
+        say(f"{encoder.name}: step {progress.step}/{encoder.config.steps}, loss {mean_loss:.4f}{shown}")
 
-    Negatives are drawn from all items; the few that the user has chosen are not drawn again, unlike in the paper.
-    """
-    user_vectors, item_vectors = model(adjacency)
-    difference = item_vectors[positives] - item_vectors[negatives]
-    ranking = -F.logsigmoid((user_vectors[users] * difference).sum(dim=1)).mean()
-    used = model.embedding[torch.cat([users, positives + model.n_users, negatives + model.n_users])]
-    return ranking + weight_decay * used.square().sum() / (2 * len(users))
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The generator of what is drawn in a step, the same in every process; step 0 is what comes before training."""
+    return torch.Generator().manual_seed(_seed_of(seed, step, 0))
 
 
-def _link_auc(
-    user_vectors: Tensor, item_vectors: Tensor, users: Tensor, items: Tensor, generator: torch.Generator
-) -> float:
-    others = torch.randint(len(item_vectors), (len(items),), generator=generator)
-    true = (user_vectors[users] * item_vectors[items]).sum(dim=1)
-    random = (user_vectors[users] * item_vectors[others]).sum(dim=1)
-    return float(((true > random).double() + 0.5 * (true == random).double()).mean())
+def _seed_of(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def current_share() -> Share:
+    """This process's share: of one process alone, or of the group that `torchrun` has started."""
+    if dist.is_available() and dist.is_initialized():
+        return Share(dist.get_rank(), dist.get_world_size())
+    return Share()
+
+
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """Deterministic algorithms for the block. On a GPU a few operations have none: torch warns of them there."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+def _identity(encoder: BehaviorEncoder, prepared: Path) -> str:
+    """What a checkpoint belongs to: the encoder, its config, the data. More processes may go on with it."""
+    described = [encoder.name, dataclasses.asdict(encoder.config), data_fingerprint(prepared)]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()

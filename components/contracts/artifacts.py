@@ -25,6 +25,8 @@ ACCEPTED_FOLDER = "accepted"
 ACCOUNTS_FILE = "accounts.json"
 VALIDATION_FILE = "validation.json"
 VALIDATION_PAGE_FILE = "validation.html"
+# beside the tables of `reland prepare`; the pipelines keep a simulated market's truth as an artifact of its own
+TRUTH_FOLDER = "truth"
 
 # embeddings: a folder of shards, each sorted by key
 EMBEDDINGS_FILE = "part-00000.parquet"
@@ -39,12 +41,15 @@ ITEM_INDEX_FILE = "item_index.parquet"
 
 # seeds, generation, matching
 SEEDS_FILE = "seeds.parquet"
+SEEDS_DIAGNOSTICS_FILE = "diagnostics.json"
+SEEDS_PAGE_FILE = "seeds.html"
 REQUESTS_FILE = "requests.jsonl"
 SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
 RESPONSES_FILE = "responses.jsonl"
 RATIONALES_FILE = "rationales.parquet"
 REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"
 MATCHES_FILE = "matches.parquet"
+LINEAGE_FILE = "lineage.json"  # beside the matches: which encoder and which pool they were made with
 
 SUMMARY_FILE = "summary.json"
 MANIFEST_FILE = "manifest.json"

@@ -21,6 +21,7 @@ CANDIDATE = "candidate"  # the version that a rollout or the gate may promote
 TAG_GENERATION = "generation"
 TAG_FINGERPRINT = "data_fingerprint"
 TAG_ENCODER = "encoder_version"
+TAG_REVISION = "git_revision"  # of the code that trained an encoder; not there where the code is no git checkout
 TAG_COLLECTION = "milvus_collection"
 TAG_SLOT = "feast_slot"
 TAG_TEXT_ENCODER = "text_encoder"

@@ -94,7 +94,7 @@ REJECTED = pa.schema(
     ]
 )
 
-# `origin` is representative, important, random or recorded.
+# `origin` is representative, important, random, facility_location or recorded.
 # `cluster` is -1 where the seeds were not found by clustering. `n_interactions` counts training interactions.
 SEEDS = pa.schema(
     [

@@ -4,7 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,23 @@ from components.contracts.artifacts import (
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    USERS_FILE,
+    VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, interactions_schema
+from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, USERS, interactions_schema
 from components.data_preparation.adapters.contract import Source
-from components.data_preparation.adapters.registry import SIMULATOR, check_name, detect, is_path, open_source
+from components.data_preparation.adapters.registry import (
+    SIMULATOR,
+    check_name,
+    detect,
+    is_path,
+    is_simulated,
+    open_source,
+    simulated_market,
+)
 from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, stream, table_engine
 from components.data_preparation.filtering import (
     SMALLEST_CORE,
@@ -34,6 +44,8 @@ from components.data_preparation.filtering import (
     numbered,
     numbered_pairs,
 )
+from components.data_preparation.marketplace.log import write_log
+from components.data_preparation.marketplace.truth import make_truth, save_truth
 from components.data_preparation.previous import (
     ACCEPTED_ITEMS,
     check_previous,
@@ -42,8 +54,10 @@ from components.data_preparation.previous import (
     with_previous_interactions,
     with_previous_items,
     with_previous_rejected,
+    with_previous_users,
 )
 from components.data_preparation.report.statistics_report import write_statistics
+from components.data_preparation.report.validation_report import validation, write_validation
 from components.data_preparation.splits import (
     DEFAULT_SPLITS,
     TIME,
@@ -56,6 +70,11 @@ from components.data_preparation.splits import (
 )
 from components.data_preparation.staging import FileAccount, Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
+from components.data_preparation.topics import write_topics
+from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
+from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
+
+REASONS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,8 @@ class PreparationConfig:
     """What is prepared and how.
 
     Attributes:
-        dataset: a name of `adapters.registry.DATASETS`, or the path of a file or folder whose format is found out.
+        dataset: a name of `adapters.registry.DATASETS` (`simulator:USERS` too), or the path of a file or folder whose
+            format is found out.
         folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
         minimum_interactions: k of the k-core.
@@ -71,6 +91,7 @@ class PreparationConfig:
         splits: by which protocols the rows are split.
         engine: that holds the tables meanwhile.
         previous: prepared folder whose accepted rows the new ones are added to; None: there are none.
+        stopped: folder for the validation report of a run that too many rejected rows stop; None: it is not kept.
     """
 
     dataset: str
@@ -81,6 +102,7 @@ class PreparationConfig:
     splits: SplitConfig = DEFAULT_SPLITS
     engine: EngineConfig = DEFAULT_ENGINE
     previous: Path | None = None
+    stopped: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -111,6 +133,7 @@ def configure(
             is not there or together with a `data_dir`, or a k that leaves too little of a user.
     """
     engine = EngineConfig(settings.table_engine, settings.table_memory)
+    stopped = settings.home / "stopped"
     before = Path(previous).absolute() if previous else None  # steps run in working folders of their own
     if before is not None:
         check_previous(before)
@@ -120,25 +143,38 @@ def configure(
         path = Path(dataset).absolute()
         detect(path)
         return PreparationConfig(
-            str(path), None, seed, minimum_interactions, settings.max_rejected, splits, engine, before
+            str(path), None, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
         )
     check_name(dataset)
-    folder = None if dataset == SIMULATOR else _find_folder(dataset, data_dir, settings.data_dir)
-    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, engine, before)
-
-
-def prepare(config: PreparationConfig, output: Path) -> dict[str, Any]:
-    """Prepare a data set; see `prepare_source`."""
-    source = open_source(config.dataset, config.folder, config.seed)
-    return prepare_source(
-        source,
-        config.minimum_interactions,
-        config.max_rejected,
-        output,
-        config.splits,
-        config.engine,
-        config.previous,
+    folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
+    return PreparationConfig(
+        dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
     )
+
+
+def prepare(config: PreparationConfig, output: Path, truth: Path | None = None) -> dict[str, Any]:
+    """Prepare a data set; see `prepare_source`.
+
+    Args:
+        truth: folder for the truth of a simulated market, which no step that learns may read; None: it is not kept.
+    """
+
+    def prepare_rows(source: Source) -> dict[str, Any]:
+        return prepare_source(
+            source,
+            config.minimum_interactions,
+            config.max_rejected,
+            output,
+            config.splits,
+            config.engine,
+            config.previous,
+            config.stopped,
+        )
+
+    if not is_simulated(config.dataset):
+        return prepare_rows(open_source(config.dataset, config.folder))
+    with _output_folder(output) as temporary:
+        return prepare_rows(_simulate(config, temporary, truth))
 
 
 def prepare_source(
@@ -149,6 +185,7 @@ def prepare_source(
     splits: SplitConfig = DEFAULT_SPLITS,
     engine: EngineConfig = DEFAULT_ENGINE,
     previous: Path | None = None,
+    stopped: Path | None = None,
 ) -> dict[str, Any]:
     """Prepare rows and write the files of a prepared data set (see `contracts.artifacts`) into the folder `output`.
 
@@ -164,6 +201,7 @@ def prepare_source(
         engine: that holds the tables meanwhile.
         previous: prepared folder whose accepted rows these are added to, as if all had been read at once; its own
             files are not read again.
+        stopped: folder for the validation report if it is why the run ends; None: it is not kept.
 
     Returns:
         The fragment {"dataset": ...} of `summary.json`.
@@ -179,7 +217,19 @@ def prepare_source(
         accounts = staging.progress.accounts
         accepted = _without_duplicates(connection, staging, previous)
         report = {"name": name, "format": source.format, **_report(accounts, accepted)}
-        _check_rejected(source, accounts, accepted, max_rejected)
+        judged = validation(
+            name,
+            source.format,
+            dict(sorted(accounts.items(), key=lambda entry: entry[1].order)),
+            accepted.rejected,
+            accepted.interactions,
+            report["references"],
+            max_rejected,
+        )
+        try:
+            _check_rejected(source, accounts, accepted, max_rejected)
+        except InputError as error:
+            raise _stopped(error, judged, stopped) from None
 
         users_left, items_left = k_core(connection, accepted.pairs, minimum_interactions)
         users = accepted.users.semi_join(users_left, _.number == users_left.user)
@@ -193,11 +243,12 @@ def prepare_source(
         write_batches(stream(connection, core), output / INTERACTIONS_FILE, schema)
         write_batches(stream(connection, latest_visits(visits, users, items)), output / HISTORIES_FILE, HISTORIES)
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
+        write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
         outside = accepted.interactions.anti_join(users, "user_id")
         outside = outside.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
-        keep_accepted(connection, output, outside, accepted.metadata, name, staging.progress)
+        keep_accepted(connection, output, outside, accepted.metadata, accepted.profiles, name, staging.progress)
 
         core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
         report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
@@ -207,8 +258,22 @@ def prepare_source(
             f"{report['after_k_core']['items']:,} items, {report['after_k_core']['interactions']:,} interactions; "
             f"{bare:,} items without metadata"
         )
+        for protocol, rows in report["splits"].items():
+            say(f"split {protocol}: " + ", ".join(f"{split} {count:,}" for split, count in rows.items()))
+        report["topics"] = write_topics(connection, output)
+        write_validation(judged, output)
         write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
     return {"dataset": report}
+
+
+def _simulate(config: PreparationConfig, folder: Path, truth: Path | None) -> Source:
+    """Write the log of a simulated market into `folder`, where it is read from as a team's own would be."""
+    market = make_truth(simulated_market(config.dataset), config.seed)
+    count = write_log(market, folder)
+    say(f"simulated {count:,} interactions of {market.config.users:,} users in {market.config.days} days")
+    if truth is not None:
+        save_truth(market, truth)
+    return replace(open_source(str(folder), None), name=SIMULATOR, root=None)
 
 
 @dataclass(frozen=True)
@@ -221,6 +286,7 @@ class _Accepted:
         users: of them, see `filtering.numbered`.
         items: likewise.
         metadata: `previous.ACCEPTED_ITEMS`, one row for an item, whether it is among `items` or not.
+        profiles: `staging.STAGED_USERS` without its `user_profiles.later_profiles`.
         rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
     """
 
@@ -229,6 +295,7 @@ class _Accepted:
     users: ir.Table
     items: ir.Table
     metadata: ir.Table
+    profiles: ir.Table
     rejected: ir.Table
 
 
@@ -236,11 +303,13 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
     """Find duplicates among the staged rows and those of before, and enter them into the accounts of their files."""
     interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
     metadata = connection.read_parquet(staging.items, table_name="staged_items")
+    profiles = connection.read_parquet(staging.users, table_name="staged_users")
     rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
     files = staging.progress.accounts
     if previous is not None:
         interactions = with_previous_interactions(connection, interactions, previous)
         metadata = with_previous_items(connection, metadata, previous)
+        profiles = with_previous_users(connection, profiles, previous)
         rejected = with_previous_rejected(connection, rejected, previous, files)
     users = numbered(connection, "users", interactions, "user_id")
     items = numbered(connection, "items", interactions, "item_id")
@@ -254,7 +323,11 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
     again = later_duplicates(interactions, pairs)
 
     name_of = {account.order: name for name, account in files.items()}
-    for name, rows, reason in (("again", again, "duplicate"), ("items_again", items_again, "duplicate item")):
+    for name, rows, reason in (
+        ("again", again, DUPLICATE),
+        ("items_again", items_again, DUPLICATE_ITEM),
+        ("users_again", later_profiles(profiles), DUPLICATE_USER_ATTRIBUTE),
+    ):
         rows = connection.create_table(name, rows, temp=True)
         counts = value_counts(rows.file_order)
         for number, count in counts.items():
@@ -264,12 +337,15 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
             rejected = rejected.union(rows.select(rejected.columns))
         if counts and name == "again":
             interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
+        if counts and name == "users_again":
+            profiles = profiles.anti_join(rows, ["file_order", "source_line"])
     return _Accepted(
         interactions=interactions,
         pairs=pairs,
         users=users,
         items=items,
         metadata=metadata.semi_join(first, "position").select(ACCEPTED_ITEMS.names),
+        profiles=profiles,
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )
 
@@ -279,11 +355,19 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
     logs = [account for account in accounts.values() if account.kind == "interactions"]
     reasons = sum((account.rejected for account in logs), Counter[str]())
     count = sum(account.accepted for account in logs)
-    say(f"{count:,} interactions accepted, {reasons.total():,} rejected")
+    users, items = (int(table.count().execute()) for table in (accepted.users, accepted.items))
+    days = span(accepted.interactions) if count else {}
+    frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_TOLD))
+    say(
+        f"{count:,} interactions accepted"
+        + (f" ({users:,} users, {items:,} items, {days['first']} to {days['last']})" if days else "")
+        + f", {reasons.total():,} rejected"
+        + (f" ({frequent})" if frequent else "")
+    )
     unknown = accepted.items.anti_join(accepted.metadata, "item_id")
     return {
-        "users": int(accepted.users.count().execute()),
-        "items": int(accepted.items.count().execute()),
+        "users": users,
+        "items": items,
         "interactions": count,
         "accepted": count,
         "rejected": reasons.total(),
@@ -296,8 +380,9 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
             "items_without_metadata": int(unknown.count().execute()),
             "interactions_with_them": int(accepted.interactions.semi_join(unknown, "item_id").count().execute()),
             "items_without_interactions": int(accepted.metadata.anti_join(accepted.items, "item_id").count().execute()),
+            **profile_references(accepted.users, accepted.profiles),
         },
-        "span": span(accepted.interactions) if count else {},
+        "span": days,
     }
 
 
@@ -327,6 +412,17 @@ def _check_rejected(source: Source, accounts: dict[str, FileAccount], accepted: 
     if not any(account.accepted for account in accounts.values() if account.kind == "interactions"):
         first_file = next(iter(new), source.name)
         raise InputError(f"{source.location(first_file)}: no row is left after validation")
+
+
+def _stopped(error: InputError, judged: dict[str, Any], folder: Path | None) -> InputError:
+    """Keep the validation report of a run that is stopped, and say where."""
+    if folder is None:
+        return error
+    try:
+        write_validation({**judged, "stopped": str(error)}, folder)
+    except OSError as fault:
+        return InputError(f"{error} (no report: {folder} cannot be written, {fault.strerror})")
+    return InputError(f"{error}; every reason with examples: {folder / VALIDATION_PAGE_FILE}")
 
 
 def _described(items: ir.Table, metadata: ir.Table) -> ir.Table:

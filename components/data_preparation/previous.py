@@ -1,7 +1,7 @@
 """What a prepared folder keeps, so that new files are added to its own without reading those again (`--previous`).
 
 Its interactions are accepted rows, and so are those that filtering left out, which it keeps beside them; with the items
-that were accepted, and the accounts of its files, a later run goes on where this one stopped.
+and profiles that were accepted, and the accounts of its files, a later run goes on where this one stopped.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ from components.contracts.artifacts import (
     INTERACTIONS_FILE,
     ITEMS_FILE,
     REJECTED_FILE,
+    USERS_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.files import read_json, write_json
@@ -27,6 +28,7 @@ from components.data_preparation.staging import (
     STAGED_INTERACTIONS,
     STAGED_ITEMS,
     STAGED_REJECTED,
+    STAGED_USERS,
     FileAccount,
     Progress,
     write_batches,
@@ -34,6 +36,7 @@ from components.data_preparation.staging import (
 from components.data_preparation.validation import RAW_INTERACTIONS
 
 ACCEPTED_ITEMS = pa.schema([*ITEMS, pa.field("described", pa.bool_()), pa.field("position", pa.int64())])
+ACCEPTED_USERS = pa.schema([field for field in STAGED_USERS if field.name != "raw"])
 FORMAT = 1  # of the accounts
 
 
@@ -45,6 +48,7 @@ def check_previous(previous: Path) -> None:
     protocols_of(previous / INTERACTIONS_FILE)
     check_table(previous / ACCEPTED_FOLDER / INTERACTIONS_FILE, RAW_INTERACTIONS)
     check_table(previous / ACCEPTED_FOLDER / ITEMS_FILE, ACCEPTED_ITEMS)
+    check_table(previous / ACCEPTED_FOLDER / USERS_FILE, ACCEPTED_USERS)
     check_table(previous / REJECTED_FILE, REJECTED)
 
 
@@ -84,6 +88,12 @@ def with_previous_items(connection: ibis.BaseBackend, staged: ir.Table, previous
     return _united(staged, STAGED_ITEMS.names, connection.read_parquet(path, table_name="previous_items"))
 
 
+def with_previous_users(connection: ibis.BaseBackend, staged: ir.Table, previous: Path) -> ir.Table:
+    """`STAGED_USERS`, likewise."""
+    path = previous / ACCEPTED_FOLDER / USERS_FILE
+    return _united(staged, STAGED_USERS.names, connection.read_parquet(path, table_name="previous_users"))
+
+
 def with_previous_rejected(
     connection: ibis.BaseBackend, staged: ir.Table, previous: Path, accounts: dict[str, FileAccount]
 ) -> ir.Table:
@@ -95,7 +105,13 @@ def with_previous_rejected(
 
 
 def keep_accepted(
-    connection: ibis.BaseBackend, output: Path, left_out: ir.Table, items: ir.Table, name: str, progress: Progress
+    connection: ibis.BaseBackend,
+    output: Path,
+    left_out: ir.Table,
+    items: ir.Table,
+    users: ir.Table,
+    name: str,
+    progress: Progress,
 ) -> None:
     """Write what a later run goes on from into the prepared folder `output`.
 
@@ -104,6 +120,7 @@ def keep_accepted(
         output: a prepared folder.
         left_out: `RAW_INTERACTIONS`, the accepted rows that are not among its interactions.
         items: `ACCEPTED_ITEMS`, one row for an item.
+        users: `ACCEPTED_USERS`, rows of profiles.
         name: of the data set.
         progress: of its files.
     """
@@ -112,6 +129,8 @@ def keep_accepted(
     write_batches(stream(connection, left_out), folder / INTERACTIONS_FILE, RAW_INTERACTIONS)
     items = items.select(ACCEPTED_ITEMS.names).order_by("item_id")
     write_batches(stream(connection, items), folder / ITEMS_FILE, ACCEPTED_ITEMS)
+    users = users.select(ACCEPTED_USERS.names).order_by(["file_order", "source_line"])
+    write_batches(stream(connection, users), folder / USERS_FILE, ACCEPTED_USERS)
     files: list[dict[str, Any]] = [
         {"name": file, "order": account.order, "kind": account.kind, "read": account.read, "rejected": account.rejected}
         for file, account in progress.accounts.items()

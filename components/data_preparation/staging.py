@@ -18,17 +18,25 @@ import pyarrow.parquet as pq
 
 from components.contracts.files import replacing_file
 from components.contracts.tables import ITEMS, REJECTED
-from components.data_preparation.adapters.contract import SOURCE, RowBatch, Source
-from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, RAW_INTERACTIONS, validate
+from components.data_preparation.adapters.contract import SOURCE, UNCHECKED_USERS, RowBatch, Source
+from components.data_preparation.validation import (
+    INTERACTION_SCHEMA,
+    ITEM_SCHEMA,
+    RAW_INTERACTIONS,
+    USER_SCHEMA,
+    validate,
+)
 
 # Where a row is from: `file_order` counts the files in the order they are read.
 ORIGIN = [pa.field("file_order", pa.int64()), *SOURCE]
 STAGED_INTERACTIONS = pa.schema([*RAW_INTERACTIONS, *ORIGIN])
 # `described`: an item that interactions describe along the way, see `RowBatch.described_items`. `position` counts all.
 STAGED_ITEMS = pa.schema([*ITEMS, *ORIGIN, pa.field("described", pa.bool_()), pa.field("position", pa.int64())])
+# A row of the file each, so that rows are what is counted; `profiles` tells the attributes apart.
+STAGED_USERS = pa.schema([*UNCHECKED_USERS, pa.field("file_order", pa.int64())])
 STAGED_REJECTED = pa.schema([*REJECTED, pa.field("file_order", pa.int64())])
 
-FILES_WITH_ITEMS = 2**32  # their orders begin here
+FIRST_ORDER = {"interactions": 0, "items": 2**32, "users": 2**33}  # of the files of each kind
 
 PART_ROW_GROUP = 2**17
 ROW_GROUP = 2**20
@@ -38,7 +46,8 @@ ROW_GROUP = 2**20
 class FileAccount:
     """What became of the rows of one file: `read` of them, and of those `rejected` for each reason.
 
-    `order` is the place of the file among all, those with interactions first. `is_new` where it is read in this run.
+    `order` is the place of the file among all: those with interactions come first, then items, then users. `is_new`
+    where it is read in this run.
     """
 
     order: int
@@ -89,12 +98,13 @@ class Progress:
 
 
 class Staging:
-    """The staged rows of a source: three folders of Parquet parts, and the account of each file.
+    """The staged rows of a source: four folders of Parquet parts, and the account of each file.
 
     Attributes:
         progress: what was read before, and this.
         interactions: pattern of the parts with accepted interactions, `STAGED_INTERACTIONS`; duplicates are still in.
         items: pattern of the parts with accepted items, `STAGED_ITEMS`; an item may be there more than once.
+        users: pattern of the parts with accepted profiles, `STAGED_USERS`; a user may be there more than once.
         rejected: pattern of the parts with rejected rows, `STAGED_REJECTED`.
     """
 
@@ -103,9 +113,11 @@ class Staging:
         self._names: dict[str, str] = {}  # that the files of this source go by
         self._interactions = _Parts(folder / "interactions", STAGED_INTERACTIONS)
         self._items = _Parts(folder / "items", STAGED_ITEMS)
+        self._users = _Parts(folder / "users", STAGED_USERS)
         self._rejected = _Parts(folder / "rejected", STAGED_REJECTED)
         self.interactions = self._interactions.pattern
         self.items = self._items.pattern
+        self.users = self._users.pattern
         self.rejected = self._rejected.pattern
         self._writer = ThreadPoolExecutor(max_workers=1)  # a block is written while the next is read
         self._writing: Future[None] | None = None
@@ -117,7 +129,10 @@ class Staging:
             for batch in source.items:
                 accepted, account = self._validated(batch, "items", ITEM_SCHEMA)
                 self._write_items(accepted, account, described=False)
-            for parts in (self._interactions, self._items, self._rejected):
+            for batch in source.users:
+                accepted, account = self._validated(batch, "users", USER_SCHEMA)
+                self._write(self._users, _of_file(accepted, account))
+            for parts in (self._interactions, self._items, self._users, self._rejected):
                 self._write(parts, parts.schema.empty_table())  # a table without a row has a part too
             self._wait()
 
@@ -154,8 +169,7 @@ class Staging:
             accounts = self.progress.accounts
             names = (file if number == 1 else f"{file} ({number})" for number in itertools.count(1))
             self._names[file] = next(name for name in names if name not in accounts)
-            first = FILES_WITH_ITEMS if kind == "items" else 0
-            accounts[self._names[file]] = FileAccount(first + len(accounts), kind)
+            accounts[self._names[file]] = FileAccount(FIRST_ORDER[kind] + len(accounts), kind)
         return self._names[file], self.progress.accounts[self._names[file]]
 
     def _write_items(self, rows: pa.Table, account: FileAccount, described: bool) -> None:
@@ -187,10 +201,16 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, schema: pa.Sche
     with (
         replacing_file(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=texts) as writer,
+        ThreadPoolExecutor(max_workers=1) as thread,  # rows are written while the engine makes the next
     ):
+        writing: Future[None] | None = None
         for rows in _of_equal_length(batches, ROW_GROUP):
-            writer.write_table(rows.select(schema.names).cast(schema), ROW_GROUP)
+            if writing is not None:
+                writing.result()  # no more than one row group is held for writing
+            writing = thread.submit(writer.write_table, rows.select(schema.names).cast(schema), ROW_GROUP)
             count += len(rows)
+        if writing is not None:
+            writing.result()
     return count
 
 

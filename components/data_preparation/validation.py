@@ -17,6 +17,9 @@ from components.data_preparation.adapters.contract import RowBatch
 
 RAW_INTERACTIONS = interactions_schema([])  # before they are split
 
+# Reasons that no single row shows: `preparation` finds them when all rows are read.
+DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE = "duplicate", "duplicate item", "duplicate user attribute"
+
 LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100
 
 
@@ -61,6 +64,17 @@ INTERACTION_SCHEMA = pandera.DataFrameSchema(
     }
 )
 ITEM_SCHEMA = pandera.DataFrameSchema({"item_id": _identifier("item_id")})
+
+_named = pl.element().struct.field("attribute").str.contains(r"\S").fill_null(False)
+USER_SCHEMA = pandera.DataFrameSchema(
+    {
+        "user_id": _identifier("user_id"),
+        "attributes": pandera.Column(
+            pl.List(pl.Struct({"attribute": pl.String, "value": pl.String})),
+            _check(pl.col("attributes").list.eval(_named).list.all(), "empty attribute"),
+        ),
+    }
+)
 
 
 def validate(batch: RowBatch, schema: pandera.DataFrameSchema) -> tuple[pa.Table, pa.Table]:

@@ -16,20 +16,31 @@ def register_encoder(
     from pathlib import Path
 
     from components.contracts import registry
-    from components.contracts.files import write_json
+    from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
+    from components.contracts.files import read_json, write_json
     from components.contracts.fingerprint import data_fingerprint
     from components.contracts.progress import say
     from components.contracts.settings import load_settings
     from components.model_registry.register import register_encoder_version
+    from components.model_registry.revision import git_revision
 
+    folder = Path(encoder.path)
     tags = {
         registry.TAG_GENERATION: generation,
         registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
     }
-    version = register_encoder_version(load_settings(), Path(encoder.path), tags)
+    if (revision := git_revision()) is not None:
+        tags[registry.TAG_REVISION] = revision
+    version = register_encoder_version(load_settings(), folder, tags)
     say(f"registered {registry.ENCODER_MODEL} version {version} as {registry.CHAMPION}")
     # The summary of a run has one registered model, the ranker.
-    write_json(Path(report.path), {"encoder": {"model": registry.ENCODER_MODEL, "version": version}})
+    content = {
+        "model": registry.ENCODER_MODEL,
+        "version": version,
+        "name": read_json(folder / CONFIG_FILE)["encoder"],
+        "metrics": read_json(folder / METRICS_FILE),
+    }
+    write_json(Path(report.path), {"encoder": content})
     return version
 
 

@@ -9,6 +9,7 @@ from components.contracts import images
 def build_pool(
     rationales: dsl.Input[dsl.Dataset],
     embeddings: dsl.Input[dsl.Dataset],
+    encoder_version: str,
     generation: str,
     report: dsl.Output[dsl.Artifact],
 ) -> str:
@@ -21,8 +22,8 @@ def build_pool(
     from components.reasoning_pool.pool import build_collection
 
     with connect_milvus(load_settings()) as client:
-        name, size = build_collection(client, Path(rationales.path), Path(embeddings.path), generation)
-    write_json(Path(report.path), {"pool": {"collection": name, "size": size}})
+        name, size = build_collection(client, Path(rationales.path), Path(embeddings.path), generation, encoder_version)
+    write_json(Path(report.path), {"pool": {"collection": name, "size": size, "encoder_version": encoder_version}})
     return name
 
 
@@ -30,13 +31,14 @@ def build_pool(
 def match_users(
     embeddings: dsl.Input[dsl.Dataset],
     collection: str,
+    encoder_version: str,
     matches: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
     """Match every user with the most similar seed user (Eq. 3)."""
     from pathlib import Path
 
-    from components.contracts.artifacts import MATCHES_FILE
+    from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE
     from components.contracts.files import write_json
     from components.contracts.settings import load_settings
     from components.contracts.tables import MATCHES, write_table
@@ -44,6 +46,8 @@ def match_users(
     from components.reasoning_pool.matching import match_all_users
 
     with connect_milvus(load_settings()) as client:
-        table, content = match_all_users(client, Path(embeddings.path), collection)
+        table, content = match_all_users(client, Path(embeddings.path), collection, encoder_version)
     write_table(table, Path(matches.path) / MATCHES_FILE, MATCHES)
+    lineage = {"encoder_version": encoder_version, "collection": collection}
+    write_json(Path(matches.path) / LINEAGE_FILE, lineage)
     write_json(Path(report.path), content)

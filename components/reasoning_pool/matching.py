@@ -11,6 +11,7 @@ from pymilvus import MilvusClient
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.tables import MATCHES, read_vectors
+from components.reasoning_pool.pool import encoder_version_of
 
 SEARCH_BATCH = 1_000
 PROGRESS_SECONDS = 5
@@ -18,17 +19,24 @@ PROGRESS_SECONDS = 5
 SEARCH_PARAMETERS = {"metric_type": "COSINE", "params": {"ef": 64}}
 
 
-def match_all_users(client: MilvusClient, embeddings: Path, collection: str) -> tuple[pa.Table, dict[str, Any]]:
+def match_all_users(
+    client: MilvusClient, embeddings: Path, collection: str, encoder_version: str
+) -> tuple[pa.Table, dict[str, Any]]:
     """Give every user the rationale of the most similar seed user.
 
     The cosine of a zero vector is not defined. Such a user, of whom nothing is known, gets the seed user with the
     lowest id, with similarity 0.
 
+    Args:
+        encoder_version: the registered version of the encoder that the embeddings come from; vectors of two encoders
+            have nothing to do with each other, so the pool must hold those of the same one.
+
     Returns:
         A table of schema `MATCHES`, sorted by user id, with rank 1 alone; and the report for `summary.json`.
 
     Raises:
-        InputError: there is no such collection, or its vectors have another length than the users'.
+        InputError: there is no such collection, its vectors have another length than the users', or come from another
+            version of the encoder.
     """
     users, matrix = read_vectors(embeddings, "user_id")
     if not users:
@@ -42,6 +50,10 @@ def match_all_users(client: MilvusClient, embeddings: Path, collection: str) -> 
             f"those of the seed users in {collection} have {dimension}"
         )
     client.load_collection(collection)
+    if (found := encoder_version_of(client, collection)) != encoder_version:
+        raise InputError(
+            f"{collection}: holds vectors of encoder version {found!r}, the users' are of {encoder_version!r}"
+        )
     say(f"matching {len(users)} users with the seed users in {collection}")
     known = np.flatnonzero(matrix.any(axis=1))
     hits = dict(zip(known.tolist(), _search(client, collection, matrix[known]), strict=True))
@@ -61,6 +73,7 @@ def match_all_users(client: MilvusClient, embeddings: Path, collection: str) -> 
     matches = pa.table(columns, schema=MATCHES)
     report = {
         "users": len(users),
+        "encoder_version": encoder_version,
         "coverage": len(known) / len(users),  # of a user without a vector, no rationale is known to fit
         "similarity_p50": round(float(np.percentile(similarity, 50)), 6),
         "similarity_p05": round(float(np.percentile(similarity, 5)), 6),

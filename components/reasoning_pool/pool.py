@@ -27,11 +27,16 @@ def collection_name(generation: str) -> str:
     return f"{ALIAS}_{re.sub(r'[^A-Za-z0-9_]', '_', generation)}"
 
 
-def build_collection(client: MilvusClient, rationales: Path, embeddings: Path, generation: str) -> tuple[str, int]:
+def build_collection(
+    client: MilvusClient, rationales: Path, embeddings: Path, generation: str, encoder_version: str
+) -> tuple[str, int]:
     """Make the collection of a generation from rationales and the seed users' embeddings; switch the alias to it last.
 
     A failure before the switch leaves the pool that is in use as it was. A collection of the same name that the alias
     does not name is what a dead attempt left, and is dropped.
+
+    Args:
+        encoder_version: the registered version of the encoder that the embeddings come from; the pool names it.
 
     Returns:
         The name of the collection and the number of its seed users.
@@ -40,7 +45,7 @@ def build_collection(client: MilvusClient, rationales: Path, embeddings: Path, g
         InputError: the generation is in use already, or a seed user has no embedding.
     """
     name = collection_name(generation)
-    rows, dimension = _pool_rows(rationales, embeddings)
+    rows, dimension = _pool_rows(rationales, embeddings, encoder_version)
     if _collection_in_use(client) == name:
         raise InputError(f"generation {generation!r}: its pool {name} is in use already, take another generation id")
     if client.has_collection(name):
@@ -77,11 +82,18 @@ def _collection_in_use(client: MilvusClient) -> str | None:
     return None
 
 
+def encoder_version_of(client: MilvusClient, name: str) -> str:
+    """Version of the encoder whose vectors a collection holds; the collection must be loaded."""
+    return str(client.query(name, output_fields=["encoder_version"], limit=1)[0]["encoder_version"])
+
+
 def _create_collection(client: MilvusClient, name: str, dimension: int) -> None:
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("seed_user_id", DataType.VARCHAR, max_length=IDENTIFIER_BYTES, is_primary=True)
     schema.add_field("rationale_id", DataType.VARCHAR, max_length=IDENTIFIER_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+    # One value for all rows: Milvus Lite keeps neither a description nor properties of a collection.
+    schema.add_field("encoder_version", DataType.VARCHAR, max_length=IDENTIFIER_BYTES)
     schema.add_field("preference_summary", DataType.VARCHAR, max_length=TEXT_BYTES)
     schema.add_field("recommendation", DataType.VARCHAR, max_length=TEXT_BYTES)
     # Strong: a server's default may not yet count or find what has just been inserted.
@@ -99,7 +111,7 @@ def index_parameters(n_rows: int) -> IndexParams:
     return parameters
 
 
-def _pool_rows(rationales: Path, embeddings: Path) -> tuple[list[dict[str, object]], int]:
+def _pool_rows(rationales: Path, embeddings: Path, encoder_version: str) -> tuple[list[dict[str, object]], int]:
     """The rows of the pool by seed user id, and the dimension of their vectors."""
     columns = ["seed_user_id", "rationale_id", "preference_summary", "recommendation"]
     table = read_table(rationales / RATIONALES_FILE, RATIONALES, columns).sort_by("seed_user_id")
@@ -110,7 +122,8 @@ def _pool_rows(rationales: Path, embeddings: Path) -> tuple[list[dict[str, objec
         row = row_of.get(entry["seed_user_id"])
         if row is None:
             raise InputError(f"{embeddings}: no embedding of the seed user {entry['seed_user_id']!r}")
-        rows.append({**entry, "vector": matrix[row].astype(np.float32).tolist()})
+        vector = matrix[row].astype(np.float32).tolist()
+        rows.append({**entry, "vector": vector, "encoder_version": encoder_version})
     if not rows:
         raise InputError(f"{rationales}: no rationale, so there is no pool to build")
     return rows, matrix.shape[1]

@@ -45,6 +45,14 @@ class LightGCN(nn.Module):
         mean = total / (self.layers + 1)
         return mean[: self.n_users], mean[self.n_users :]
 
+    @torch.no_grad()
+    def layer_embeddings(self, adjacency: Tensor) -> list[Tensor]:
+        """E^(0) .. E^(K), each float32[U + I, d]."""
+        layers = [self.embedding.detach()]
+        for _ in range(self.layers):
+            layers.append(adjacency @ layers[-1])
+        return layers
+
 
 def normalized_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Tensor:
     """D^(-1/2) A D^(-1/2) of the bipartite graph as sparse CSR float32[U+I, U+I]; repeated pairs count once.

@@ -74,7 +74,7 @@ def train_ranker(
     best_score, best_step, best_weights = -1.0, 0, copy.deepcopy(ranker.state_dict())
     losses: list[float] = []
     ranker.train()
-    batches = _endless(sequences, ranker.config.history_length, config.batch_size, generator)
+    batches = endless_batches(sequences, ranker.config.history_length, config.batch_size, generator)
     for step in range(1, total_steps + 1):
         users, inputs, targets = next(batches)
         for group in optimizer.param_groups:
@@ -122,16 +122,28 @@ def _loss(ranker: Ranker, inputs: Tensor, targets: Tensor, rationale: Tensor, po
     """
     table = ranker.item_encoder()
     states, _ = ranker.user_states(table, inputs, rationale)
+    return next_item_loss(states, table, targets, positions_per_batch)
+
+
+def next_item_loss(states: Tensor, table: Tensor, targets: Tensor, positions: float) -> Tensor:
+    """Cross entropy over all items, summed over the positions that have a target, per `positions`.
+
+    Args:
+        states: float32[B, T, d], a user after each item of a window.
+        table: float32[I + 1, d], row 0 is padding.
+        targets: int64[B, T], the next items, 0 where there is none.
+    """
     real = targets > 0
     mean = F.linear_cross_entropy(
         states[real], table[1:], targets[real] - 1, options=torch.nn.LinearCrossEntropyOptions()
     )
-    return mean * (real.sum() / positions_per_batch)
+    return mean * (real.sum() / positions)
 
 
-def _endless(
+def endless_batches(
     sequences: InteractionSequences, length: int, batch_size: int, generator: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Batches of epoch after epoch; see `_epoch`."""
     while True:
         yield from _epoch(sequences, length, batch_size, generator)
 

@@ -1,4 +1,4 @@
-"""Adaptive seed sampling (RELAND 3.1.1, made exact): S = S_R ∪ S_I, representative users and important users.
+"""The parts of adaptive seed sampling (RELAND 3.1.1, made exact): S = S_R ∪ S_I, representative and important users.
 
 A user is named by its index, 0 to |U| - 1, in ascending order of user id.
 """
@@ -6,10 +6,9 @@ A user is named by its index, 0 to |U| - 1, in ascending order of user id.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 from components.contracts.errors import InputError
+from components.seed_sampling.clustering import members_of
 
 DEFAULT_CLUSTER_SHARE = 0.05  # K = round(0.05 × |U|): 302 for ML-1M, as in the paper; 1,118 for Beauty (1,120 there)
 
@@ -25,15 +24,6 @@ class SamplingPlan:
     def representative_seats(self) -> int:
         """ceil(B / 2); the important users get the rest."""
         return (self.budget + 1) // 2
-
-
-@dataclass(frozen=True)
-class AdaptiveSample:
-    """Indices of the seed users, disjoint and in the order of selection; the cluster of every user, int32[|U|]."""
-
-    representative: np.ndarray
-    important: np.ndarray
-    labels: np.ndarray
 
 
 def plan_sampling(n_users: int, seed_fraction: float, clusters: int) -> SamplingPlan:
@@ -57,45 +47,6 @@ def plan_sampling(n_users: int, seed_fraction: float, clusters: int) -> Sampling
     return SamplingPlan(budget, chosen_clusters)
 
 
-def sample_adaptively(embeddings: np.ndarray, activity: np.ndarray, plan: SamplingPlan, seed: int) -> AdaptiveSample:
-    """Draw the seed users.
-
-    "The two are applied in turn until |S_R ∪ S_I| = B": the representative half fills its seats, then the important
-    half, drawn from the users not yet chosen, fills the others. The halves are disjoint, so one turn reaches B.
-
-    Args:
-        embeddings: behavior embeddings M, float32[|U|, d].
-        activity: |D_u|, the training interactions of each user, int64[|U|], all at least 1.
-    """
-    unit = normalise_rows(embeddings)
-    labels, centres = cluster_users(unit, plan.clusters, seed)
-    generator = np.random.default_rng(seed)
-    seats = allocate_seats(np.bincount(labels, minlength=plan.clusters), plan.representative_seats)
-    representative = sample_representative(unit, labels, centres, seats, generator)
-    available = np.ones(len(activity), bool)
-    available[representative] = False
-    important = sample_important(activity, available, plan.budget - len(representative), generator)
-    return AdaptiveSample(representative, important, labels)
-
-
-def normalise_rows(matrix: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1 (a zero row stays zero), float32[n, d].
-
-    Matching is by cosine (Eq. 3); on unit rows the distance to a centre orders users as the cosine to it does, so the
-    clusters are of the geometry in which the seed users will be searched.
-    """
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return (matrix / np.where(norms > 0, norms, 1)).astype(np.float32)
-
-
-def cluster_users(unit: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """K-means: the cluster of every user, int32[|U|], and the centres, float32[K, d]. A cluster may be empty."""
-    # Threads add their partial sums to the centres in the order they finish, so more than one is not repeatable.
-    with threadpool_limits(limits=1):
-        model = KMeans(clusters, n_init=1, random_state=seed).fit(unit)
-    return model.labels_.astype(np.int32), model.cluster_centers_
-
-
 def allocate_seats(sizes: np.ndarray, seats: int) -> np.ndarray:
     """N_k in proportion to |C_k| by largest remainder, ties to the lower k; int64[K] that sums to `seats`.
 
@@ -113,8 +64,7 @@ def sample_representative(
 ) -> np.ndarray:
     """S_R: from a cluster with one seat the user nearest its centre (ties: lower index), from one with more a uniform
     draw without replacement; user indices, int64[sum of `seats`]."""
-    by_cluster = np.argsort(labels, kind="stable")
-    members = np.split(by_cluster, np.cumsum(np.bincount(labels, minlength=len(seats)))[:-1])
+    members = members_of(labels, len(seats))
     chosen = [np.empty(0, np.int64)]
     for cluster in np.flatnonzero(seats):
         users = members[cluster]

@@ -10,27 +10,31 @@ def sample_seeds(
     prepared: dsl.Input[dsl.Dataset],
     embeddings: dsl.Input[dsl.Dataset],
     seed_fraction: float,
+    seed_policy: str,
     clusters: int,
     recorded_rationales: str,
     seed: int,
     seeds: dsl.Output[dsl.Dataset],
+    diagnostics: dsl.Output[dsl.HTML],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
     """Choose the users the language model reasons about (3.1.1), or those of a file of recorded rationales.
 
     Args:
+        seed_policy: a name of `policies.POLICIES`.
         clusters: K; 0 is 5% of the users.
-        recorded_rationales: file of recorded rationales; empty is adaptive sampling.
+        recorded_rationales: file of recorded rationales; empty leaves the choice to the policy.
     """
+    import shutil
     from pathlib import Path
 
-    from components.contracts.artifacts import SEEDS_FILE
+    from components.contracts.artifacts import SEEDS_PAGE_FILE
     from components.contracts.files import write_json
-    from components.contracts.tables import SEEDS, write_table
-    from components.seed_sampling.seed_users import SamplingConfig, select_seed_users
+    from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
 
     recorded = Path(recorded_rationales) if recorded_rationales else None
-    config = SamplingConfig(seed_fraction, clusters, recorded, seed)
-    table, content = select_seed_users(Path(prepared.path), Path(embeddings.path), config)
-    write_table(table, Path(seeds.path) / SEEDS_FILE, SEEDS)
+    config = SamplingConfig(seed_fraction, clusters, recorded, seed, seed_policy)
+    content = sample_seed_users(Path(prepared.path), Path(embeddings.path), config, Path(seeds.path))
     write_json(Path(report.path), content)
+    # A copy of its own, for the page that Kubeflow shows.
+    shutil.copyfile(Path(seeds.path) / SEEDS_PAGE_FILE, diagnostics.path)

@@ -1,4 +1,4 @@
-"""The step itself: from prepared interactions and behavior embeddings to the table of seed users."""
+"""The step itself: prepared interactions and behavior embeddings to the table of seed users and its diagnostics."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,64 +8,148 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from components.contracts.artifacts import SEEDS_DIAGNOSTICS_FILE, SEEDS_FILE, SEEDS_PAGE_FILE
 from components.contracts.errors import InputError
+from components.contracts.files import replacing_file, write_json
 from components.contracts.progress import say
 from components.contracts.recorded_rationales import read_recorded_file
-from components.contracts.tables import SEEDS, read_training_interactions, read_vectors
-from components.seed_sampling.adaptive_sampling import plan_sampling, sample_adaptively
+from components.contracts.tables import SEEDS, read_table, read_training_interactions, read_vectors, write_table
+from components.seed_sampling.adaptive_sampling import plan_sampling
+from components.seed_sampling.clustering import normalise_rows
+from components.seed_sampling.diagnostics import describe, stability
+from components.seed_sampling.page import render
+from components.seed_sampling.policies import DEFAULT_POLICY, Clusters, SeedChoice, UserBase, find_policy
+from components.seed_sampling.refresh import PreviousSeeds, refresh_seeds
+from components.seed_sampling.seed_number import ASSUMED_TOKENS_PER_CALL, seed_number_curve
+from components.seed_sampling.user_map import map_users
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """What the operator chooses. `clusters` 0 is 5% of the users; `recorded_rationales` None is adaptive sampling."""
+    """What the operator chooses.
+
+    Attributes:
+        clusters: K; 0 is 5% of the users.
+        recorded_rationales: file whose users are the seed users, if it names users; None leaves them to the policy.
+        policy: see `policies.POLICIES`.
+        previous_seeds: last week's table of seeds, of whom as many stay as still fit; None is a new sampling.
+        tokens_per_call: tokens of a request and its answer, to say what a number of seeds costs.
+    """
 
     seed_fraction: float
     clusters: int
     recorded_rationales: Path | None
     seed: int
+    policy: str = DEFAULT_POLICY
+    previous_seeds: Path | None = None
+    tokens_per_call: float = ASSUMED_TOKENS_PER_CALL
 
 
-def select_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig) -> tuple[pa.Table, dict[str, Any]]:
-    """The seed users as a table of schema `SEEDS`, sorted by user id, and the report for `summary.json`.
+def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, output: Path) -> dict[str, Any]:
+    """Write the seed users, schema `SEEDS`, sorted by user id, with their diagnostics and the page that shows them.
 
     The users are those with a training interaction. The users named by a file of recorded rationales are the seed
     users, if there is such a file and it names users.
 
+    Returns:
+        The report for `summary.json`.
+
     Raises:
-        InputError: a fault of the file of recorded rationales or of a setting, or a user without an embedding.
+        InputError: a fault of a file or of a setting, or a user without an embedding.
     """
+    check_sampling(config)
     users, activity = count_training_interactions(prepared)
     recorded = _recorded_users(config.recorded_rationales) if config.recorded_rationales else None
+    base = UserBase(normalise_rows(_embeddings_of(users, embeddings)), activity)
+    number, weekly = None, None
     if recorded is not None:
-        table = _recorded_seeds(users, activity, recorded, str(config.recorded_rationales))
-        clusters = 0
+        choice = _recorded_choice(users, recorded, str(config.recorded_rationales))
+        clusters = None
     else:
         plan = plan_sampling(len(users), config.seed_fraction, config.clusters)
-        say(f"sampling {plan.budget} seed users of {len(users)}, with {plan.clusters} clusters")
-        sample = sample_adaptively(_embeddings_of(users, embeddings), activity, plan, config.seed)
-        origins = ["representative"] * len(sample.representative) + ["important"] * len(sample.important)
-        indices = np.concatenate([sample.representative, sample.important])
-        table = _seeds_table(users, activity, indices, origins, sample.labels)
-        clusters = plan.clusters
+        policy = find_policy(config.policy)(base, plan.clusters, config.seed)
+        say(f"sampling {plan.budget} seed users of {len(users)}, policy {config.policy}, {plan.clusters} clusters")
+        if config.previous_seeds:
+            previous = _previous_seeds(users, config.previous_seeds)
+            assert policy.clusters is not None  # see `check_sampling`
+            choice, weekly = refresh_seeds(base, policy.clusters, plan, previous, config.seed)
+            weekly["stability"] = stability(base, previous.indices, choice.indices, config.seed)
+            say(f"{weekly['kept']} of {weekly['previous']} seed users stay, {weekly['new']} are new")
+        else:
+            choice = policy.choose(plan.budget)
+        clusters = policy.clusters
+        number = seed_number_curve(policy, plan.budget, config.tokens_per_call)
 
-    counts = Counter(table.column("origin").to_pylist())
-    report = {"count": table.num_rows, "representative": counts["representative"], "important": counts["important"]}
-    if recorded is not None:
-        report["recorded"] = counts["recorded"]
-    report["clusters"] = clusters
-    say(f"{table.num_rows} seed users: " + ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items())))
-    return table, {"seeds": report}
+    content = {
+        "policy": "recorded" if recorded is not None else config.policy,
+        "users": len(users),
+        "seeds": len(choice.indices),
+        "origins": dict(sorted(Counter(choice.origins).items())),
+        "clusters": 0 if clusters is None else len(clusters.centres),
+        **describe(base, choice, clusters, config.seed),
+        "number_of_seeds": number,
+        "refresh": weekly,
+        "map": map_users(base, choice, config.seed),
+    }
+    write_table(_seeds_table(users, base, choice, clusters), output / SEEDS_FILE, SEEDS)
+    write_json(output / SEEDS_DIAGNOSTICS_FILE, content)
+    with replacing_file(output / SEEDS_PAGE_FILE) as temporary:
+        temporary.write_text(render(content), encoding="utf-8")
+    say(
+        f"{content['seeds']} seed users: "
+        + ", ".join(f"{count} {origin}" for origin, count in content["origins"].items())
+        + f"; the nearest seed's similarity is {content['coverage']['similarity_mean']:.3f} on average"
+    )
+    return {"seeds": _report(content)}
+
+
+def check_sampling(config: SamplingConfig) -> None:
+    """Find what can be found wrong without reading a file.
+
+    Raises:
+        InputError: the message names the option.
+    """
+    find_policy(config.policy)
+    if not config.tokens_per_call >= 0:
+        raise InputError(f"--tokens-per-call {config.tokens_per_call}: expected a number, 0 or more")
+    if config.previous_seeds and config.policy != "adaptive":
+        raise InputError(
+            f"--previous-seeds goes with --seed-policy adaptive, not with {config.policy}: "
+            "a seed user stays because it still stands for its cluster"
+        )
 
 
 def count_training_interactions(prepared: Path) -> tuple[list[str], np.ndarray]:
-    """The users with a training interaction, in ascending order, and |D_u|, int64[|U|]."""
+    """The users with a training interaction, in ascending order, and |D_u|, int64[|U|].
+
+    Raises:
+        InputError: there is no training interaction.
+    """
     training = read_training_interactions(prepared, ["user_id"])
+    if not training.num_rows:
+        raise InputError(f"{prepared}: no training interactions, so no users to choose from")
     counts = training.group_by("user_id").aggregate([([], "count_all")]).sort_by("user_id")
     return counts.column("user_id").to_pylist(), counts.column("count_all").to_numpy()
 
 
+def _report(content: dict[str, Any]) -> dict[str, Any]:
+    origins, number, weekly = content["origins"], content["number_of_seeds"], content["refresh"]
+    return {
+        "count": content["seeds"],
+        "policy": content["policy"],
+        **{"representative": 0, "important": 0, **origins},
+        "clusters": content["clusters"],
+        "coverage": {name: content["coverage"][name] for name in ("threshold", "share")},
+        "similarity_mean": content["coverage"]["similarity_mean"],
+        **({"recommended_count": number["knee"]} if number else {}),
+        **({"refresh": weekly} if weekly else {}),
+    }
+
+
 def _embeddings_of(users: list[str], folder: Path) -> np.ndarray:
     keys, matrix = read_vectors(folder, "user_id")
+    if keys == users:
+        return matrix
     row_of = {key: row for row, key in enumerate(keys)}
     missing = [user for user in users if user not in row_of]
     if missing:
@@ -79,20 +163,37 @@ def _recorded_users(path: Path) -> list[str] | None:
     return sorted(recorded.answers) if recorded.by_user else None
 
 
-def _recorded_seeds(users: list[str], activity: np.ndarray, recorded: list[str], source: str) -> pa.Table:
+def _recorded_choice(users: list[str], recorded: list[str], source: str) -> SeedChoice:
     index_of = {user: index for index, user in enumerate(users)}
     indices = [index_of[user] for user in recorded if user in index_of]
     if not indices:
         raise InputError(f"{source}: covers nobody, none of its {len(recorded)} users is in the data")
     if len(indices) < len(recorded):
         say(f"{len(recorded) - len(indices)} of {len(recorded)} users with a recorded rationale are not in the data")
-    no_cluster = np.full(len(users), -1, np.int32)
-    return _seeds_table(users, activity, np.array(indices), ["recorded"] * len(indices), no_cluster)
+    return SeedChoice(np.array(indices), ["recorded"] * len(indices))
 
 
-def _seeds_table(
-    users: list[str], activity: np.ndarray, indices: np.ndarray, origins: list[str], labels: np.ndarray
-) -> pa.Table:
-    columns = [pa.array([users[index] for index in indices], pa.string()), pa.array(origins, pa.string())]
-    columns += [pa.array(labels[indices], pa.int32()), pa.array(activity[indices], pa.int64())]
+def _previous_seeds(users: list[str], path: Path) -> PreviousSeeds:
+    table = read_table(path, SEEDS)
+    index_of = {user: index for index, user in enumerate(users)}
+    rows = [row for row in table.to_pylist() if row["user_id"] in index_of]
+    if not rows:
+        raise InputError(f"--previous-seeds {path}: none of its {table.num_rows} seed users is in the data")
+    return PreviousSeeds(
+        indices=np.array([index_of[row["user_id"]] for row in rows]),
+        important=np.array([row["origin"] == "important" for row in rows]),
+        activity=np.array([row["n_interactions"] for row in rows]),
+        left=table.num_rows - len(rows),
+    )
+
+
+def _seeds_table(users: list[str], base: UserBase, choice: SeedChoice, clusters: Clusters | None) -> pa.Table:
+    indices = choice.indices
+    labels = np.full(len(indices), -1, np.int32) if clusters is None else clusters.labels[indices]
+    columns = [
+        pa.array([users[index] for index in indices], pa.string()),
+        pa.array(choice.origins, pa.string()),
+        pa.array(labels, pa.int32()),
+        pa.array(base.activity[indices], pa.int64()),
+    ]
     return pa.table(columns, schema=SEEDS).sort_by("user_id")

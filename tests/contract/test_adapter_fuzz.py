@@ -25,7 +25,7 @@ from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import Adapter, Layout, RowBatch
 from components.data_preparation.adapters.registry import ADAPTERS, adapter_named, detect
 from components.data_preparation.source_files import BYTE_ORDER_MARK, GZIP_MAGIC, LONGEST_RAW, LONGEST_ROW
-from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, validate
+from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, USER_SCHEMA, validate
 
 
 def fuzz(cases: int) -> settings:
@@ -34,6 +34,7 @@ def fuzz(cases: int) -> settings:
 
 SEPARATORS = {"movielens-1m": b"::", "movielens-100k": b"\t", "recbole": b"\t"}  # of the others: a comma
 ITEMS_WITH_HEADER = ("movielens-latest", "recbole")
+USERS_WITH_HEADER = ("recbole", "tmall")
 BATCHES_VALIDATED_TOGETHER = 200  # a validation takes longer than all else in a case
 
 TOKENS = [
@@ -82,23 +83,29 @@ class Case:
         self.files: dict[str, bytes] = given["FILES"]
         self.interactions_file: str = given["INTERACTIONS_FILE"]
         self.items_file: str = given.get("ITEMS_FILE", "")
+        self.users_file: str = given.get("USERS_FILE", "")
         self.separator = SEPARATORS.get(self.adapter.name, b",")
         self.headers = {
             self.interactions_file: int(given.get("HEADER", False)),
             self.items_file: int(self.adapter.name in ITEMS_WITH_HEADER),
+            self.users_file: int(self.adapter.name in USERS_WITH_HEADER),
         }
         self.restore()
         layout = self.adapter.recognise(folder)
         assert layout is not None
         self.layout: Layout = layout
-        self.interaction_ledger = Ledger(INTERACTION_SCHEMA)
-        self.item_ledger = Ledger(ITEM_SCHEMA)
+        schemas = {"interactions": INTERACTION_SCHEMA, "items": ITEM_SCHEMA, "users": USER_SCHEMA}
+        self.ledgers = {kind: Ledger(schema) for kind, schema in schemas.items()}
 
     def restore(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         for name, content in self.files.items():
             (self.folder / name).write_bytes(content)
+
+    def file(self, kind: str) -> str:
+        """The file of that kind, or, where the format has none, that of the interactions."""
+        return {"items": self.items_file, "users": self.users_file}.get(kind) or self.interactions_file
 
     def header(self, target: str, batches: list[RowBatch]) -> int:
         """How many lines of `target` are a header; some formats do without one, and tell by what line 1 says."""
@@ -110,16 +117,16 @@ class Case:
         """All batches of the file `target`, checked; None where the file is at fault, and is told so as it should."""
         for adapter in ADAPTERS:
             adapter.recognise(self.folder)  # does not raise
-        is_items = target == self.items_file
+        kinds_of = {self.items_file: "items", self.users_file: "users", self.interactions_file: "interactions"}
+        kind = kinds_of[target]
         try:
-            read = self.adapter.items if is_items else self.adapter.interactions
-            batches = list(read(self.layout))
+            batches = list(getattr(self.adapter, kind)(self.layout))
         except InputError as error:
             assert str(error).startswith(str(self.folder / target))
             assert "\n" not in str(error)
             return None
         check_batches(batches, target)
-        (self.item_ledger if is_items else self.interaction_ledger).add(batches)
+        self.ledgers[kind].add(batches)
         return batches
 
 
@@ -162,8 +169,8 @@ TEXT_PATHS = [pytest.param(path, id=path.stem) for path in PATHS if path.stem !=
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     case = Case(request.param, tmp_path / "source")
     yield case
-    case.interaction_ledger.settle()
-    case.item_ledger.settle()
+    for ledger in case.ledgers.values():
+        ledger.settle()
 
 
 # One edit of a file's bytes: its name, two numbers to place it, something to put there.
@@ -258,6 +265,7 @@ edit = st.tuples(
     st.sampled_from(TOKENS) | st.binary(max_size=30),
 )
 damage = st.lists(edit, min_size=1, max_size=5)
+kinds = st.sampled_from(["interactions", "items", "users"])
 
 
 def apply(edits: list[Edit], content: bytes, separator: bytes) -> bytes:
@@ -268,9 +276,9 @@ def apply(edits: list[Edit], content: bytes, separator: bytes) -> bytes:
 
 @pytest.mark.parametrize("case", TEXT_PATHS, indirect=True)
 @fuzz(375)
-@given(edits=damage, of_items=st.booleans())
-def test_damaged_text(case: Case, edits: list[Edit], of_items: bool) -> None:
-    target = case.items_file if of_items and case.items_file else case.interactions_file
+@given(edits=damage, kind=kinds)
+def test_damaged_text(case: Case, edits: list[Edit], kind: str) -> None:
+    target = case.file(kind)
     content = apply(edits, case.files[target], case.separator)
     path = case.folder / target
     path.write_bytes(content)
@@ -345,13 +353,13 @@ STRANGE_NAMES = ["..", ".hidden", "-rf", "*", "a\nb", "%s", "{0}", "'; drop tabl
 @pytest.mark.parametrize("case", [pytest.param(path, id=path.stem) for path in PATHS], indirect=True)
 @fuzz(20)
 @given(
-    target=st.sampled_from(["interactions", "items"]),
+    target=kinds,
     kind=st.sampled_from(["a folder", "missing", "a loop of links", "a dangling link", "a pipe", "empty"]),
     beside=st.sampled_from(STRANGE_NAMES),
 )
 def test_no_file_where_one_should_be(case: Case, target: str, kind: str, beside: str) -> None:
     case.restore()
-    name = case.items_file if target == "items" and case.items_file else case.interactions_file
+    name = case.file(target)
     path = case.folder / name
     path.unlink()
     if kind == "a folder":
@@ -434,27 +442,29 @@ def parquet_tables(draw: st.DrawFn, usual: dict[str, pa.DataType]) -> tuple[int,
     return (rows if columns else 0), buffer.getvalue()
 
 
-INTERACTION_COLUMNS = dict.fromkeys(("user_id", "item_id", "behavior", "query", "scene"), pa.string()) | {
+INTERACTION_COLUMNS = dict.fromkeys(("user_id", "item_id", "behavior", "query", "scene", "channel"), pa.string()) | {
     "timestamp": pa.int64(),
     "value": pa.float64(),
 }
 ITEM_COLUMNS = dict.fromkeys(("item_id", "title", "brand", "description"), pa.string()) | {
     "categories": pa.list_(pa.string())
 }
+USER_COLUMNS = dict.fromkeys(("user_id", "attribute", "value", "*"), pa.string()) | {"age": pa.float64()}
 parquet = pytest.mark.parametrize(
     "case", [pytest.param(path, id=path.stem) for path in PATHS if path.stem == PARQUET], indirect=True
 )
 
 
 @parquet
-@fuzz(200)
-@given(of_interactions=parquet_tables(INTERACTION_COLUMNS), of_items=parquet_tables(ITEM_COLUMNS))
-def test_parquet_of_any_types(case: Case, of_interactions: tuple[int, bytes], of_items: tuple[int, bytes]) -> None:
-    for name, (rows, content) in [("interactions.parquet", of_interactions), ("items.parquet", of_items)]:
-        (case.folder / name).write_bytes(content)
-        batches = case.read(name)
-        if batches is not None:
-            assert sum(batch.rows_read for batch in batches) == rows
+@fuzz(400)
+@given(data=st.data(), kind=kinds)
+def test_parquet_of_any_types(case: Case, data: st.DataObject, kind: str) -> None:
+    columns = {"interactions": INTERACTION_COLUMNS, "items": ITEM_COLUMNS, "users": USER_COLUMNS}[kind]
+    rows, content = data.draw(parquet_tables(columns))
+    (case.folder / case.file(kind)).write_bytes(content)
+    batches = case.read(case.file(kind))
+    if batches is not None:
+        assert sum(batch.rows_read for batch in batches) == rows
 
 
 @parquet

@@ -19,13 +19,20 @@ from components.contracts.tables import ITEMS, REJECTED
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
     Adapter,
     Layout,
     RowBatch,
 )
 from components.data_preparation.adapters.registry import ADAPTERS, NAMED_FORMATS, adapter_named, detect
 from components.data_preparation.source_files import LONGEST_RAW
-from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, RAW_INTERACTIONS, validate
+from components.data_preparation.validation import (
+    INTERACTION_SCHEMA,
+    ITEM_SCHEMA,
+    RAW_INTERACTIONS,
+    USER_SCHEMA,
+    validate,
+)
 
 COLUMNS = [name for name in RAW_INTERACTIONS.names if name != "sequence"]
 
@@ -43,15 +50,18 @@ class Case:
         self.bad_rows: list[tuple[str, str]] = given.get("BAD_ROWS", [])
         self.items_file: str = given.get("ITEMS_FILE", "")
         self.bad_items: list[tuple[str, str]] = given.get("BAD_ITEMS", [])
+        self.users: list[tuple[str, dict[str, str]]] = given.get("USERS", [])
+        self.users_file: str = given.get("USERS_FILE", "")
+        self.bad_users: list[tuple[str, str]] = given.get("BAD_USERS", [])
         self.first_line: int = 2 if given.get("HEADER", False) else 1
         self.is_text: bool = given.get("TEXT", True)
         self.encoding: str = given.get("ENCODING", "utf-8")
 
     def write(self, folder: Path, **contents: bytes) -> Layout:
-        """Write the files, those of `contents` (`interactions`, `items`) instead of the faultless ones."""
+        """Write the files, those of `contents` (`interactions`, `items`, `users`) instead of the faultless ones."""
         files = dict(self.files)
         for kind, content in contents.items():
-            files[self.interactions_file if kind == "interactions" else self.items_file] = content
+            files[getattr(self, f"{kind}_file")] = content
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
@@ -67,7 +77,7 @@ class Case:
             assert found is not None
             move = {"root": folder} | {
                 kind: tuple(folder / path.relative_to(sound) for path in getattr(found, kind))
-                for kind in ("interactions", "items")
+                for kind in ("interactions", "items", "users")
             }
         return Layout(**move)
 
@@ -78,6 +88,7 @@ class Case:
 PATHS = sorted((Path(__file__).parent / "adapter_cases").glob("*.py"))
 CASES = [pytest.param(Case(path), id=path.stem) for path in PATHS]
 TEXT_CASES = [case for case in CASES if case.values[0].is_text]
+USER_FILE_CASES = [case for case in TEXT_CASES if case.values[0].users_file]
 ITEM_FILE_CASES = [case for case in TEXT_CASES if case.values[0].items_file]
 
 
@@ -137,6 +148,18 @@ def items(case: Case, layout: Layout) -> Found:
     return collect(case.adapter.items(layout), UNCHECKED_ITEMS, ITEM_SCHEMA)
 
 
+def users(case: Case, layout: Layout) -> Found:
+    return collect(case.adapter.users(layout), UNCHECKED_USERS, USER_SCHEMA)
+
+
+def profiles(found: Found) -> list[tuple]:
+    """As the cases write them: (user_id, {attribute: value})."""
+    return [
+        (row["user_id"], {pair["attribute"]: pair["value"] for pair in row["attributes"]})
+        for row in found.accepted.to_pylist()
+    ]
+
+
 def test_every_adapter_is_in_the_suite() -> None:
     assert {case.values[0].adapter.name for case in CASES} == {adapter.name for adapter in ADAPTERS}
     assert len({adapter.name for adapter in ADAPTERS}) == len(ADAPTERS)
@@ -166,6 +189,9 @@ def test_a_faultless_source_is_accepted_whole(tmp_path: Path, case: Case) -> Non
     of_files = items(case, layout)
     assert of_files.rejected == []
     assert (of_files.rows(ITEMS.names) or found.first_described()) == case.items
+    of_users = users(case, layout)
+    assert of_users.rejected == []
+    assert profiles(of_users) == case.users
 
 
 @pytest.mark.parametrize("case", TEXT_CASES)
@@ -210,6 +236,17 @@ def test_bad_items_are_rejected(tmp_path: Path, case: Case) -> None:
     ]
     assert {row["file"] for row in found.rejected} <= {case.items_file}
     assert found.rows(ITEMS.names) == case.items
+
+
+@pytest.mark.parametrize("case", USER_FILE_CASES)
+def test_bad_profiles_are_rejected(tmp_path: Path, case: Case) -> None:
+    good = case.files[case.users_file].splitlines()
+    content = b"\n".join([*good, *(line.encode() for line, _ in case.bad_users)])
+    found = users(case, case.write(tmp_path, users=content))
+    assert [(row["file"], row["source_line"], row["reason"]) for row in found.rejected] == [
+        (case.users_file, len(good) + 1 + number, reason) for number, (_, reason) in enumerate(case.bad_users)
+    ]
+    assert profiles(found) == case.users
 
 
 @pytest.mark.parametrize("case", TEXT_CASES)

@@ -92,7 +92,9 @@ def test_rows_at_fault_are_rejected_with_line_and_reason_and_the_run_goes_on(rel
     lines[1:1] = ["1::2", "1::3::5::soon", "1::4::5::-7", lines[0]]
     (folder / "ratings.dat").write_text("\n".join(lines) + "\n")
     arguments = ["prepare", "--dataset", "ml-1m", "--data-dir", str(folder), "--output", str(tmp_path / "out")]
-    assert_one_clear_line(reland(*arguments), "RELAND_MAX_REJECTED", "line 2", "ratings.dat")
+    page = tmp_path / "home" / "stopped" / "validation.html"
+    assert_one_clear_line(reland(*arguments), "RELAND_MAX_REJECTED", "line 2", "ratings.dat", str(page))
+    assert "negative timestamp" in page.read_text() and not (tmp_path / "out").exists()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELAND_MAX_REJECTED", "0.2")
         outcome = reland(*arguments, "--json")
@@ -104,6 +106,14 @@ def test_rows_at_fault_are_rejected_with_line_and_reason_and_the_run_goes_on(rel
     rejected = pq.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
     assert [row["source_line"] for row in rejected] == [2, 3, 4, 5]
     assert all(row["reason"] and row["file"] == "ratings.dat" for row in rejected)
+
+
+def test_the_simulator_of_a_wanted_size_with_its_truth(reland, tmp_path):
+    outcome = reland("prepare", "--dataset", "simulator:100", "--output", str(tmp_path / "out"), "--json")
+    assert outcome.status == 0 and json.loads(outcome.output)["dataset"]["name"] == "simulator"
+    assert {path.name for path in (tmp_path / "out" / "truth").iterdir()} == {
+        *("config.json", "users.parquet", "items.parquet")
+    }
 
 
 def test_an_output_that_is_there_already(reland, tmp_path):
@@ -125,6 +135,7 @@ def test_a_seed_or_an_output_at_fault_of_the_commands_that_run_no_chain(reland, 
         (["--seed-fraction", "0"], ["--seed-fraction"]),
         (["--seed-fraction", "1.01"], ["--seed-fraction"]),
         (["--dataset", "netflix"], ["netflix", "simulator"]),
+        (["--dataset", "simulator:many"], ["simulator:many", "simulator:USERS"]),
         (["--rationale-engine", "oracle"], ["oracle", "template"]),
         (["--rationale-engine", "recorded", "--rationales", "none.jsonl"], ["none.jsonl"]),
         (["--variants", "reland"], ["--variants", "id_only"]),

@@ -6,7 +6,7 @@ fields, broken JSON). What a row must hold to be accepted is decided by `validat
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.contracts.errors import InputError
-from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED
+from components.contracts.tables import INTERACTIONS, ITEMS, REJECTED, USERS
 from components.data_preparation.source_files import Refusals
 
 # Where a row stands in its file (counted from 1) and what it says there, cut to `source_files.LONGEST_RAW`.
@@ -28,6 +28,13 @@ UNCHECKED_INTERACTIONS = pa.schema(
 )
 UNCHECKED_ITEMS = pa.schema([field.with_nullable(True) for field in ITEMS] + SOURCE)
 
+# What one row of a file says of a user: pairs (attribute, value), those that it leaves empty left out. A row of a wide
+# table has many pairs, a row of `contracts.tables.USERS` one.
+ATTRIBUTES = pa.list_(
+    pa.struct([USERS.field("attribute").with_nullable(True), USERS.field("value").with_nullable(True)])
+)
+UNCHECKED_USERS = pa.schema([pa.field("user_id", pa.string()), pa.field("attributes", ATTRIBUTES), *SOURCE])
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -37,11 +44,13 @@ class Layout:
         root: the folder that file names are relative to; the folder of the file where the source is one file.
         interactions: at least one.
         items: none where the format describes no items, or does so along the way (`RowBatch.described_items`).
+        users: none where the format knows no profiles, or they are not there.
     """
 
     root: Path
     interactions: tuple[Path, ...]
     items: tuple[Path, ...] = ()
+    users: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class RowBatch:
 
     Attributes:
         file: its name inside the layout's root.
-        table: readable rows in their order, `UNCHECKED_INTERACTIONS` or `UNCHECKED_ITEMS`.
+        table: readable rows in their order, `UNCHECKED_INTERACTIONS`, `UNCHECKED_ITEMS` or `UNCHECKED_USERS`.
         refused: rows that the format cannot read, `contracts.tables.REJECTED`.
         rows_read: rows of both together.
         described_items: items that interactions describe along the way (Taobao's category), `UNCHECKED_ITEMS`. They
@@ -80,6 +89,7 @@ class Source:
         root: folder that the files' names are relative to, None where there are no files.
         interactions: of at least one file, file by file in the order that breaks ties.
         items: likewise, of any number of files.
+        users: likewise, of any number of files; read last.
     """
 
     name: str
@@ -87,6 +97,7 @@ class Source:
     root: Path | None
     interactions: Iterator[RowBatch]
     items: Iterator[RowBatch]
+    users: Iterable[RowBatch] = ()
 
     def location(self, file: str) -> Path | str:
         """What to call a file in messages."""
@@ -119,6 +130,10 @@ class Adapter(ABC):
         """Read the items, likewise; none by default."""
         return iter(())
 
+    def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the profiles of users, likewise; none by default."""
+        return iter(())
+
     def expect(self, source: Path) -> Layout:
         """The layout of a source that is said to be of this format.
 
@@ -147,7 +162,7 @@ def row_batch(
         refusals: of the block.
         columns: by name, one value for each of `refusals.accepted`, in order; a column of `schema` that is not named
             is null throughout. `source_line` and `raw` are added here.
-        schema: `UNCHECKED_INTERACTIONS` or `UNCHECKED_ITEMS`.
+        schema: `UNCHECKED_INTERACTIONS`, `UNCHECKED_ITEMS` or `UNCHECKED_USERS`.
         described_items: see `RowBatch`.
     """
     accepted = refusals.accepted

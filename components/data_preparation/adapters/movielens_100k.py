@@ -1,8 +1,9 @@
 """MovieLens 100K (GroupLens): `u.data` (user, movie, stars, seconds) and `u.item` (movie, title, ..., 19 genre flags).
 
 `u.data` is separated by tabs, `u.item` by "|" and in ISO-8859-1. A rating is behavior "rating" with the stars as its
-value; genres are categories, "unknown" is none. Not read: the release dates and addresses in `u.item`, the profiles in
-`u.user`, and the files that repeat the others (`u.genre`, `u.occupation`, `u1.base` and the like).
+value; genres are categories, "unknown" is none. `u.user`, separated by "|", holds the profiles: age, gender, occupation
+and zip code, as they are written. Not read: the release dates and addresses in `u.item`, and the files that repeat the
+others (`u.genre`, `u.occupation`, `u1.base` and the like).
 """
 
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ import pyarrow.compute as pc
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
     Adapter,
     Layout,
     RowBatch,
     row_batch,
 )
+from components.data_preparation.adapters.profiles import attributes
 from components.data_preparation.delimited import rating_columns, split_rows
 from components.data_preparation.source_files import files_in, most_match, peek, read_blocks
 
@@ -30,18 +33,21 @@ GENRES = [
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 ]
 MOVIE_FIELDS = ["item_id", "title", "released", "released on video", "address", "unknown", *GENRES]
+PROFILE_FIELDS = ["age", "gender", "occupation", "zip"]
 
 
 class MovieLens100K(Adapter):
     name = "movielens-100k"
-    description = "u.data with user, movie, stars and seconds between tabs, movies in u.item beside it"
+    description = (
+        "u.data with user, movie, stars and seconds between tabs, movies in u.item and profiles in u.user beside it"
+    )
 
     def recognise(self, source: Path) -> Layout | None:
         ratings = _named(source, "u.data")
         if not ratings or not most_match(peek(ratings[0]), RATING):
             return None
         root = ratings[0].parent
-        return Layout(root, ratings, _named(root, "u.item"))
+        return Layout(root, ratings, _named(root, "u.item"), _named(root, "u.user"))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
@@ -64,6 +70,14 @@ class MovieLens100K(Adapter):
                     "description": empty,
                 }
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
+
+    def users(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.users:
+            for rows in read_blocks(path, "utf-8"):
+                refusals, fields = split_rows(rows, "|", ["user_id", *PROFILE_FIELDS])
+                users = fields.pop("user_id")
+                columns = {"user_id": users, "attributes": attributes(fields, len(users))}
+                yield row_batch(path.name, refusals, columns, UNCHECKED_USERS)
 
 
 def _named(source: Path, name: str) -> tuple[Path, ...]:

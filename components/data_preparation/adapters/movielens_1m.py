@@ -1,6 +1,8 @@
 """MovieLens 1M: `ratings.dat` (user::movie::stars::seconds) and `movies.dat` (movie::title (year)::genre|genre).
 
-A rating is behavior "rating" with the stars as its value, genres are categories.
+A rating is behavior "rating" with the stars as its value, genres are categories. `users.dat` (user::gender::age::
+occupation::zip) holds the profiles, all four attributes as they are written: F or M, the youngest age of a span (1 is
+"under 18"), the number of an occupation (the release's README names it), a zip code.
 """
 
 from collections.abc import Iterator
@@ -12,22 +14,26 @@ import pyarrow.compute as pc
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
     Adapter,
     Layout,
     RowBatch,
     row_batch,
 )
+from components.data_preparation.adapters.profiles import attributes
 from components.data_preparation.delimited import rating_columns, split_rows
 from components.data_preparation.source_files import files_in, find_file, most_match, peek, read_blocks
 
 SEPARATOR = "::"
 RATING = r"[^:]+::[^:]+::[0-9.]+::[0-9]+"
 MOVIE = r"[^:]+::.+::[^:]*"
+PROFILE = r"[^:]+(::[^:]*){4}"
+PROFILE_FIELDS = ["gender", "age", "occupation", "zip"]
 
 
 class MovieLens1M(Adapter):
     name = "movielens-1m"
-    description = "lines user::movie::stars::seconds, movies in movies.dat beside them"
+    description = "lines user::movie::stars::seconds, movies in movies.dat and profiles in users.dat beside them"
 
     def recognise(self, source: Path) -> Layout | None:
         files = files_in(source)
@@ -36,10 +42,13 @@ class MovieLens1M(Adapter):
             return None
         root = ratings[0].parent
         movies = [path for path in files if path.name == "movies.dat" and most_match(peek(path, "iso-8859-1"), MOVIE)]
-        return Layout(root, (ratings[0],), tuple(movies))
+        users = [path for path in files if path.name == "users.dat" and most_match(peek(path), PROFILE)]
+        return Layout(root, (ratings[0],), tuple(movies), tuple(users))
 
     def expect(self, source: Path) -> Layout:
-        return Layout(source, (find_file(source, "ratings.dat"),), (find_file(source, "movies.dat"),))
+        ratings, movies = find_file(source, "ratings.dat"), find_file(source, "movies.dat")
+        users = tuple(path for path in files_in(source) if path.name == "users.dat")  # many copies leave it out
+        return Layout(source, (ratings,), (movies,), users)
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
@@ -61,3 +70,11 @@ class MovieLens1M(Adapter):
                     "description": pa.repeat("", len(genres)),
                 }
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
+
+    def users(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.users:
+            for rows in read_blocks(path, "utf-8"):
+                refusals, fields = split_rows(rows, SEPARATOR, ["user_id", *PROFILE_FIELDS])
+                users = fields.pop("user_id")
+                columns = {"user_id": users, "attributes": attributes(fields, len(users))}
+                yield row_batch(path.name, refusals, columns, UNCHECKED_USERS)

@@ -2,7 +2,9 @@
 
 `ratings.csv` has userId, movieId, rating and timestamp, `movies.csv` has movieId, title and genres ("Drama|Comedy");
 both name their columns in line 1 and quote a field that holds a comma. A rating is behavior "rating" with the stars as
-its value; genres are categories, "(no genres listed)" is none. Not read: `tags.csv`, `links.csv` and the tag genome.
+its value; genres are categories, "(no genres listed)" is none. Not read: `tags.csv`, because a tag
+is what a user did at a moment, and as a text of the movie it would tell of held-out interactions; `links.csv`; the tag
+genome. There are no profiles.
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,12 @@
-"""The platform's own tables, or a team's in the same columns: `interactions.parquet`, and `items.parquet` beside it.
+"""The platform's own tables, or a team's in the same columns: `interactions.parquet`; `items` and `users` beside it.
 
 Each is a Parquet file, or a folder of that name (with or without ".parquet") that holds its parts, read in order of
 their names. Interactions need user_id, item_id, timestamp and behavior; value, query and scene may be left out, and so
 may all of an item but item_id. Ids may be numbers, a behavior may go by its common name (pv, view, fav, buy ...), a
-timestamp may be of Arrow's own types. Columns of a run before (`sequence`, `split_...`) are not read, nor are profiles
-of users. The line of a row is its number in its file, counted from 1; what it says is its fields between tabs.
+timestamp may be of Arrow's own types, a scene may be called channel. Users are either in the columns of
+`contracts.tables.USERS`, one row for each attribute, or one row each: user_id, and all other columns are attributes.
+Columns of a run before (`sequence`, `split_...`) are not read. The line of a row is its number in its file, counted
+from 1; what it says is its fields between tabs.
 """
 
 from collections.abc import Iterator
@@ -20,37 +22,43 @@ from components.data_preparation.adapters.behaviors import COMMON_NAMES, behavio
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
     Adapter,
     Layout,
     RowBatch,
     row_batch,
 )
+from components.data_preparation.adapters.profiles import attributes, attributes_by_name
 from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows, files_in
 from components.data_preparation.timestamps import seconds
 
 NEEDED_OF_INTERACTIONS = ("user_id", "item_id", "timestamp", "behavior")
 NEEDED_OF_ITEMS = ("item_id",)
-IDS = ("user_id", "item_id")
-EXPECTED = {
-    "user_id": "text or whole numbers",
-    "item_id": "text or whole numbers",
-    "timestamp": "numbers, text, dates or timestamps",
-    "behavior": "text",
-    "value": "numbers",
-    "query": "text",
-    "scene": "text",
-    "title": "text",
-    "brand": "text",
-    "categories": "lists of text",
-    "description": "text",
+NEEDED_OF_USERS = ("user_id",)
+# What a column may hold, as errors tell it.
+ID = "text or whole numbers"
+TIME = "numbers, text, dates or timestamps"
+TEXT = "text"
+NUMBER = "numbers"
+LIST = "lists of text"
+ATTRIBUTE = "text, numbers, booleans, dates or timestamps"
+INTERACTION_COLUMNS = {
+    "user_id": ID,
+    "item_id": ID,
+    "timestamp": TIME,
+    "behavior": TEXT,
+    "value": NUMBER,
+    "query": TEXT,
 }
+ITEM_COLUMNS = {"item_id": ID, "title": TEXT, "brand": TEXT, "categories": LIST, "description": TEXT}
+LONG_USER_COLUMNS = {"user_id": ID, "attribute": TEXT, "value": ATTRIBUTE}
 ROWS_A_BATCH = 2**18
 SEPARATOR = pa.scalar("\t", pa.large_string())
 
 
 class PlatformParquet(Adapter):
     name = "platform-parquet"
-    description = f"Parquet with the columns {', '.join(NEEDED_OF_INTERACTIONS)}, items in items.parquet beside it"
+    description = f"Parquet with the columns {', '.join(NEEDED_OF_INTERACTIONS)}, items and users in files of that name"
 
     def recognise(self, source: Path) -> Layout | None:
         is_file = source.is_file()
@@ -58,28 +66,38 @@ class PlatformParquet(Adapter):
         interactions = (source,) if is_file else _parts(source, "interactions")
         if not interactions or not all(_has(path, NEEDED_OF_INTERACTIONS) for path in interactions):
             return None
-        return Layout(root, interactions, _parts(root, "items"))
+        return Layout(root, interactions, _parts(root, "items"), _parts(root, "users"))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
-            for rows, fields in _read(path, NEEDED_OF_INTERACTIONS, ("value", "query", "scene")):
-                refusals = Refusals(rows)
-                kept = pa.array(refusals.accepted)
-                columns = {name: column.take(kept) for name, column in fields.items()}
+            for rows, fields in _read(path, _interaction_columns(path), NEEDED_OF_INTERACTIONS):
+                refusals, columns = _accepted(rows, fields)
                 columns["timestamp"] = seconds(columns["timestamp"])
                 columns["behavior"] = behaviors(columns["behavior"], COMMON_NAMES)
+                columns["scene"] = columns.get("scene", columns.get("channel"))
                 yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.items:
-            for rows, fields in _read(path, NEEDED_OF_ITEMS, ("title", "brand", "categories", "description")):
-                refusals = Refusals(rows)
-                kept = pa.array(refusals.accepted)
-                columns = {name: column.take(kept) for name, column in fields.items()}
+            for rows, fields in _read(path, ITEM_COLUMNS, NEEDED_OF_ITEMS):
+                refusals, columns = _accepted(rows, fields)
+                count = len(columns["item_id"])
                 for name in ("title", "brand", "description"):
-                    columns[name] = pc.fill_null(columns.get(name, pa.nulls(len(kept), pa.large_string())), "")
-                columns.setdefault("categories", pa.array([[]] * len(kept), pa.list_(pa.string())))
+                    columns[name] = pc.fill_null(columns.get(name, pa.nulls(count, pa.large_string())), "")
+                columns.setdefault("categories", pa.array([[]] * count, pa.list_(pa.string())))
                 yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_ITEMS)
+
+    def users(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.users:
+            for rows, fields in _read(path, _user_columns(path), NEEDED_OF_USERS):
+                refusals, columns = _accepted(rows, fields)
+                users = columns.pop("user_id")
+                if set(columns) == {"attribute", "value"}:
+                    pairs = attributes_by_name(columns["attribute"], columns["value"])
+                else:
+                    pairs = attributes(columns, len(users))
+                profiles = {"user_id": users, "attributes": pairs}
+                yield row_batch(_name(layout, path), refusals, profiles, UNCHECKED_USERS)
 
 
 def _name(layout: Layout, path: Path) -> str:
@@ -99,16 +117,46 @@ def _parts(folder: Path, table: str) -> tuple[Path, ...]:
 
 
 def _has(path: Path, columns: tuple[str, ...]) -> bool:
+    return set(columns) <= set(_columns_of(path))
+
+
+def _columns_of(path: Path) -> list[str]:
+    """Empty where the file is missing, unreadable or not Parquet: it never raises."""
     try:
-        return set(columns) <= set(pq.read_schema(path).names)
+        return pq.read_schema(path).names if path.is_file() else []  # reading a pipe would wait for its writer
     except (OSError, ValueError, MemoryError):  # pa.ArrowException is one of these
-        return False
+        return []
+
+
+def _interaction_columns(path: Path) -> dict[str, str]:
+    scene = "channel" if "scene" not in _columns_of(path) else "scene"
+    return INTERACTION_COLUMNS | {scene: TEXT}
+
+
+def _user_columns(path: Path) -> dict[str, str]:
+    names = _columns_of(path)
+    if {"attribute", "value"} <= set(names):
+        return LONG_USER_COLUMNS
+    return dict.fromkeys(names, ATTRIBUTE) | {"user_id": ID}
+
+
+def _accepted(rows: SourceRows, fields: dict[str, pa.Array]) -> tuple[Refusals, dict[str, pa.Array]]:
+    """Which rows are refused, and the columns of the others."""
+    refusals = Refusals(rows)
+    kept = pa.array(refusals.accepted)
+    return refusals, {name: column.take(kept) for name, column in fields.items()}
 
 
 def _read(
-    path: Path, needed: tuple[str, ...], optional: tuple[str, ...]
+    path: Path, expected: dict[str, str], needed: tuple[str, ...]
 ) -> Iterator[tuple[SourceRows, dict[str, pa.Array]]]:
-    """Read a file in batches of rows: what each row says, and the columns, ids and other texts as large_string."""
+    """Read a file in batches of rows: what each row says, and the columns, ids and other texts as large_string.
+
+    Args:
+        path: the file.
+        expected: what the columns to read may hold; others are passed over.
+        needed: those of them that must be there.
+    """
     if not path.is_file():
         kind = "is a folder, expected a file" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {kind}")
@@ -119,12 +167,12 @@ def _read(
             missing = [name for name in needed if name not in names]
             if missing:
                 raise InputError(f"{path}: has no column {' and no column '.join(missing)}")
-            wanted = [*needed, *(name for name in optional if name in names)]
+            wanted = {name: kind for name, kind in expected.items() if name in names}
             for name in wanted:
                 if names.count(name) > 1:
                     raise InputError(f"{path}: has the column {name} twice")
             row = 1
-            for batch in file.iter_batches(ROWS_A_BATCH, columns=wanted):
+            for batch in file.iter_batches(ROWS_A_BATCH, columns=list(wanted)):
                 yield _rows(path, row, batch, wanted)
                 row += len(batch)
         after = path.stat()
@@ -135,20 +183,20 @@ def _read(
 
 
 def _rows(
-    path: Path, first_line: int, batch: pa.RecordBatch, names: list[str]
+    path: Path, first_line: int, batch: pa.RecordBatch, expected: dict[str, str]
 ) -> tuple[SourceRows, dict[str, pa.Array]]:
     damaged = np.zeros(len(batch), dtype=bool)
     fields = {}
     texts = []
-    for name in names:
+    for name, kind in expected.items():
         column = batch.column(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if pa.types.is_null(column.type) and EXPECTED[name] == "text":
+        if pa.types.is_null(column.type) and kind in (TEXT, ATTRIBUTE):
             column = column.cast(pa.large_string())
-        if not _is_expected(name, column.type):
-            raise InputError(f"{path}: column {name} is of the type {column.type}, expected {EXPECTED[name]}")
-        if name == "categories":
+        if not _is_expected(kind, column.type):
+            raise InputError(f"{path}: column {name} is of the type {column.type}, expected {kind}")
+        if kind == LIST:
             fields[name], bad = _lists(column)
             texts.append(pc.binary_join(fields[name], pa.scalar(", ", pa.large_string())))
         elif _is_text(column.type):
@@ -156,11 +204,13 @@ def _rows(
             texts.append(fields[name])
         else:
             bad = np.zeros(len(batch), dtype=bool)
+            if kind == ATTRIBUTE and pa.types.is_floating(column.type):
+                column = pc.if_else(pc.is_nan(column), None, column)  # how pandas writes that there is none
             texts.append(column.cast(pa.large_string()))
-            fields[name] = texts[-1] if name in IDS else column
-            if name == "value":
+            fields[name] = texts[-1] if kind in (ID, ATTRIBUTE) else column
+            if kind == NUMBER:
                 fields[name] = column.cast(pa.float64(), safe=False)  # the nearest float of a large integer will do
-        if name in IDS:
+        if kind == ID:
             bad |= _holds_control_characters(texts[-1])
         damaged |= bad
     lines = pc.binary_join_element_wise(*texts, SEPARATOR, null_handling="replace")
@@ -173,15 +223,16 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in is_one_of)
 
 
-def _is_expected(name: str, kind: pa.DataType) -> bool:
+def _is_expected(expected: str, kind: pa.DataType) -> bool:
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if name in IDS:
+    if expected == ID:
         return _is_text(kind) or pa.types.is_integer(kind)
-    if name == "timestamp":
-        return is_number or _is_text(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-    if name == "value":
+    if expected in (TIME, ATTRIBUTE):
+        is_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+        return is_number or _is_text(kind) or is_time or (expected == ATTRIBUTE and pa.types.is_boolean(kind))
+    if expected == NUMBER:
         return is_number or pa.types.is_null(kind)
-    if name == "categories":
+    if expected == LIST:
         return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type)
     return _is_text(kind)
 

@@ -1,11 +1,14 @@
-"""RecBole's atomic files: `<name>.inter` and `<name>.item`, separated by tabs, columns named "field:type" in line 1.
+"""RecBole's atomic files: `<name>.inter`, `.item` and `.user`, separated by tabs, columns named "field:type" in line 1.
 
 Types are token, float, token_seq and float_seq (a sequence is separated by spaces; lists of categories are often
 written with commas, which are then the separator). Interactions need user_id (or session_id), item_id and timestamp. A
 `rating` makes behavior "rating" with its value; otherwise a column of behaviors is read by its common names (pv, click,
-cart, fav, buy ...), and without either it is "click". Where a folder holds the parts of a benchmark
-(`<name>.train.inter` ...), all are read. Not read: `<name>.user`, `.kg`, `.link`, `.net`, and histories prepared as
-sequences (item_id_list).
+cart, fav, buy ...); otherwise a `label` other than 0 makes it "click", and 0 (shown, but not chosen) is no behavior, so
+such rows are rejected; without any of these it is "click". `query` and `scene` (or `channel`) are read; `category_id`
+and `brand_id` of an interaction tell of its item, "category 833" and "brand 2661", where no `.item` does. Every column
+of `.user` but user_id is an attribute of the profile, under its name without the type, as it is written. Where a folder
+holds the parts of a benchmark (`<name>.train.inter` ...), all are read. Not read: `.kg`, `.link`, `.net`, and histories
+prepared as sequences (item_id_list).
 """
 
 from collections.abc import Iterator
@@ -18,11 +21,14 @@ from components.data_preparation.adapters.behaviors import COMMON_NAMES, behavio
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
     Adapter,
     Layout,
     RowBatch,
     row_batch,
 )
+from components.data_preparation.adapters.described_items import described_items
+from components.data_preparation.adapters.profiles import attributes
 from components.data_preparation.delimited import numbers
 from components.data_preparation.headed import header, read_headed
 from components.data_preparation.source_files import files_in
@@ -39,6 +45,7 @@ NAMES = {
     "behaviour": "behavior",
     "action_type": "behavior",
     "interaction_type": "behavior",
+    "channel": "scene",
     "name": "title",
     "item_name": "title",
     "movie_title": "title",
@@ -61,7 +68,8 @@ class RecBole(Adapter):
         names = {path.name.partition(".")[0] for path in interactions}
         beside = [path for path in files_in(interactions[0].parent) if path.name.partition(".")[0] in names]
         items = [path for path in beside if _is_atomic(path, ".item", {"item_id"})]
-        return Layout(interactions[0].parent, tuple(interactions), tuple(items))
+        users = [path for path in beside if _is_atomic(path, ".user", {"user_id"})]
+        return Layout(interactions[0].parent, tuple(interactions), tuple(items), tuple(users))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
@@ -72,13 +80,21 @@ class RecBole(Adapter):
                     "timestamp": seconds(fields["timestamp"]),
                     "behavior": pa.repeat("click", len(fields["user_id"])),
                     "query": fields.get("query"),
+                    "scene": fields.get("scene"),
                 }
                 if "rating" in fields:
                     columns["behavior"] = pa.repeat("rating", len(fields["rating"]))
                     columns["value"] = numbers(fields["rating"])
                 elif "behavior" in fields:
                     columns["behavior"] = behaviors(pc.utf8_lower(fields["behavior"]), COMMON_NAMES)
-                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
+                elif "label" in fields:
+                    chosen = pc.greater(numbers(fields["label"]), 0)
+                    columns["behavior"] = pc.if_else(chosen, columns["behavior"], pa.scalar(None, pa.string()))
+                category, brand = fields.get("category_id"), fields.get("brand_id")
+                described = None
+                if category is not None or brand is not None:
+                    described = described_items(fields["item_id"], category, brand)
+                yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS, described)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.items:
@@ -93,6 +109,15 @@ class RecBole(Adapter):
                 }
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
 
+    def users(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.users:
+            # All columns are read, so none may be named twice.
+            needed = ("user_id", *_without_types(header(path, SEPARATOR)))
+            for refusals, fields in read_headed(path, SEPARATOR, needed, rename=_without_types):
+                users = fields.pop("user_id")
+                columns = {"user_id": users, "attributes": attributes(fields, len(users))}
+                yield row_batch(path.name, refusals, columns, UNCHECKED_USERS)
+
 
 def _is_atomic(path: Path, suffix: str, needed: set[str]) -> bool:
     if not path.name.removesuffix(".gz").endswith(suffix):
@@ -103,11 +128,15 @@ def _is_atomic(path: Path, suffix: str, needed: set[str]) -> bool:
 
 def _names(fields: list[str]) -> list[str]:
     """ "movie_title:token_seq" is the platform's "title", unless there is one already."""
-    names = [field.rpartition(":")[0] for field in fields]
+    names = _without_types(fields)
     for position, name in enumerate(names):
         if NAMES.get(name, name) not in names:
             names[position] = NAMES[name]
     return names
+
+
+def _without_types(fields: list[str]) -> list[str]:
+    return [field.rpartition(":")[0] for field in fields]
 
 
 def _categories(text: str) -> list[str]:

@@ -1,9 +1,9 @@
 """The formats the platform understands, in the order in which they are looked for, and how a data set is found."""
 
+import re
 from pathlib import Path
 
 from components.contracts.errors import InputError
-from components.data_preparation import simulator
 from components.data_preparation.adapters.amazon_2014 import Amazon2014
 from components.data_preparation.adapters.amazon_2018 import Amazon2018
 from components.data_preparation.adapters.amazon_2023 import Amazon2023
@@ -16,6 +16,7 @@ from components.data_preparation.adapters.platform_parquet import PlatformParque
 from components.data_preparation.adapters.recbole import RecBole
 from components.data_preparation.adapters.taobao import Taobao
 from components.data_preparation.adapters.tmall import Tmall
+from components.data_preparation.marketplace.world import MarketConfig, market_of_users
 
 # Where two recognise a source, the first wins: the more specific stand before the more general.
 ADAPTERS: tuple[Adapter, ...] = (
@@ -32,7 +33,8 @@ ADAPTERS: tuple[Adapter, ...] = (
     PlatformParquet(),
 )
 
-SIMULATOR = "simulator"
+SIMULATOR = "simulator"  # the marketplace, `simulator:USERS` for one of another size
+MOST_SIMULATED_USERS = 10_000_000  # the truth of every user is held in memory
 # Data sets with a name of their own, and the format that each is in.
 NAMED_FORMATS = {"ml-1m": "movielens-1m", "amazon-beauty": "amazon-2014"}
 DATASETS = (SIMULATOR, *NAMED_FORMATS)
@@ -45,7 +47,9 @@ def adapter_named(name: str) -> Adapter:
 
 def is_path(dataset: str) -> bool:
     """Whether `--dataset` is meant as a path: it is no known name, and it is there or is written like one."""
-    return dataset not in DATASETS and ("/" in dataset or "." in dataset or exists(Path(dataset)))
+    if is_simulated(dataset) or dataset in NAMED_FORMATS:
+        return False
+    return "/" in dataset or "." in dataset or exists(Path(dataset))
 
 
 def exists(path: Path) -> bool:
@@ -56,9 +60,31 @@ def exists(path: Path) -> bool:
         return False
 
 
+def is_simulated(dataset: str) -> bool:
+    """Whether a data set is made by the simulator, not read."""
+    return dataset.partition(":")[0] == SIMULATOR
+
+
+def simulated_market(dataset: str) -> MarketConfig:
+    """The market that `simulator` or `simulator:USERS` stands for.
+
+    Raises:
+        InputError: USERS is no number of users.
+    """
+    _, given, users = dataset.partition(":")
+    if not given:
+        return MarketConfig()
+    # Not `int`, which takes digits of any script, spaces and underscores.
+    if not re.fullmatch("[0-9]{1,8}", users) or not 1 <= int(users) <= MOST_SIMULATED_USERS:
+        raise InputError(f"--dataset {dataset}: expected {SIMULATOR}:USERS with 1 to {MOST_SIMULATED_USERS:,} users")
+    return market_of_users(int(users))
+
+
 def check_name(dataset: str) -> None:
     """Raises InputError, naming the known ones, where there is no data set of this name."""
-    if dataset not in DATASETS:
+    if is_simulated(dataset):
+        simulated_market(dataset)
+    elif dataset not in DATASETS:
         raise InputError(
             f"unknown data set {dataset!r}, expected one of {', '.join(DATASETS)} or the path of a file or folder"
         )
@@ -80,20 +106,16 @@ def detect(source: Path) -> tuple[Adapter, Layout]:
     raise InputError(f"{source}: no known format, looked for {tried}")
 
 
-def open_source(dataset: str, folder: Path | None, seed: int) -> Source:
-    """The rows of a data set.
+def open_source(dataset: str, folder: Path | None) -> Source:
+    """The rows of a data set that is read from files.
 
     Args:
-        dataset: a name of `DATASETS`, or the path of a file or folder whose format is found out.
+        dataset: a name of `NAMED_FORMATS`, or the path of a file or folder whose format is found out.
         folder: of the files of a named data set.
-        seed: of the simulator, which makes its own.
 
     Raises:
         InputError: an unknown data set, or files that are not there or not of a known format.
     """
-    if dataset == SIMULATOR:
-        market = simulator.read(simulator.SimulatorConfig(), seed)
-        return Source(SIMULATOR, SIMULATOR, None, market.interaction_batches(), market.item_batches())
     if is_path(dataset):
         adapter, layout = detect(Path(dataset))
         name = Path(dataset).name
@@ -103,4 +125,11 @@ def open_source(dataset: str, folder: Path | None, seed: int) -> Source:
             raise ValueError(f"the data set {dataset} is read from files and needs a folder")
         adapter, name = adapter_named(NAMED_FORMATS[dataset]), dataset
         layout = adapter.expect(folder)
-    return Source(name, adapter.name, layout.root, adapter.interactions(layout), adapter.items(layout))
+    return Source(
+        name,
+        adapter.name,
+        layout.root,
+        adapter.interactions(layout),
+        adapter.items(layout),
+        adapter.users(layout),
+    )

@@ -7,8 +7,10 @@ with the sale of 11 November 2014, so the year is 2014. A day with its year (201
 Mobile recommendation: user_id, item_id, behavior_type, user_geohash, item_category, time; the behavior is 1 click, 2
 favourite, 3 cart, 4 purchase, the time an hour ("2014-12-06 02").
 
-Times are as coarse as that, so the order of lines breaks many ties. Category and brand are known from the log alone and
-become the item's metadata, "category 833" and "brand 2661". Not read: the seller, the place, the table of profiles.
+Times are as coarse as that, so the order of lines breaks many ties. Category, brand and merchant are known from the log
+alone and become the item's metadata, the categories "category 833" and "merchant 2882", and "brand 2661". The table of
+profiles that the first release has (user_id, age_range, gender) is read as it is written: 1 to 8 for spans of age, 0 or
+nothing where it is unknown; 0 female, 1 male, 2 or nothing unknown. Not read: the place.
 """
 
 from collections.abc import Iterator
@@ -19,13 +21,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.data_preparation.adapters.behaviors import behaviors
-from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, Adapter, Layout, RowBatch, row_batch
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_USERS,
+    Adapter,
+    Layout,
+    RowBatch,
+    row_batch,
+)
 from components.data_preparation.adapters.described_items import described_items
+from components.data_preparation.adapters.profiles import attributes
 from components.data_preparation.headed import header, read_headed
 from components.data_preparation.source_files import files_in
 from components.data_preparation.timestamps import seconds
 
 YEAR = "2014"
+MERCHANT_COLUMNS = ("seller_id", "merchant_id")
+PROFILE_COLUMNS = ("age_range", "gender")
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,11 @@ class Tmall(Adapter):
 
     def recognise(self, source: Path) -> Layout | None:
         logs = [path for path in files_in(source) if _release(path) is not None]
-        return Layout(logs[0].parent, (logs[0],)) if len(logs) == 1 else None
+        if len(logs) != 1:
+            return None
+        profiles = {"user_id", *PROFILE_COLUMNS}
+        users = tuple(path for path in files_in(source) if profiles == set(header(path, ",")))
+        return Layout(logs[0].parent, (logs[0],), users=users)
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
@@ -79,8 +95,17 @@ class Tmall(Adapter):
                     "behavior": behaviors(pc.utf8_trim_whitespace(fields[release.action]), release.meaning),
                 }
                 brand = None if release.brand is None else fields[release.brand]
-                described = described_items(fields["item_id"], fields[release.category], brand)
+                merchant = next((fields[name] for name in MERCHANT_COLUMNS if name in fields), None)
+                described = described_items(fields["item_id"], fields[release.category], brand, merchant)
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS, described)
+
+    def users(self, layout: Layout) -> Iterator[RowBatch]:
+        for path in layout.users:
+            for refusals, fields in read_headed(path, ",", ("user_id", *PROFILE_COLUMNS)):
+                users = fields["user_id"]
+                profile = {name: fields[name] for name in PROFILE_COLUMNS}
+                columns = {"user_id": users, "attributes": attributes(profile, len(users))}
+                yield row_batch(path.name, refusals, columns, UNCHECKED_USERS)
 
 
 def _release(path: Path) -> _Release | None:

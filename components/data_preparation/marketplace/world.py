@@ -17,7 +17,7 @@ from components.data_preparation.marketplace.catalogue import (
     USUAL_PRICES,
 )
 
-# Of the markets that `market_of` makes.
+# Of the markets that `market_of` and `market_of_users` make.
 INTERACTIONS_PER_USER = 50
 USERS_PER_ITEM = 12
 
@@ -146,7 +146,11 @@ def market_of(interactions: int) -> MarketConfig:
 
     It has a fifth fewer at 100,000 and a quarter more at 10 million: of more items, a list seldomer draws one twice.
     """
-    users = max(1, round(interactions / INTERACTIONS_PER_USER))
+    return market_of_users(max(1, round(interactions / INTERACTIONS_PER_USER)))
+
+
+def market_of_users(users: int) -> MarketConfig:
+    """A market of the default strength with so many users, and items in proportion; 600 users are the default."""
     return MarketConfig(users=users, items=max(MarketConfig.items, users // USERS_PER_ITEM))
 
 

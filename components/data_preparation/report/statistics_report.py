@@ -5,7 +5,7 @@ from typing import Any
 
 from components.contracts.files import replacing_file, write_json
 from components.data_preparation.report.figures import figures
-from components.data_preparation.report.html import render
+from components.data_preparation.report.statistics_page import render
 
 
 def write_statistics(prepared: Path, output_json: Path, output_html: Path) -> dict[str, Any]:

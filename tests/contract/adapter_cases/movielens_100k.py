@@ -1,6 +1,7 @@
 ADAPTER = "movielens-100k"
 INTERACTIONS_FILE = "u.data"
 ITEMS_FILE = "u.item"
+USERS_FILE = "u.user"
 
 
 def _movie(movie: str, title: str, genres: set[int]) -> str:
@@ -29,7 +30,7 @@ FILES = {
     ).encode("iso-8859-1")
     + b"\n",
     "u.genre": b"unknown|0\nAction|1\n\n",
-    "u.user": b"1|24|M|technician|85711\n",
+    "u.user": b"1|24|M|technician|85711\n2|53|F|other|T8H1N\n",
 }
 INTERACTIONS = [
     ("196", "242", 881250949, "rating", 3.0, None, None),
@@ -61,4 +62,12 @@ BAD_ITEMS = [
     ("9|Too few|01-Jan-1995||", "too few fields, expected 24"),
     (_movie("9", "Two|Titles", set()), "too many fields, expected 24"),
     (_movie(" ", "Nothing", set()), "empty item_id"),
+]
+USERS = [
+    ("1", {"age": "24", "gender": "M", "occupation": "technician", "zip": "85711"}),
+    ("2", {"age": "53", "gender": "F", "occupation": "other", "zip": "T8H1N"}),
+]
+BAD_USERS = [
+    ("3|24|M|technician", "too few fields, expected 5"),
+    (" |24|M|technician|85711", "empty user_id"),
 ]

@@ -1,6 +1,7 @@
 ADAPTER = "movielens-1m"
 INTERACTIONS_FILE = "ratings.dat"
 ITEMS_FILE = "movies.dat"
+USERS_FILE = "users.dat"
 FILES = {
     "ratings.dat": "".join(
         f"{user}::{movie}::{stars}::{moment}\n"
@@ -20,6 +21,7 @@ FILES = {
         b"73::Mis\xe9rables, Les (1995)::Drama|Musical\n"
         b"74::Untold (1996)::\n"
     ),
+    "users.dat": b"1::F::1::10::48067\n2::M::56::16::70072\n5::::25:: ::98107-2117\n",
 }
 INTERACTIONS = [
     ("1", "1193", 978300760, "rating", 5.0, None, None),
@@ -60,4 +62,15 @@ BAD_ITEMS = [
     ("9::No genres", "too few fields, expected 3"),
     ("9::Two::Titles::Drama", "too many fields, expected 3"),
     ("::Nothing::Drama", "empty item_id"),
+]
+USERS = [
+    ("1", {"gender": "F", "age": "1", "occupation": "10", "zip": "48067"}),
+    ("2", {"gender": "M", "age": "56", "occupation": "16", "zip": "70072"}),
+    ("5", {"age": "25", "zip": "98107-2117"}),
+]
+BAD_USERS = [
+    ("6::F::1::10", "too few fields, expected 5"),
+    ("6::F::1::10::48067::", "too many fields, expected 5"),
+    ("::F::1::10::48067", "empty user_id"),
+    ("6::F\x00::1::10::48067", "not utf-8 text"),
 ]

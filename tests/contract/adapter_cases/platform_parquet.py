@@ -7,6 +7,7 @@ ADAPTER = "platform-parquet"
 TEXT = False
 INTERACTIONS_FILE = "interactions.parquet"
 ITEMS_FILE = "items.parquet"
+USERS_FILE = "users.parquet"
 INTERACTIONS = [
     ("u1", "i1", 1704067200, "click", None, None, "home"),
     ("u1", "i2", 1704067200, "search", None, "red shoes", "search"),
@@ -45,5 +46,21 @@ FILES = {
             }
         )
     ),
+    "users.parquet": _content(
+        pa.table(
+            {
+                "age": pa.array([24.0, None, float("nan")]),
+                "user_id": ["u1", "u2", "u9"],
+                "member": [True, False, None],
+                "city": ["Oslo", " ", "a,b"],
+                "since": pa.array([19_000, None, None], pa.date32()),
+            }
+        )
+    ),
     "statistics.json": b"{}",
 }
+USERS = [
+    ("u1", {"age": "24", "member": "true", "city": "Oslo", "since": "2022-01-08"}),
+    ("u2", {"member": "false"}),
+    ("u9", {"city": "a,b"}),
+]

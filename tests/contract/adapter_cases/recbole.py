@@ -2,6 +2,7 @@ ADAPTER = "recbole"
 HEADER = True
 INTERACTIONS_FILE = "sample.inter"
 ITEMS_FILE = "sample.item"
+USERS_FILE = "sample.user"
 FILES = {
     "sample.inter": (
         b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
@@ -22,7 +23,7 @@ FILES = {
         "51\t\t\t\t\n"
         "346\tJackie Brown\t1997\t'Skin Care'\t\n"
     ).encode(),
-    "sample.user": b"user_id:token\tage:token\n196\t49\n",
+    "sample.user": (b"age:float\tuser_id:token\tname:token_seq\t*:token\n49\t196\tA B\t\n\t186\t\t\n23.0\t22\t B\t*\n"),
 }
 INTERACTIONS = [
     ("196", "242", 881250949, "rating", 3.0, None, None),
@@ -52,4 +53,13 @@ BAD_ROWS = [
 BAD_ITEMS = [
     ("9\tNo class", "too few fields, expected 5"),
     ("\tNothing\t1\tDrama\t", "empty item_id"),
+]
+USERS = [
+    ("196", {"age": "49", "name": "A B"}),
+    ("186", {}),
+    ("22", {"age": "23.0", "name": "B", "*": "*"}),
+]
+BAD_USERS = [
+    ("1\t2\t3", "too few fields, expected 4"),
+    ("49\t\t\t", "empty user_id"),
 ]

@@ -1,6 +1,7 @@
 ADAPTER = "tmall"
 HEADER = True
 INTERACTIONS_FILE = "user_log_format1.csv"
+USERS_FILE = "user_info_format1.csv"
 FILES = {
     "user_log_format1.csv": (
         b"user_id,item_id,cat_id,seller_id,brand_id,time_stamp,action_type\n"
@@ -13,7 +14,7 @@ FILES = {
         b"107013,323294,833,2882,2661,20141112,2\n"
         b"107013,996875,1271,1253,1049,1112,0\n"
     ),
-    "user_info_format1.csv": b"user_id,age_range,gender\n328862,6,1\n",
+    "user_info_format1.csv": b"user_id,age_range,gender\n328862,6,1\n234512,,0\n",
 }
 INTERACTIONS = [
     ("328862", "323294", 1409270400, "click", None, None, None),
@@ -26,10 +27,10 @@ INTERACTIONS = [
     ("107013", "996875", 1415750400, "click", None, None, None),
 ]
 ITEMS = [
-    ("323294", "", "brand 2661", ["category 833"], ""),
-    ("844400", "", "brand 2661", ["category 1271"], ""),
-    ("575153", "", "", ["category 1271"], ""),
-    ("996875", "", "brand 2661", ["category 1271"], ""),
+    ("323294", "", "brand 2661", ["category 833", "merchant 2882"], ""),
+    ("844400", "", "brand 2661", ["category 1271", "merchant 2882"], ""),
+    ("575153", "", "", ["category 1271", "merchant 2882"], ""),
+    ("996875", "", "brand 2661", ["category 1271", "merchant 2882"], ""),
 ]
 BAD_ROWS = [
     ("1,2,3,4,5,829", "too few fields, expected 7"),
@@ -40,4 +41,12 @@ BAD_ROWS = [
     ("1,2,3,4,5,,0", "timestamp is not a time"),
     ("1,2,3,4,5,829,4", "unknown behavior"),
     ("1,2,3,4,5,829,click", "unknown behavior"),
+]
+USERS = [
+    ("328862", {"age_range": "6", "gender": "1"}),
+    ("234512", {"gender": "0"}),
+]
+BAD_USERS = [
+    ("1,2", "too few fields, expected 3"),
+    (",6,1", "empty user_id"),
 ]

@@ -10,13 +10,12 @@ from components.contracts.tables import INTERACTIONS, ITEMS, write_table
 
 
 @pytest.fixture(autouse=True)
-def torch_as_before() -> Iterator[None]:
-    """Training asks torch for deterministic algorithms, for the whole process; tensors this small want one thread."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+def one_thread() -> Iterator[None]:
+    """Tensors this small are not worth a second thread."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture

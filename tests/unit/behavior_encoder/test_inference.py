@@ -2,64 +2,80 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-import torch
 
-from components.behavior_encoder.inference import embed_users, save_encoder
-from components.behavior_encoder.training import EncoderConfig, TrainedEncoder
-from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
+from components.behavior_encoder.encoder import TrainingResources
+from components.behavior_encoder.inference import embed_users
+from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder
+from components.contracts.artifacts import EMBEDDINGS_FILE
 from components.contracts.errors import InputError
-from components.contracts.files import read_json
-from components.contracts.tables import read_vectors
-from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
+from components.contracts.sharding import user_shard
+from components.contracts.tables import read_vectors, vectors
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
-ITEMS = ["i00", "i01", "i02"]
 
 
 @pytest.fixture
-def sequences(write_prepared: WritePrepared) -> InteractionSequences:
-    return read_sequences(write_prepared("data", {"ann": ITEMS, "bob": ITEMS}))
+def prepared(write_prepared: WritePrepared, two_tastes: dict[str, list[str]]) -> Path:
+    return write_prepared("data", two_tastes)
 
 
 @pytest.fixture
-def encoder(tmp_path: Path, sequences: InteractionSequences) -> Path:
-    """Saved vectors: ann is (1, 2, 3), bob (4, 5, 6)."""
-    vectors = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    trained = TrainedEncoder(EncoderConfig(dimension=3), vectors, torch.zeros(20, 3), {"loss": 0.25})
-    save_encoder(trained, sequences, tmp_path / "encoder")
-    return tmp_path / "encoder"
+def encoder(prepared: Path) -> LightGCNEncoder:
+    encoder = LightGCNEncoder(LightGCNConfig(dimension=4, steps=1))
+    encoder.fit(prepared, TrainingResources())
+    return encoder
 
 
-def test_every_user_gets_its_vector(encoder: Path, sequences: InteractionSequences, tmp_path: Path) -> None:
-    assert embed_users(encoder, sequences, tmp_path / "embeddings") == 3
-    users, vectors = read_vectors(tmp_path / "embeddings", "user_id")
-    assert users == ["ann", "bob"]
-    assert np.array_equal(vectors, [[1, 2, 3], [4, 5, 6]])
-    assert read_json(encoder / METRICS_FILE) == {"loss": 0.25}
-
-
-def test_another_number_of_users(encoder: Path, write_prepared: WritePrepared, tmp_path: Path) -> None:
-    others = read_sequences(write_prepared("others", {"ann": ITEMS, "bob": ITEMS, "cat": ITEMS}))
-    with pytest.raises(InputError, match="encoder: trained with 2 users, the prepared data has 3"):
-        embed_users(encoder, others, tmp_path / "embeddings")
-    assert not (tmp_path / "embeddings").exists()
-
-
-def test_other_users(encoder: Path, write_prepared: WritePrepared, tmp_path: Path) -> None:
-    others = read_sequences(write_prepared("others", {"ann": ITEMS, "cat": ITEMS}))
-    with pytest.raises(InputError, match="encoder: trained with other users"):
-        embed_users(encoder, others, tmp_path / "embeddings")
-
-
-@pytest.mark.parametrize("name", [WEIGHTS_FILE, CONFIG_FILE])
-@pytest.mark.parametrize("keep", [None, 0, 20])
-def test_a_file_missing_or_cut_short(
-    encoder: Path, sequences: InteractionSequences, tmp_path: Path, name: str, keep: int | None
+def test_a_user_is_in_the_shard_of_its_hash_sorted_by_id(
+    encoder: LightGCNEncoder, prepared: Path, tmp_path: Path
 ) -> None:
-    content = (encoder / name).read_bytes()
-    (encoder / name).unlink()
-    if keep is not None:
-        (encoder / name).write_bytes(content[:keep])
-    with pytest.raises(InputError, match=name):
-        embed_users(encoder, sequences, tmp_path / "embeddings")
+    assert embed_users(encoder, prepared, tmp_path / "vectors", shards=5, rows_at_once=20) == 30
+    paths = sorted((tmp_path / "vectors").iterdir())
+    assert [path.name for path in paths] == [f"part-{shard:05d}.parquet" for shard in range(5)]
+    for shard, path in enumerate(paths):
+        assert pq.read_schema(path).equals(vectors("user_id", 4))
+        users = pq.read_table(path).column("user_id").to_pylist()
+        assert users == sorted(users) and {user_shard(user, 5) for user in users} <= {shard}
+    assert len(read_vectors(tmp_path / "vectors", "user_id")[0]) == 30
+
+
+def test_more_shards_than_users_are_empty_files_that_can_be_read(
+    encoder: LightGCNEncoder, prepared: Path, tmp_path: Path
+) -> None:
+    embed_users(encoder, prepared, tmp_path / "vectors", shards=100)
+    assert len(list((tmp_path / "vectors").iterdir())) == 100
+    assert len(read_vectors(tmp_path / "vectors", "user_id")[0]) == 30
+
+
+def test_row_groups_are_written_as_they_fill(
+    encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.behavior_encoder.inference._ROWS_OF_A_GROUP", 7)
+    embed_users(encoder, prepared, tmp_path / "vectors", rows_at_once=8)
+    file = pq.ParquetFile(tmp_path / "vectors" / EMBEDDINGS_FILE)
+    assert file.metadata.num_rows == 30 and file.num_row_groups > 3
+
+
+@pytest.mark.parametrize("shards", [0, 513])
+def test_number_of_shards(encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, shards: int) -> None:
+    with pytest.raises(InputError, match=f"--shards {shards}: expected 1 to 512"):
+        embed_users(encoder, prepared, tmp_path / "vectors", shards)
+
+
+def test_an_output_that_is_there(encoder: LightGCNEncoder, prepared: Path, tmp_path: Path) -> None:
+    embed_users(encoder, prepared, tmp_path / "vectors")
+    with pytest.raises(InputError, match="vectors exists already, expected a new or empty folder"):
+        embed_users(encoder, prepared, tmp_path / "vectors")
+
+
+def test_a_vector_that_is_not_finite(
+    encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = np.zeros((30, 4), np.float32)
+    matrix[7, 2] = np.nan
+    monkeypatch.setattr(encoder, "encode", lambda users: matrix)
+    with pytest.raises(InputError, match="encoder lightgcn: the vector of user 'u07' is not finite"):
+        embed_users(encoder, prepared, tmp_path / "vectors")
+    assert not (tmp_path / "vectors").exists()

@@ -121,3 +121,45 @@ def test_columns_of_nothing_and_numbers_no_float_holds(tmp_path: Path) -> None:
     assert layout is not None
     (batch,) = PlatformParquet().items(layout)
     assert batch.table["title"].to_pylist() == [""]
+
+
+def profiles(folder: Path, **columns: Any) -> list[tuple[str, list[tuple]]]:
+    write(folder / "interactions.parquet")
+    pq.write_table(pa.table(columns), folder / "users.parquet")
+    layout = PlatformParquet().recognise(folder)
+    assert layout is not None
+    rows = [row for batch in PlatformParquet().users(layout) for row in batch.table.to_pylist()]
+    return [(row["user_id"], [tuple(pair.values()) for pair in row["attributes"]]) for row in rows]
+
+
+def test_profiles_in_the_long_form(tmp_path: Path) -> None:
+    found = profiles(tmp_path, value=[7, 8, None], user_id=[1, 1, 2], attribute=["age", "since", "age"], more=[[1]] * 3)
+    assert found == [("1", [("age", "7")]), ("1", [("since", "8")]), ("2", [])]
+
+
+def test_attributes_may_be_called_anything_and_be_of_any_flat_type(tmp_path: Path) -> None:
+    columns = {
+        "timestamp": ["soon"],
+        "categories": [1.5],
+        "item_id": [True],
+        "a.b": pa.array(["x"]).dictionary_encode(),
+        "none": pa.nulls(1),
+        "since": pa.array([0], pa.timestamp("s")),
+        "user_id": ["u"],
+    }
+    expected = ["soon", "1.5", "true", "x", "1970-01-01 00:00:00.000"]
+    names = [name for name in columns if name not in ("none", "user_id")]
+    assert profiles(tmp_path, **columns) == [("u", list(zip(names, expected, strict=True)))]
+    with pytest.raises(
+        InputError, match=r"column tags is of the type list<.*>, expected text, numbers, booleans, dates"
+    ):
+        profiles(tmp_path, user_id=["u"], tags=[["a"]])
+    with pytest.raises(InputError, match=r"users\.parquet: has no column user_id"):
+        profiles(tmp_path, age=[1])
+
+
+def test_a_channel_is_a_scene_where_there_is_no_scene(tmp_path: Path) -> None:
+    write(tmp_path / "interactions.parquet", channel=["app"])
+    assert read(tmp_path)["scene"].to_pylist() == ["app"]
+    write(tmp_path / "interactions.parquet", channel=[5], scene=["home"])
+    assert read(tmp_path)["scene"].to_pylist() == ["home"]

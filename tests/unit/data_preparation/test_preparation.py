@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -11,20 +12,50 @@ from components.contracts.artifacts import (
     ACCEPTED_FOLDER,
     HISTORIES_FILE,
     INTERACTIONS_FILE,
+    ITEM_TOPICS_FILE,
     ITEMS_FILE,
+    QUERY_TOPICS_FILE,
     REJECTED_FILE,
     STATISTICS_FILE,
     STATISTICS_PAGE_FILE,
+    USERS_FILE,
+    VALIDATION_FILE,
+    VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
-from components.contracts.tables import HISTORIES, INTERACTIONS, ITEMS, REJECTED, interactions_schema, read_table
+from components.contracts.tables import (
+    HISTORIES,
+    INTERACTIONS,
+    ITEM_TOPICS,
+    ITEMS,
+    QUERY_TOPICS,
+    REJECTED,
+    USERS,
+    interactions_schema,
+    read_table,
+)
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
+from components.data_preparation.marketplace.log import write_log
+from components.data_preparation.marketplace.truth import load_truth, make_truth
+from components.data_preparation.marketplace.world import market_of_users
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 from components.data_preparation.splits import parse_splits
 
-FILES = (INTERACTIONS_FILE, HISTORIES_FILE, ITEMS_FILE, REJECTED_FILE, STATISTICS_FILE, STATISTICS_PAGE_FILE)
+FILES = (
+    INTERACTIONS_FILE,
+    HISTORIES_FILE,
+    ITEMS_FILE,
+    USERS_FILE,
+    ITEM_TOPICS_FILE,
+    QUERY_TOPICS_FILE,
+    REJECTED_FILE,
+    STATISTICS_FILE,
+    STATISTICS_PAGE_FILE,
+    VALIDATION_FILE,
+    VALIDATION_PAGE_FILE,
+)
 
 
 def movielens(folder: Path, extra: tuple[str, ...] = ()) -> PreparationConfig:
@@ -55,9 +86,12 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
                 "items_without_metadata": 1,
                 "interactions_with_them": 5,
                 "items_without_interactions": 1,
+                "users_without_profile": 6,
+                "profiles_without_interactions": 0,
             },
             "span": {"first": "1970-01-01", "last": "1970-01-02"},
             "after_k_core": {"users": 5, "items": 5, "interactions": 25},
+            "topics": {"vocabulary": 0, "items_with_topics": 0, "queries_with_topics": 0, "queries": 0},
             "splits": {"leave_one_out": {"train": 15, "valid": 5, "test": 5}},
         }
     }
@@ -75,6 +109,8 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
         ("3", "Title 3"),
         ("4", ""),
     ]
+    for file, schema in ((USERS_FILE, USERS), (ITEM_TOPICS_FILE, ITEM_TOPICS), (QUERY_TOPICS_FILE, QUERY_TOPICS)):
+        assert len(read_table(tmp_path / "out" / file, schema)) == 0  # nothing is known, and the table is there
     (rejected,) = read_table(tmp_path / "out" / REJECTED_FILE, REJECTED).to_pylist()
     assert rejected == {
         "file": "ratings.dat",
@@ -109,6 +145,25 @@ def test_of_exact_duplicates_the_first_in_order_of_input_is_kept(
     assert {2, 27, 29} <= set(interactions["sequence"].to_pylist())
     assert not {26, 30} & set(interactions["sequence"].to_pylist())
     assert read_table(tmp_path / "out" / ITEMS_FILE, ITEMS)["title"].to_pylist()[3] == "Title 3"
+
+
+def test_profiles_are_of_the_users_left_and_every_row_is_accounted_for(tmp_path: Path) -> None:
+    config = movielens(tmp_path, extra=("9::0::5::86400",))  # user 9 does not stay
+    rows = ["4::F::25::7::X", "9::M::1::1::Y", "77::M::1::1::Y", "1::M:: ::::Z", "1::::18::::", "1::M::18::::", "2::F"]
+    (tmp_path / "users.dat").write_text("\n".join(rows))
+    report = prepare(replace(config, max_rejected=0.5), tmp_path / "out")["dataset"]
+    assert report["files"]["users.dat"] == {"read": 7, "accepted": 5, "rejected": 2}
+    assert report["references"]["users_without_profile"] == 3  # 0, 2 and 3
+    assert report["references"]["profiles_without_interactions"] == 1  # 77
+    assert report["rejected"] == 0  # of the interactions
+    assert [tuple(row.values()) for row in read_table(tmp_path / "out" / REJECTED_FILE, REJECTED).to_pylist()] == [
+        ("users.dat", 6, "duplicate user attribute", "1::M::18::::"),
+        ("users.dat", 7, "too few fields, expected 5", "2::F"),
+    ]
+    assert [tuple(row.values()) for row in read_table(tmp_path / "out" / USERS_FILE, USERS).to_pylist()] == [
+        *(("1", "age", "18"), ("1", "gender", "M"), ("1", "zip", "Z")),
+        *(("4", "age", "25"), ("4", "gender", "F"), ("4", "occupation", "7"), ("4", "zip", "X")),
+    ]
 
 
 def batch(file: str, lines: range, user: str, described: pa.Table | None = None) -> RowBatch:
@@ -178,11 +233,33 @@ def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkey
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
-    config = configure("simulator", "", seed=11, minimum_interactions=5, settings=Settings())
-    reports = [prepare(config, tmp_path / name) for name in ("first", "second")]
+    config = configure("simulator:100", "", seed=11, minimum_interactions=5, settings=Settings())
+    reports = [prepare(config, tmp_path / name, tmp_path / name / "truth") for name in ("first", "second")]
     assert reports[0] == reports[1]
-    for file in FILES:
+    for file in (*FILES, "truth/users.parquet", "truth/items.parquet", "truth/config.json"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path) -> None:
+    config = configure("simulator:100", "", seed=11, minimum_interactions=5, settings=Settings())
+    report = prepare(config, tmp_path / "out", tmp_path / "truth")["dataset"]
+    truth = make_truth(market_of_users(100), 11)
+    assert report["accepted"] == write_log(truth, tmp_path / "log")
+    assert (report["name"], report["format"], report["rejected"]) == ("simulator", "platform-parquet", 0)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])  # the log is not kept
+    assert np.array_equal(load_truth(tmp_path / "truth").users.brand_taste, truth.users.brand_taste)
+
+    of_log = prepare(configure(str(tmp_path / "log"), "", 0, 5, Settings()), tmp_path / "of log")["dataset"]
+    assert of_log == {**report, "name": "log"}
+    for file in (INTERACTIONS_FILE, ITEMS_FILE):
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "of log" / file).read_bytes()
+
+
+def test_a_market_too_small_for_the_core_leaves_nothing(tmp_path: Path) -> None:
+    config = configure("simulator:1", "", seed=0, minimum_interactions=50, settings=Settings())
+    with pytest.raises(InputError, match="--minimum-interactions 50 leaves no interactions"):
+        prepare(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_all_splits_at_once(tmp_path: Path) -> None:
@@ -220,6 +297,22 @@ def test_too_many_rejected_rows_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=expected):
         prepare(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_run_keeps_its_validation_report_and_says_where(tmp_path: Path) -> None:
+    config = replace(movielens(tmp_path, extra=("1::2", "1::2::3::-4")), stopped=tmp_path / "stopped")
+    with pytest.raises(InputError, match=r"line 26: .*; every reason with examples: .*stopped/validation\.html$"):
+        prepare(config, tmp_path / "out")
+    kept = json.loads((tmp_path / "stopped" / VALIDATION_FILE).read_text())
+    assert "ratings.dat: 2 of 27 rows" in kept["stopped"]
+    assert [reason["reason"] for reason in kept["files"][0]["reasons"]] == [
+        "negative timestamp",
+        "too few fields, expected 4",
+    ]
+    assert "2 of 27 rows" in (tmp_path / "stopped" / VALIDATION_PAGE_FILE).read_text()
+    (tmp_path / "a file").touch()
+    with pytest.raises(InputError, match=r"line 26: .*no report: .*a file cannot be written"):
+        prepare(replace(config, stopped=tmp_path / "a file"), tmp_path / "out")
 
 
 def test_too_many_rejected_items_end_the_run(tmp_path: Path) -> None:
@@ -261,6 +354,7 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
     assert folder("", tmp_path) == tmp_path / "ml-1m"
     assert folder(str(tmp_path), None) == tmp_path  # as it is given
     assert folder("", None, dataset="simulator") is None
+    assert folder("", None, dataset="simulator:10") is None
 
 
 @pytest.mark.parametrize(
@@ -270,6 +364,11 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
         ("ml-1m", "absent", "absent: no such folder"),
         ("ml-1m", "a file", "a file: is a file, expected a folder"),
         ("ml-1m", "x" * 300, "not readable as a folder .*File name too long"),
+        ("simulator:", "", "--dataset simulator:: expected simulator:USERS with 1 to 10,000,000 users"),
+        ("simulator:0", "", "--dataset simulator:0: expected"),
+        ("simulator:1.5", "", "--dataset simulator:1.5: expected"),
+        ("simulator:10000001", "", "--dataset simulator:10000001: expected"),
+        ("simulator:١٢", "", "expected simulator:USERS"),
         ("ml-10m", "", "unknown data set 'ml-10m', expected one of simulator, ml-1m, amazon-beauty or the path"),
         ("./ml-10m", "", "ml-10m: no such file or folder"),
         ("./" + "x" * 5_000, "", "xxx: no such file or folder"),

@@ -13,8 +13,12 @@ from components.contracts.artifacts import (
     ACCOUNTS_FILE,
     HISTORIES_FILE,
     INTERACTIONS_FILE,
+    ITEM_TOPICS_FILE,
     ITEMS_FILE,
+    QUERY_TOPICS_FILE,
     REJECTED_FILE,
+    USERS_FILE,
+    VALIDATION_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
@@ -28,7 +32,8 @@ from components.recommenders.interaction_sequences import read_sequences
 
 DAYS = 3
 FILES = (INTERACTIONS_FILE, HISTORIES_FILE, ITEMS_FILE, REJECTED_FILE)
-FILES += tuple(f"{ACCEPTED_FOLDER}/{name}" for name in (INTERACTIONS_FILE, ITEMS_FILE))
+FILES += (USERS_FILE, ITEM_TOPICS_FILE, QUERY_TOPICS_FILE, VALIDATION_FILE)
+ACCEPTED_FILES = tuple(f"{ACCEPTED_FOLDER}/{name}" for name in (INTERACTIONS_FILE, ITEMS_FILE))
 
 
 def write_part(table: pa.Table, path: Path) -> None:
@@ -44,8 +49,10 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     last, which describes one again.
     """
     folder = tmp_path_factory.mktemp("days")
-    log = MarketLog(make_truth(MarketConfig(users=150, items=60, sessions_per_day=2.0), 0))
+    truth = make_truth(MarketConfig(users=150, items=60, sessions_per_day=2.0), 0)
+    log = MarketLog(truth)
     items = log.items(30)
+    profiles = pa.table({"user_id": truth.user_ids().slice(0, 40), "age": [str(age) for age in range(40)]})
     last = None
     for day in range(DAYS):
         table = log.day(day).drop_columns("sequence")
@@ -55,13 +62,15 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
         described = {0: items.slice(0, 30), DAYS - 1: items.slice(29)}.get(day)
         for root in (folder / str(day), folder / "all"):
             write_part(rows, root / "interactions" / f"day-{day}.parquet")
+            if day < 2:
+                write_part((profiles.slice(0, 20), profiles.slice(19))[day], root / "users" / f"day-{day}.parquet")
             if described is not None:
                 write_part(described, root / "items" / f"day-{day}.parquet")
     return folder
 
 
 def prepared(dataset: Path, output: Path, previous: str = "") -> dict[str, Any]:
-    settings = Settings(max_rejected=0.05)
+    settings = Settings(home=output.parent, max_rejected=0.05)
     config = configure(str(dataset), "", 0, 3, settings, SplitConfig(PROTOCOLS), previous)
     return prepare(config, output)["dataset"]
 
@@ -79,11 +88,11 @@ def test_days_one_by_one_are_all_at_once(days: Path, tmp_path: Path) -> None:
             shutil.rmtree(tmp_path / f"day {day - 1}")
     assert report == at_once and list(report["files"]) == list(at_once["files"])
     assert report["rejected_by_reason"] == {"duplicate": 2, "empty user_id": 3}
-    assert report["files"]["items/day-2.parquet"]["rejected"] == 1
-    for name in FILES:
+    assert report["files"]["items/day-2.parquet"]["rejected"] == report["files"]["users/day-1.parquet"]["rejected"] == 1
+    for name in FILES + ACCEPTED_FILES:
         assert (tmp_path / "at once" / name).read_bytes() == (Path(previous) / name).read_bytes(), name
     # What filtering left out is accepted all the same, and comes back when there is enough of it.
-    kept = [pq.read_metadata(Path(previous) / name).num_rows for name in (FILES[0], FILES[4])]
+    kept = [pq.read_metadata(Path(previous) / name).num_rows for name in (INTERACTIONS_FILE, ACCEPTED_FILES[0])]
     assert sum(kept) == report["accepted"] and min(kept) > 0
     # A log of funnels: more rows than visits are held out.
     assert report["splits"]["leave_one_out"]["test"] > report["after_k_core"]["users"]
@@ -92,7 +101,9 @@ def test_days_one_by_one_are_all_at_once(days: Path, tmp_path: Path) -> None:
 
 def test_a_file_of_a_name_that_was_read_before_gets_a_number(days: Path, tmp_path: Path) -> None:
     prepared(days / "0", tmp_path / "first")
-    config = configure(str(days / "0"), "", 0, 3, Settings(max_rejected=1.0), previous=str(tmp_path / "first"))
+    config = configure(
+        str(days / "0"), "", 0, 3, Settings(home=tmp_path, max_rejected=1.0), previous=str(tmp_path / "first")
+    )
     report = prepare(config, tmp_path / "again")["dataset"]
     first, again = (report["files"][f"interactions/day-0.parquet{suffix}"] for suffix in ("", " (2)"))
     assert again == {"read": first["read"], "accepted": 0, "rejected": first["read"]}

@@ -43,3 +43,31 @@ def test_interactions_without_times_are_told_as_such(tmp_path: Path) -> None:
 def test_what_has_no_typed_columns_is_not_recognised(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.inter").write_text(content)
     assert RecBole().recognise(tmp_path) is None
+
+
+def test_a_label_of_0_is_no_behavior(tmp_path: Path) -> None:
+    lines = [f"u1\ti1\t5\t{label}\n" for label in ("1", "0", "1.0", "0.0", "?")]
+    (tmp_path / "a.inter").write_text(HEADER.replace("\n", "\tlabel:float\n") + "".join(lines))
+    layout = RecBole().recognise(tmp_path)
+    assert layout is not None
+    (batch,) = RecBole().interactions(layout)
+    assert batch.table["behavior"].to_pylist() == ["click", None, "click", None, None]
+
+
+def test_interactions_tell_the_category_and_brand_of_their_items(tmp_path: Path) -> None:
+    (tmp_path / "a.inter").write_text(HEADER.replace("\n", "\tcategory_id:token\n") + "u1\ti1\t5\t833\n")
+    layout = RecBole().recognise(tmp_path)
+    assert layout is not None
+    (batch,) = RecBole().interactions(layout)
+    assert batch.described_items is not None
+    (item,) = batch.described_items.to_pylist()
+    assert (item["item_id"], item["brand"], item["categories"]) == ("i1", "", ["category 833"])
+
+
+def test_profiles_with_a_column_named_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.inter").write_text(HEADER + "u1\ti1\t5\n")
+    (tmp_path / "a.user").write_text("user_id:token\tage:token\tage:float\nu1\t7\t8\n")
+    layout = RecBole().recognise(tmp_path)
+    assert layout is not None
+    with pytest.raises(InputError, match=r"a\.user: line 1 names the column age twice"):
+        list(RecBole().users(layout))

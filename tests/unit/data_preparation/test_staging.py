@@ -9,8 +9,14 @@ import pytest
 from components.contracts.errors import InputError
 from components.contracts.tables import REJECTED
 from components.data_preparation import staging
-from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
-from components.data_preparation.staging import FILES_WITH_ITEMS, Staging, write_batches
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
+    RowBatch,
+    Source,
+)
+from components.data_preparation.staging import FIRST_ORDER, Staging, write_batches
 
 SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False), pa.field("number", pa.int64(), nullable=False)])
 
@@ -30,13 +36,21 @@ def test_every_row_is_staged_counted_and_numbered_across_files(tmp_path: Path) -
     log = [rows("one", 1, ["a", ""], refused=1), rows("one", 4, ["b"]), rows("two", 2, ["c"], refused=2)]
     item = {"item_id": "i", "title": "I", "brand": "", "categories": [], "description": "", "source_line": 1}
     items = RowBatch("items", pa.Table.from_pylist([item], schema=UNCHECKED_ITEMS), REJECTED.empty_table(), 1)
+    pairs = [{"attribute": "age", "value": "7"}, {"attribute": "city", "value": "Oslo"}]
+    profiles = [
+        {"user_id": "a", "attributes": pairs, "source_line": 1, "raw": "a 7 Oslo"},
+        {"user_id": "", "attributes": pairs[:1], "source_line": 2, "raw": " 7"},
+    ]
+    users = RowBatch("users", pa.Table.from_pylist(profiles, schema=UNCHECKED_USERS), REJECTED.empty_table(), 2)
     staged = Staging(tmp_path)
-    staged.read(Source("log", "test", None, iter(log), iter([items])))
+    staged.read(Source("log", "test", None, iter(log), iter([items]), iter([users])))
     assert {file: (account.kind, account.order, account.read, account.accepted, account.rejected) for file, account in
             staged.progress.accounts.items()} == {
         "one": ("interactions", 0, 4, 2, Counter({"bad": 1, "empty user_id": 1})),
         "two": ("interactions", 1, 3, 1, Counter({"bad": 2})),
-        "items": ("items", FILES_WITH_ITEMS + 2, 1, 1, Counter()),
+        "items": ("items", FIRST_ORDER["items"] + 2, 1, 1, Counter()),
+        # rows of the file, not attributes
+        "users": ("users", FIRST_ORDER["users"] + 3, 2, 1, Counter({"empty user_id": 1})),
     }  # fmt: skip
     interactions = pq.read_table(tmp_path / "interactions")
     columns = ("user_id", "sequence", "file_order", "source_line", "raw")
@@ -46,8 +60,9 @@ def test_every_row_is_staged_counted_and_numbered_across_files(tmp_path: Path) -
         ("c", 8, 1, 4, "c"),  # line 4 of the second file, after the 4 lines of the first
     ]
     rejected = pq.read_table(tmp_path / "rejected")
-    assert rejected["source_line"].to_pylist() == [1, 3, 2, 3]
+    assert rejected["source_line"].to_pylist() == [1, 3, 2, 3, 2]
     assert pq.read_table(tmp_path / "items")["title"].to_pylist() == ["I"]
+    assert pq.read_table(tmp_path / "users")["attributes"].to_pylist() == [pairs]
 
 
 def test_a_fault_met_while_reading_goes_through(tmp_path: Path) -> None:

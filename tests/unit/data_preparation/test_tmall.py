@@ -14,7 +14,7 @@ def test_columns_in_another_order_and_the_other_name_of_the_seller(tmp_path: Pat
     assert (row["user_id"], row["item_id"], row["behavior"], row["timestamp"]) == ("u1", "i1", "purchase", 1415664000)
     assert batch.described_items is not None
     (item,) = batch.described_items.to_pylist()
-    assert (item["brand"], item["categories"]) == ("brand 2661", ["category 833"])
+    assert (item["brand"], item["categories"]) == ("brand 2661", ["category 833", "merchant 2882"])
 
 
 def test_a_folder_of_two_logs_is_not_guessed_at(tmp_path: Path) -> None:

@@ -4,8 +4,19 @@ from typing import Any
 import pyarrow as pa
 
 from components.contracts.tables import REJECTED
-from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch
-from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, LATEST_TIMESTAMP, validate
+from components.data_preparation.adapters.contract import (
+    UNCHECKED_INTERACTIONS,
+    UNCHECKED_ITEMS,
+    UNCHECKED_USERS,
+    RowBatch,
+)
+from components.data_preparation.validation import (
+    INTERACTION_SCHEMA,
+    ITEM_SCHEMA,
+    LATEST_TIMESTAMP,
+    USER_SCHEMA,
+    validate,
+)
 
 GOOD = {"user_id": "u", "item_id": "i", "timestamp": 5, "behavior": "click"}
 
@@ -70,3 +81,15 @@ def test_items_need_an_id() -> None:
     accepted, rejected = validate(RowBatch("f", rows, REJECTED.empty_table(), 2), ITEM_SCHEMA)
     assert accepted["item_id"].to_pylist() == ["a"]
     assert rejected["reason"].to_pylist() == ["empty item_id"]
+
+
+def test_profiles_need_a_user_and_names_of_attributes() -> None:
+    pairs = [("age", "1"), ("city", "Oslo"), (" ", "1"), (None, "1")]
+    rows = [
+        {"user_id": user, "attributes": [{"attribute": name, "value": value} for name, value in pairs[start:end]]}
+        for user, start, end in [("u", 0, 2), ("u", 0, 0), ("u", 1, 3), ("u", 3, 4), ("", 0, 1), ("", 3, 4)]
+    ]
+    table = pa.Table.from_pylist([row | {"source_line": 1, "raw": ""} for row in rows], UNCHECKED_USERS)
+    accepted, rejected = validate(RowBatch("f", table, REJECTED.empty_table(), len(rows)), USER_SCHEMA)
+    assert accepted.equals(table.slice(0, 2))
+    assert rejected["reason"].to_pylist() == ["empty attribute", "empty attribute", "empty user_id", "empty user_id"]

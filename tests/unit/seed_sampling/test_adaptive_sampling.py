@@ -7,10 +7,7 @@ from components.contracts.errors import InputError
 from components.seed_sampling.adaptive_sampling import (
     SamplingPlan,
     allocate_seats,
-    cluster_users,
-    normalise_rows,
     plan_sampling,
-    sample_adaptively,
     sample_important,
     sample_representative,
 )
@@ -130,37 +127,3 @@ def test_important_users_are_available_and_distinct():
     available = np.arange(50) % 2 == 0
     chosen = sample_important(np.arange(1, 51), available, 25, np.random.default_rng(0))
     assert sorted(chosen.tolist()) == list(range(0, 50, 2))
-
-
-def test_clusters_follow_the_cosine_not_the_length():
-    vectors = np.array([[1, 0], [100, 1], [0, 1], [1, 90]], np.float32)
-    labels, _ = cluster_users(normalise_rows(vectors), 2, seed=0)
-    assert labels[0] == labels[1] != labels[2] == labels[3]
-
-
-def test_a_zero_row_stays_zero():
-    unit = normalise_rows(np.array([[3, 4], [0, 0]], np.float32))
-    assert unit.tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]
-
-
-@pytest.mark.parametrize("fraction", [0.1, 0.35, 1.0])
-def test_the_halves_are_disjoint_fill_the_budget_and_repeat(fraction):
-    generator = np.random.default_rng(3)
-    embeddings = generator.normal(size=(200, 8)).astype(np.float32)
-    activity = generator.integers(3, 60, 200)
-    plan = plan_sampling(200, fraction, 0)
-    first, second = (sample_adaptively(embeddings, activity, plan, seed=5) for _ in range(2))
-    assert len(first.representative) == plan.representative_seats
-    assert len(set(first.representative) | set(first.important)) == plan.budget
-    assert first.representative.tolist() == second.representative.tolist()
-    assert first.important.tolist() == second.important.tolist()
-    if fraction < 1:
-        other = sample_adaptively(embeddings, activity, plan, seed=6)
-        assert set(other.important) != set(first.important)
-
-
-def test_equal_users_leave_clusters_empty_without_harm():
-    plan = plan_sampling(20, 0.5, 5)
-    with pytest.warns(UserWarning, match="distinct clusters"):
-        sample = sample_adaptively(np.ones((20, 4), np.float32), np.full(20, 3), plan, seed=0)
-    assert len(set(sample.representative) | set(sample.important)) == 10

@@ -1,18 +1,20 @@
 """The step: tables in, seeds and report out."""
 
+import dataclasses
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.contracts.artifacts import INTERACTIONS_FILE, SEEDS_FILE
+from components.contracts.artifacts import INTERACTIONS_FILE, SEEDS_DIAGNOSTICS_FILE, SEEDS_FILE, SEEDS_PAGE_FILE
 from components.contracts.batch_format import make_response, write_lines
 from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS, SEEDS, read_table, write_table, write_vectors
 from components.seed_sampling.component import sample_seeds
-from components.seed_sampling.seed_users import SamplingConfig, count_training_interactions, select_seed_users
+from components.seed_sampling.seed_users import SamplingConfig, count_training_interactions, sample_seed_users
 
 USERS = 40
 
@@ -51,11 +53,13 @@ def embeddings(tmp_path):
     return folder
 
 
-def run_component(prepared, embeddings, output, recorded=""):
+def run_component(prepared, embeddings, output, recorded="", policy="adaptive"):
     artifacts = [SimpleNamespace(path=str(path)) for path in (prepared, embeddings)]
-    seeds, report = (SimpleNamespace(path=str(output / name)) for name in ("seeds", "report.json"))
-    sample_seeds.python_func(*artifacts, 0.25, 4, str(recorded), 11, seeds, report)
-    return (output / "seeds" / SEEDS_FILE), json.loads((output / "report.json").read_text())
+    names = ("seeds", "page.html", "report.json")
+    seeds, page, report = (SimpleNamespace(path=str(output / name)) for name in names)
+    sample_seeds.python_func(*artifacts, 0.25, policy, 4, str(recorded), 11, seeds, page, report)
+    assert (output / "page.html").read_bytes() == (output / "seeds" / SEEDS_PAGE_FILE).read_bytes()
+    return (output / "seeds" / SEEDS_FILE), json.loads((output / "report.json").read_text())["seeds"]
 
 
 def test_only_training_interactions_are_counted(prepared):
@@ -67,7 +71,14 @@ def test_only_training_interactions_are_counted(prepared):
 def test_adaptive_seeds(prepared, embeddings, tmp_path):
     path, report = run_component(prepared, embeddings, tmp_path / "a")
     rows = read_table(path, SEEDS).to_pylist()
-    assert report == {"seeds": {"count": 10, "representative": 5, "important": 5, "clusters": 4}}
+    assert {name: report[name] for name in ("count", "policy", "representative", "important", "clusters")} == {
+        "count": 10,
+        "policy": "adaptive",
+        "representative": 5,
+        "important": 5,
+        "clusters": 4,
+    }
+    assert report["coverage"]["threshold"] == 0.5 and 0.25 <= report["coverage"]["share"] <= 1
     assert [row["user_id"] for row in rows] == sorted({row["user_id"] for row in rows})
     assert {row["origin"] for row in rows} == {"representative", "important"}
     assert all(0 <= row["cluster"] < 4 for row in rows)
@@ -90,7 +101,8 @@ def test_recorded_users_become_the_seeds(prepared, embeddings, tmp_path, capsys)
     recorded = tmp_path / "recorded.jsonl"
     write_recorded(recorded, "user07", "nobody", "user03")
     path, report = run_component(prepared, embeddings, tmp_path / "a", recorded)
-    assert report == {"seeds": {"count": 2, "representative": 0, "important": 0, "recorded": 2, "clusters": 0}}
+    assert report["policy"] == "recorded" and report["clusters"] == report["representative"] == report["important"] == 0
+    assert report["count"] == report["recorded"] == 2 and "recommended_count" not in report
     assert read_table(path, SEEDS).to_pylist() == [
         {"user_id": "user03", "origin": "recorded", "cluster": -1, "n_interactions": 6},
         {"user_id": "user07", "origin": "recorded", "cluster": -1, "n_interactions": 10},
@@ -102,17 +114,111 @@ def test_a_recorded_file_that_covers_nobody(prepared, embeddings, tmp_path):
     recorded = tmp_path / "recorded.jsonl"
     write_recorded(recorded, "nobody")
     with pytest.raises(InputError, match=r"recorded\.jsonl: covers nobody"):
-        select_seed_users(prepared, embeddings, SamplingConfig(0.25, 4, recorded, 0))
+        sample_seed_users(prepared, embeddings, SamplingConfig(0.25, 4, recorded, 0), tmp_path / "out")
 
 
 def test_a_recorded_batch_leaves_the_sampling_adaptive(prepared, embeddings, tmp_path):
     recorded = tmp_path / "batch.jsonl"
     write_lines(recorded, [make_response("a", "model", "answer", 1, 1)])
     _, report = run_component(prepared, embeddings, tmp_path / "a", recorded)
-    assert report["seeds"]["representative"] == 5
+    assert report["representative"] == 5
 
 
 def test_a_user_without_an_embedding(prepared, tmp_path):
     write_vectors(tmp_path / "few", "user_id", ["user00"], np.ones((1, 8), np.float32))
     with pytest.raises(InputError, match="no embedding of 39 of 40 users, the first is 'user01'"):
-        select_seed_users(prepared, tmp_path / "few", SamplingConfig(0.25, 4, None, 0))
+        sample_seed_users(prepared, tmp_path / "few", SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
+
+
+@pytest.mark.parametrize("policy", ["random", "representative", "important", "facility_location"])
+def test_the_other_policies(prepared, embeddings, tmp_path, policy):
+    path, report = run_component(prepared, embeddings, tmp_path / "a", policy=policy)
+    rows = read_table(path, SEEDS).to_pylist()
+    assert report["policy"] == policy and report[policy] == report["count"] == len(rows) == 10
+    assert {row["origin"] for row in rows} == {policy}
+    assert all((row["cluster"] >= 0) == (policy == "representative") for row in rows)
+
+
+def test_the_diagnostics_and_the_page(prepared, embeddings, tmp_path):
+    path, report = run_component(prepared, embeddings, tmp_path / "a")
+    content = json.loads((path.parent / SEEDS_DIAGNOSTICS_FILE).read_text())
+    assert content["coverage"]["share"] == report["coverage"]["share"]
+    assert content["number_of_seeds"]["knee"] == report["recommended_count"]
+    assert sum(entry["base"] for entry in content["activity"]) == len(content["map"]["users"]) == USERS
+    page = (path.parent / SEEDS_PAGE_FILE).read_text()
+    assert page.count("<svg") == 4 and "<script" not in page and "user0" not in page
+    assert "Since last week" not in page
+    again, _ = run_component(prepared, embeddings, tmp_path / "b")
+    for name in (SEEDS_FILE, SEEDS_DIAGNOSTICS_FILE, SEEDS_PAGE_FILE):
+        assert (path.parent / name).read_bytes() == (again.parent / name).read_bytes()
+
+
+def test_last_weeks_seeds_stay_where_nothing_has_changed(prepared, embeddings, tmp_path):
+    first, _ = run_component(prepared, embeddings, tmp_path / "a")
+    config = SamplingConfig(0.25, 4, None, 11, previous_seeds=first)
+    report = sample_seed_users(prepared, embeddings, config, tmp_path / "b")["seeds"]
+    assert (tmp_path / "b" / SEEDS_FILE).read_bytes() == first.read_bytes()
+    assert report["refresh"]["calls_saved"] == report["refresh"]["kept"] == 10
+    assert report["refresh"]["stability"] == {"jaccard": 1.0, "users_who_keep_their_seed": 1.0}
+    assert "Since last week" in (tmp_path / "b" / SEEDS_PAGE_FILE).read_text()
+
+
+def test_last_weeks_seeds_who_have_left(prepared, embeddings, tmp_path):
+    first, _ = run_component(prepared, embeddings, tmp_path / "a")
+    table = read_table(first, SEEDS)
+    renamed = table.set_column(0, SEEDS.field(0), pa.array(["gone", *table.column("user_id").to_pylist()[1:]]))
+    write_table(renamed, tmp_path / "last.parquet", SEEDS)
+    config = SamplingConfig(0.25, 4, None, 11, previous_seeds=tmp_path / "last.parquet")
+    weekly = sample_seed_users(prepared, embeddings, config, tmp_path / "b")["seeds"]["refresh"]
+    assert weekly["left_the_base"] == 1 and weekly["previous"] == 10 and weekly["kept"] + weekly["new"] == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"policy": "best"}, "--seed-policy 'best': expected one of adaptive, random"),
+        ({"seed_fraction": 0.0}, "--seed-fraction is 0.0"),
+        ({"clusters": USERS + 1}, "--clusters is 41, but there are only 40 users"),
+        ({"tokens_per_call": float("nan")}, "--tokens-per-call nan"),
+        ({"previous_seeds": Path("none.parquet")}, "none.parquet: no such file"),
+        ({"previous_seeds": Path("none.parquet"), "policy": "random"}, "--previous-seeds goes with .* adaptive, not"),
+    ],
+)
+def test_bad_settings(prepared, embeddings, tmp_path, changes, message):
+    config = dataclasses.replace(SamplingConfig(0.25, 4, None, 0), **changes)
+    with pytest.raises(InputError, match=message):
+        sample_seed_users(prepared, embeddings, config, tmp_path / "out")
+
+
+def test_last_weeks_seeds_of_other_data(prepared, embeddings, tmp_path):
+    rows = [{"user_id": "somebody", "origin": "important", "cluster": 0, "n_interactions": 5}]
+    write_table(pa.Table.from_pylist(rows, schema=SEEDS), tmp_path / "last.parquet", SEEDS)
+    config = SamplingConfig(0.25, 4, None, 0, previous_seeds=tmp_path / "last.parquet")
+    with pytest.raises(InputError, match=r"last\.parquet: none of its 1 seed users is in the data"):
+        sample_seed_users(prepared, embeddings, config, tmp_path / "out")
+
+
+def test_embeddings_that_are_not_numbers(prepared, tmp_path):
+    matrix = np.ones((USERS, 8), np.float32)
+    matrix[7, 3] = np.nan
+    write_vectors(tmp_path / "bad", "user_id", [f"user{user:02}" for user in range(USERS)], matrix)
+    with pytest.raises(InputError, match="bad: a vector holds a number that is not finite"):
+        sample_seed_users(prepared, tmp_path / "bad", SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
+
+
+def test_no_training_interactions(embeddings, tmp_path):
+    write_table(INTERACTIONS.empty_table(), tmp_path / "empty" / INTERACTIONS_FILE, INTERACTIONS)
+    with pytest.raises(InputError, match="empty: no training interactions"):
+        sample_seed_users(tmp_path / "empty", embeddings, SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.parametrize("matrix", [np.ones((USERS, 8)), np.zeros((USERS, 8))], ids=["all equal", "nothing known"])
+@pytest.mark.parametrize("clusters", [1, 4, USERS])
+def test_users_who_cannot_be_told_apart(prepared, tmp_path, matrix, clusters):
+    names = [f"user{user:02}" for user in range(USERS)]
+    write_vectors(tmp_path / "equal", "user_id", names, matrix.astype(np.float32))
+    config = SamplingConfig(0.25, clusters, None, 0)
+    report = sample_seed_users(prepared, tmp_path / "equal", config, tmp_path / "out")["seeds"]
+    assert report["count"] == 10 and report["similarity_mean"] == pytest.approx(matrix[0, 0])
+    assert report["recommended_count"] is None

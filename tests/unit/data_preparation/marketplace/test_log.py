@@ -16,7 +16,7 @@ from components.data_preparation.marketplace.catalogue import (
 )
 from components.data_preparation.marketplace.log import LOG_SCHEMA, SECONDS_AFTER, MarketLog, write_log
 from components.data_preparation.marketplace.truth import Truth, make_truth
-from components.data_preparation.marketplace.world import MarketConfig, market_of
+from components.data_preparation.marketplace.world import MarketConfig, market_of, market_of_users
 
 CONFIG = MarketConfig()
 KEYS = ["user_id", "item_id"]
@@ -130,6 +130,8 @@ def test_titles_carry_the_attributes(truth, folder, log):
 
 def test_a_market_of_a_wanted_size(tmp_path):
     assert write_log(make_truth(market_of(100_000), 0), tmp_path) == pytest.approx(100_000, rel=0.25)
+    assert market_of_users(600) == MarketConfig()
+    assert (market_of_users(24_000).users, market_of_users(24_000).items) == (24_000, 2_000)
 
 
 def test_a_short_market(tmp_path):

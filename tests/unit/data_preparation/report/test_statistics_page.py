@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from components.data_preparation.report.figures import figures
-from components.data_preparation.report.html import moment, render, visible
+from components.data_preparation.report.statistics_page import render
+from components.reports.page import moment, visible
 
 EVIL = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 VOID = {"meta", "br", "img", "link", "input"}

@@ -3,16 +3,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from components.data_preparation.report.charts import (
+from components.reports.charts import (
     BLUE,
     WIDTH,
     Axis,
     Bars,
     Line,
+    Points,
     bar_chart,
     line_chart,
     linear_axis,
     logarithmic_axis,
+    point_chart,
     short_number,
 )
 
@@ -93,11 +95,25 @@ def test_lines_go_where_their_points_say() -> None:
     assert line.get("stroke-dasharray") == "8 4"
 
 
+def test_points_go_where_they_say_and_later_groups_lie_above() -> None:
+    axis = Axis("x", -1, 1, [(0, "0")])
+    groups = [Points("all", BLUE, [[-1, -1], [0, 0]], 1.5), Points("few", "#111111", [[1, 1]], 3)]
+    root = ElementTree.fromstring(point_chart("t", axis, axis, groups))
+    area = root.find(f"{SVG}rect[@class='plot-area']")
+    assert area is not None
+    left, top, width, height = (float(area.get(name, "")) for name in ("x", "y", "width", "height"))
+    assert [group.get("fill") for group in root.findall(f"{SVG}g")] == [BLUE, "#111111"]
+    places = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in root.iter(f"{SVG}circle")]
+    expected = [(left, top + height), (left + width / 2, top + height / 2), (left + width, top)]
+    assert [value for place in places for value in place] == pytest.approx(sum(expected, ()), abs=0.1)
+
+
 def test_every_text_is_escaped() -> None:
     evil = "<script>&\"'"
     axis = Axis(evil, 0, 1, [(0, evil)])
     charts = [
         line_chart(evil, axis, axis, [Line(evil, BLUE, [[0, 0]])]),
+        point_chart(evil, axis, axis, [Points(evil, BLUE, [[0, 0]], 1)]),
         bar_chart(evil, evil, evil, [evil], [Bars(evil, BLUE, [1]), Bars(evil, BLUE, [1])]),
     ]
     for chart in charts:

@@ -1,4 +1,4 @@
-"""Line and bar charts as plain SVG text: no script, no library, equal bytes for equal numbers.
+"""Line, bar and point charts as plain SVG text: no script, no library, equal bytes for equal numbers.
 
 A chart is a fixed drawing of `WIDTH` by `HEIGHT` units that scales with the page. Coordinates grow to the right and
 down, as in SVG.
@@ -43,6 +43,16 @@ class Line:
     color: str
     points: Sequence[Sequence[float]]
     dash: str = ""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Unconnected points (x, y), each a dot of `radius` units."""
+
+    name: str
+    color: str
+    points: Sequence[Sequence[float]]
+    radius: float
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,17 @@ def line_chart(title: str, x_axis: Axis, y_axis: Axis, lines: Sequence[Line]) ->
             x, y = places[0]
             drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{line.color}"/>')
     return frame.svg([*grid, *drawn])
+
+
+def point_chart(title: str, x_axis: Axis, y_axis: Axis, groups: Sequence[Points]) -> str:
+    """Points over two numeric axes; a later group lies over the ones before it."""
+    frame = _Frame(title, [(group.name, group.color, None) for group in groups])
+    drawn = [frame.horizontal(y_axis), frame.vertical(x_axis)]
+    for group in groups:
+        places = [(frame.x(x_axis.position(x)), frame.y(y_axis.position(y))) for x, y in group.points]
+        dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{group.radius}"/>' for x, y in places)
+        drawn.append(f'<g fill="{group.color}" fill-opacity="0.6">{dots}</g>')
+    return frame.svg(drawn)
 
 
 def bar_chart(

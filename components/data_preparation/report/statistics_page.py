@@ -1,17 +1,8 @@
-"""The statistics report as one HTML page that needs nothing else: charts are inline, and no script runs.
+"""The statistics report as one HTML page; its charts are inline."""
 
-KFP shows it in a frame, on clusters that reach no other network. Every text that comes from the data goes through
-`visible`; beyond that, the page's own policy forbids scripts, frames and anything from elsewhere.
-"""
-
-import unicodedata
-from collections.abc import Sequence
-from html import escape
 from typing import Any
 
-import numpy as np
-
-from components.data_preparation.report.charts import (
+from components.reports.charts import (
     BLUE,
     GREEN,
     GREY,
@@ -28,6 +19,7 @@ from components.data_preparation.report.charts import (
     logarithmic_axis,
     short_number,
 )
+from components.reports.page import many, moment, page, percent, table, tiles, visible
 
 DAY = 86_400
 BEHAVIOR_COLORS = {
@@ -42,34 +34,9 @@ DASHES = ("", "8 4", "3 3", "10 3 3 3", "5 2", "14 5")
 USER_COLOR, ITEM_COLOR, ITEM_DASH = BLUE, VERMILLION, "8 4"
 PROTOCOLS = {"leave_one_out": "leave one out", "ratio": "ratio, per user", "time": "global time"}
 PERIOD_NAMES = {3_600: "hour", 21_600: "6 hours", DAY: "day", 7 * DAY: "week"}
-LONGEST_TEXT = 300
-
-STYLE = """
-:root { color-scheme: light; }
-body { margin: 0; background: #f6f7f9; color: #24292f; font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 24px 24px 48px; }
-h1 { font-size: 26px; margin: 0 0 4px; }
-h2 { font-size: 19px; margin: 36px 0 12px; }
-p { margin: 0 0 12px; max-width: 75em; }
-.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin: 20px 0 8px; }
-.tile, figure, .table { background: #fff; border: 1px solid #d8dee4; border-radius: 8px; }
-.tile { flex: 1 1 auto; padding: 12px 16px; white-space: nowrap; }
-.tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.tile span, figcaption, footer { color: #57606a; font-size: 13.5px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 16px; }
-figure { margin: 0; padding: 12px 16px 14px; }
-figure svg { display: block; width: 100%; height: auto; }
-figcaption { margin-top: 6px; }
-.table { overflow-x: auto; margin-bottom: 12px; }
-.grid > .table { margin: 0; align-self: start; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: 7px 14px; text-align: left; vertical-align: top; border-top: 1px solid #e4e7eb; }
-th { border-top: 0; font-size: 13.5px; color: #57606a; font-weight: 600; background: #fafbfc; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; unicode-bidi: isolate; }
-.note { background: #fff8e5; border: 1px solid #e6c766; border-radius: 8px; padding: 8px 14px; }
-footer { margin-top: 36px; border-top: 1px solid #d8dee4; padding-top: 12px; }
-"""
+FOOTER = """Hours and dates are UTC. Colours are Okabe and Ito's, which do not depend on telling red from green;
+lines also differ by their dashes. Bars tell their numbers when pointed at; all numbers are in the JSON file beside this
+page."""
 
 
 def render(figures: dict[str, Any]) -> str:
@@ -82,44 +49,11 @@ def render(figures: dict[str, Any]) -> str:
         _items(figures),
         _rejected(figures),
     ]
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Data statistics</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-{"".join(sections)}
-<footer>Hours and dates are UTC. Colours are Okabe and Ito's, which do not depend on telling red from green; lines also
-differ by their dashes. Bars tell their numbers when pointed at; all numbers are in the JSON file beside this page.
-</footer>
-</main>
-</body>
-</html>
-"""
-
-
-def visible(text: str) -> str:
-    """`text` of the data, safe in HTML: cut, escaped, and with what cannot be seen (controls, marks) spelled out."""
-    shown = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
-    spelled = "".join(
-        character.encode("unicode_escape").decode() if unicodedata.category(character)[0] == "C" else character
-        for character in shown
-    )
-    return escape(spelled)
-
-
-def moment(timestamp: int) -> str:
-    """Seconds since 1970 as "2000-04-25 23:05:32"; any int64 that NumPy can name, beyond the year 9999 too."""
-    return str(np.datetime64(timestamp, "s")).replace("T", " ")
+    return page("Data statistics", sections, FOOTER)
 
 
 def _overview(figures: dict[str, Any]) -> str:
-    tiles = [
+    entries = [
         (f"{figures['users']:,}", "users"),
         (f"{figures['items']:,}", "items"),
         (f"{figures['interactions']:,}", "interactions"),
@@ -128,12 +62,11 @@ def _overview(figures: dict[str, Any]) -> str:
         (_duration(figures["last_timestamp"] - figures["first_timestamp"]), "time span"),
         (f"{figures['rejected']:,}", "rows rejected"),
     ]
-    shown = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
     return (
         "<h1>Data statistics</h1>"
         f"<p>Interactions from {moment(figures['first_timestamp'])} to {moment(figures['last_timestamp'])}, "
         "after validation and filtering. Sparsity is the share of user-item pairs without any interaction.</p>"
-        f'<div class="tiles">{shown}</div>'
+        + tiles(entries)
     )
 
 
@@ -200,7 +133,7 @@ def _holders_chart(title: str, y_label: str, name: str, color: str, tail: dict[s
 def _holders_caption(name: str, tail: dict[str, Any], total: int) -> str:
     largest = max(tail["holders_by_interactions"], key=lambda entry: entry["holders"])
     return (
-        f"The highest bar: {largest['holders']:,} of {total:,} {name} ({_percent(largest['holders'], total)}) have "
+        f"The highest bar: {largest['holders']:,} of {total:,} {name} ({percent(largest['holders'], total)}) have "
         f"{_range(largest)} each. Every bar covers a range twice as wide as the one before."
     )
 
@@ -252,7 +185,7 @@ def _by_behavior(counts: dict[str, int], total: int) -> str:
         list(counts),
         [Bars("all", BLUE, list(counts.values()))],
     )
-    shares = ", ".join(f"{visible(name)} {count:,} ({_percent(count, total)})" for name, count in counts.items())
+    shares = ", ".join(f"{visible(name)} {count:,} ({percent(count, total)})" for name, count in counts.items())
     return _figure(chart, f"In numbers: {shares}.")
 
 
@@ -293,7 +226,7 @@ def _over_time(periods: dict[str, Any]) -> str:
     return _figure(
         chart,
         f"The period from {labels[peak]} has most interactions, {counts[peak]:,} "
-        f"({_percent(counts[peak], sum(counts))} of all).",
+        f"({percent(counts[peak], sum(counts))} of all).",
     )
 
 
@@ -303,7 +236,7 @@ def _splits_and_cold(figures: dict[str, Any]) -> str:
             PROTOCOLS.get(protocol, visible(protocol)),
             visible(split),
             f"{size['interactions']:,}",
-            _percent(size["interactions"], figures["interactions"]),
+            percent(size["interactions"], figures["interactions"]),
             f"{size['users']:,}",
             f"{size['items']:,}",
             moment(size["first_timestamp"]),
@@ -319,8 +252,8 @@ def _splits_and_cold(figures: dict[str, Any]) -> str:
             PROTOCOLS.get(protocol, visible(protocol)),
             kind,
             f"{counts['in_test']:,}",
-            f"{counts['without_training']:,} ({_percent(counts['without_training'], counts['in_test'])})",
-            f"{counts['few_training']:,} ({_percent(counts['few_training'], counts['in_test'])})",
+            f"{counts['without_training']:,} ({percent(counts['without_training'], counts['in_test'])})",
+            f"{counts['few_training']:,} ({percent(counts['few_training'], counts['in_test'])})",
         ]
         for protocol in figures["splits"]
         for kind in ("users", "items")
@@ -329,12 +262,12 @@ def _splits_and_cold(figures: dict[str, Any]) -> str:
     new = {kind: cold[kind]["new_on_last_day"] for kind in ("users", "items")}
     return (
         "<h2>Splits and cold start</h2>"
-        + _table(["Protocol", "Split", "#Interactions", "#Share", "#Users", "#Items", "#From", "#To"], sizes)
+        + table(["Protocol", "Split", "#Interactions", "#Share", "#Users", "#Items", "#From", "#To"], sizes)
         + f"<p>A user or item is cold in a split if it is tested with fewer than {cold['fewer_than']} training "
         "interactions. Users and items that filtering removed for too few interactions are not counted here.</p>"
-        + _table(["Protocol", "Cold", "#In the test set", "#Without training", few], shares)
-        + f"<p>New on the last day: {_many(new['users'], 'user')} ({_percent(new['users'], figures['users'])}) and "
-        f"{_many(new['items'], 'item')} ({_percent(new['items'], figures['items'])}). Their first interaction lies in "
+        + table(["Protocol", "Cold", "#In the test set", "#Without training", few], shares)
+        + f"<p>New on the last day: {many(new['users'], 'user')} ({percent(new['users'], figures['users'])}) and "
+        f"{many(new['items'], 'item')} ({percent(new['items'], figures['items'])}). Their first interaction lies in "
         "the 24 hours that end with the last interaction of all.</p>"
     )
 
@@ -349,16 +282,16 @@ def _items(figures: dict[str, Any]) -> str:
         for item in figures["popular_items"]
     ]
     attributes = [
-        [visible(name), f"{count:,}", _percent(count, figures["items"])]
+        [visible(name), f"{count:,}", percent(count, figures["items"])]
         for name, count in figures["items_with_attribute"].items()
     ]
     bare = figures["items_without_metadata"]
     return (
         "<h2>Items</h2>"
-        f"<p>{bare:,} of {figures['items']:,} items ({_percent(bare, figures['items'])}) have no metadata at all.</p>"
+        f"<p>{bare:,} of {figures['items']:,} items ({percent(bare, figures['items'])}) have no metadata at all.</p>"
         + '<div class="grid">'
-        + _table(["Most popular items", "Title", "#Interactions"], popular)
-        + _table(["Attribute", "#Items that have it", "#Share"], attributes)
+        + table(["Most popular items", "Title", "#Interactions"], popular)
+        + table(["Attribute", "#Items that have it", "#Share"], attributes)
         + "</div>"
     )
 
@@ -382,36 +315,12 @@ def _rejected(figures: dict[str, Any]) -> str:
     return (
         f"<h2>Rejected rows</h2><p>{figures['rejected']:,} input rows were rejected; all are in the table of rejected "
         f"rows. Here each file and reason is shown with its first row.{others}</p>"
-        + _table(["File", "Reason", "#Rows", "#First line", "That line"], rows)
+        + table(["File", "Reason", "#Rows", "#First line", "That line"], rows)
     )
 
 
 def _figure(chart: str, caption: str) -> str:
     return f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML. A column whose heading begins with "#" holds numbers and is aligned to the right."""
-    classes = [' class="number"' if name.startswith("#") else "" for name in header]
-    names = "".join(
-        f"<th{style}>{escape(name.removeprefix('#'))}</th>" for style, name in zip(classes, header, strict=True)
-    )
-    body = "".join(
-        f"<tr>{''.join(f'<td{style}>{cell}</td>' for style, cell in zip(classes, row, strict=True))}</tr>"
-        for row in rows
-    )
-    return f'<div class="table"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _percent(part: int, whole: int) -> str:
-    if not whole:
-        return "–"
-    percent = 100 * part / whole
-    return "&lt;0.1%" if 0 < percent < 0.05 else f"{percent:.1f}%"
-
-
-def _many(count: int, name: str) -> str:
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _duration(seconds: int) -> str:

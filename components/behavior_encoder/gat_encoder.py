@@ -1,0 +1,293 @@
+"""The heterogeneous GAT as a behavior encoder, trained for link prediction (sections 3.1.1, Eq. 1, and 5).
+
+The network is `components.recommenders.gat` on the graph of `graph`. Each training interaction (u, i, t) is a link to
+predict from what both ends were connected to *before* t, with a few neighbours drawn for each (`neighbor_sampling`);
+with items j drawn uniformly, seen at the same t,
+
+    L = mean over (u, i, j) of  -log sigmoid(m_u . (e_i - e_j)).
+
+After training all vectors come from the whole graph, layer by layer (`layerwise_inference`), as seen one second after
+the last training interaction.
+
+A new user is one more user node, connected to the items of its history by the most frequent behavior, with edges of
+average weight and age; the items' layers stay what they are. How near that comes is measured (`inductive_agreement`).
+
+The pairs held out to stop the training lose all their edges until it is over; the words of a query that led to one do
+not. Not covered: the queries of new users.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+
+from components.behavior_encoder.encoder import (
+    BehaviorEncoder,
+    EncoderConfig,
+    TrainingResources,
+    Weights,
+    read_description,
+)
+from components.behavior_encoder.graph import read_graph
+from components.behavior_encoder.histories import item_histories, read_histories
+from components.behavior_encoder.identifiers import Identifiers
+from components.behavior_encoder.inductive import inductive_agreement
+from components.behavior_encoder.layerwise_inference import layerwise_vectors
+from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
+from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSampler
+from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
+from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
+from components.contracts.errors import InputError
+from components.contracts.tables import BEHAVIORS
+from components.recommenders.gat import HeterogeneousGAT, edge_features
+from components.recommenders.interaction_sequences import InteractionSequences
+
+ITEM_VECTORS = "item_vectors"
+ITEM_LAYERS = "item_layers"
+EDGE_OF_NEW_USERS = "edge_of_new_users"
+NETWORK_PREFIX = "network."
+
+# Whole-base inference looks at no more edges of one type into a node: a hub's latest thousand speak for it.
+LATEST_EDGES = 1_000
+_SEEDS_AT_ONCE = 1_024
+
+
+@dataclass(frozen=True, kw_only=True)
+class GATConfig(EncoderConfig):
+    """`batch_size` counts links.
+
+    Attributes:
+        neighbors: neighbours drawn for a node, of each edge type and in each layer; -1: all.
+        negatives: items drawn for each link.
+        entities: brands, categories, topics and queries are in the graph; without, users and items alone.
+    """
+
+    steps: int = 1_000
+    evaluate_every: int = 100
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.0
+    neighbors: int = 10
+    negatives: int = 1
+    batch_size: int = 512
+    learning_rate: float = 3e-3
+    entities: bool = True
+
+
+class GATEncoder(BehaviorEncoder):
+    """Vectors of users and items, and of the network what encodes new users: the layers of items, and one edge type."""
+
+    name = "gat"
+    config_type = GATConfig
+    config: GATConfig
+
+    def fit(self, prepared: Path, resources: TrainingResources) -> None:
+        sequences = read_histories(prepared)
+        self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
+        task = _GATTask(prepared, sequences, self.config, resources)
+        train(task, self, prepared, resources)
+        network = task.network
+        layers = layerwise_vectors(network, task.graph, task.now, latest=LATEST_EDGES)
+        # Of a user without a training interaction nothing is known.
+        is_known = torch.from_numpy(sequences.train_lengths > 0)
+        self._users = UserVectors(torch.from_numpy(layers[-1]["user"]) * is_known[:, None])
+        self._items = torch.from_numpy(layers[-1]["item"])
+        every_item = torch.arange(len(self.item_ids), device=network.user.device)
+        before = [network.initial("item", every_item).detach().cpu()]
+        self._item_layers = torch.stack([*before, *(torch.from_numpy(layer["item"]) for layer in layers[:-1])])
+        self._prepare_for_new_users(network, task)
+        self.metrics |= inductive_agreement(self, sequences)
+
+    def _prepare_for_new_users(self, network: HeterogeneousGAT, task: "_GATTask") -> None:
+        """Cut out of the network what a user with edges of one type needs."""
+        self._behavior = max(task.behaviors, key=lambda behavior: task.graph["user", behavior, "item"].num_edges)
+        edge_type = _into_users(self._behavior)
+        store = task.graph[edge_type]
+        self._edge = edge_features(store.weight, store.time, task.now).mean(dim=0)
+        trained = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+        for depth, layer in enumerate(network.gat_layers()):
+            # Attention over no edge at all still adds its bias.
+            biases = [
+                trained[f"layers.{depth}.convolutions.{'__'.join(t)}.bias"] for t in layer.edge_types_into("user")
+            ]
+            trained[f"layers.{depth}.convolutions.{'__'.join(edge_type)}.bias"] = torch.stack(biases).sum(dim=0)
+        self._network = _network_of_new_users(edge_type, self.config)
+        self._network.load_state_dict({name: trained[name] for name in self._network.state_dict()})
+
+    def encode(self, users: InteractionSequences) -> np.ndarray:
+        self.check_items(users.item_ids)
+        return self._users.rows(self.rows_of(users.user_ids))
+
+    @torch.no_grad()
+    def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        vectors = np.zeros((len(histories), self.config.dimension), np.float32)
+        edge_type = _into_users(self._behavior)
+        for start in range(0, len(histories), _SEEDS_AT_ONCE):
+            sequences = item_histories(self.item_ids, histories[start : start + _SEEDS_AT_ONCE])
+            users, items = (torch.from_numpy(part) for part in sequences.training_pairs())
+            sources, positions = torch.unique(items - 1, return_inverse=True)
+            edge_index = torch.stack([positions, users])
+            features = self._edge.expand(len(users), -1)
+            x = self._network.initial("user", torch.arange(sequences.n_users))
+            for layer, item_layer in zip(self._network.gat_layers(), self._item_layers, strict=True):
+                x = layer("user", x, {edge_type: (item_layer[sources], edge_index, features)})
+            known = sequences.train_lengths > 0
+            vectors[start : start + sequences.n_users] = self._network.read_out("user", x).numpy() * known[:, None]
+        return vectors
+
+    def description(self) -> dict[str, Any]:
+        return super().description() | {"behavior_of_new_users": self._behavior}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            USER_VECTORS: self._users.all(),
+            ITEM_VECTORS: self._items,
+            ITEM_LAYERS: self._item_layers,
+            EDGE_OF_NEW_USERS: self._edge,
+            **{NETWORK_PREFIX + name: value for name, value in self._network.state_dict().items()},
+        }
+
+    def restore(self, weights: Weights) -> None:
+        if self.user_ids is None:
+            raise InputError(f"{self.origin}: holds no ids of users")
+        items, dimension = len(self.item_ids), self.config.dimension
+        self._users = UserVectors.open(weights, len(self.user_ids), dimension)
+        self._items = weights.tensor(ITEM_VECTORS, (items, dimension))
+        self._item_layers = weights.tensor(ITEM_LAYERS, (self.config.layers, items, dimension))
+        self._edge = weights.tensor(EDGE_OF_NEW_USERS, (2,))
+        self._behavior = read_description(weights.path.parent)["behavior_of_new_users"]
+        self._network = _network_of_new_users(_into_users(self._behavior), self.config)
+        self._network.load_state_dict(
+            {
+                name: weights.tensor(NETWORK_PREFIX + name, tuple(value.shape))
+                for name, value in self._network.state_dict().items()
+            }
+        )
+
+
+class _GATTask(TrainingTask):
+    """Training interactions as links, each seen from its own second; those held out are kept out of the graph."""
+
+    network: HeterogeneousGAT
+
+    def __init__(
+        self, prepared: Path, sequences: InteractionSequences, config: GATConfig, resources: TrainingResources
+    ):
+        self.config = config
+        self.device = resources.device
+        self.graph = read_graph(prepared, config.entities).data
+        self.behaviors = [name for name in BEHAVIORS if ("user", name, "item") in self.graph.edge_types]
+        if not self.behaviors:
+            raise InputError("training data: no training interaction, so there is no graph to encode")
+        self.now = 1 + max(int(self.graph["user", name, "item"].time.max()) for name in self.behaviors)
+        self.held_out: HeldOutPairs = hold_out(sequences, config.held_out_share, step_generator(config.seed, 0))
+        known = _without(self.graph, self.behaviors, self.held_out)
+        links = [known["user", name, "item"] for name in self.behaviors]
+        self.users, self.items = torch.cat([store.edge_index for store in links], dim=1)
+        self.times = torch.cat([store.time for store in links])
+        self.known = known
+        fan_out = [config.neighbors] * config.layers
+        self.sampler = VectorizedNeighborSampler(known, fan_out, "time", config.seed)
+        self.scoring_sampler = VectorizedNeighborSampler(known, fan_out, "time", config.seed + 1)
+        torch.manual_seed(config.seed)
+        self.network = HeterogeneousGAT(
+            {kind: self.graph[kind].num_nodes for kind in self.graph.node_types},
+            self.graph.edge_types,
+            config.dimension,
+            config.layers,
+            config.heads,
+            config.dropout,
+        ).to(self.device)
+
+    def learning_rate(self, step: int) -> float:
+        return self.config.learning_rate
+
+    def loss(self, step: int, share: Share) -> Tensor:
+        generator = step_generator(self.config.seed, step)
+        size, negatives = min(self.config.batch_size, len(self.users)), self.config.negatives
+        chosen = share.of(torch.randint(len(self.users), (size,), generator=generator))
+        others = share.of(torch.randint(self.graph["item"].num_nodes, (size, negatives), generator=generator))
+        users, items, times = self.users[chosen], self.items[chosen], self.times[chosen]
+        if not len(chosen):  # more processes than links
+            return self.network.user.sum() * 0
+        self.sampler.calls = step * share.world + share.rank
+        vectors = self._vectors(
+            self.sampler,
+            {"user": users, "item": torch.cat([items, others.flatten()])},
+            {"user": times, "item": torch.cat([times, times.repeat_interleave(negatives)])},
+        )
+        m, e = vectors["user"], vectors["item"]
+        positives, others_of = e[: len(users)], e[len(users) :].reshape(len(users), negatives, -1)
+        difference = (m * positives).sum(dim=1, keepdim=True) - (m[:, None] * others_of).sum(dim=2)  # [B, negatives]
+        return -F.logsigmoid(difference.float()).sum() / (size * negatives)
+
+    def score(self) -> float | None:
+        pairs = self.held_out
+        if not len(pairs.users):
+            return None
+        self.scoring_sampler.calls = 0  # every look draws the same neighbours
+        items = torch.zeros(self.graph["item"].num_nodes, self.config.dimension, device=self.device)
+        asked = torch.unique(torch.cat([pairs.items, pairs.others.flatten()]))
+        items[asked.to(self.device)] = self._all_vectors("item", asked)
+        return link_auc(self._all_vectors("user", pairs.users), items, pairs)
+
+    def _all_vectors(self, kind: str, nodes: Tensor) -> Tensor:
+        """Vectors of nodes of one type as of now, float32[n, d], in mini-batches."""
+        return torch.cat(
+            [
+                self._vectors(self.scoring_sampler, {kind: part}, {kind: torch.full_like(part, self.now)})[kind].float()
+                for part in nodes.split(_SEEDS_AT_ONCE)
+            ]
+        )
+
+    def _vectors(
+        self, sampler: VectorizedNeighborSampler, seeds: dict[str, Tensor], times: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Vectors of seeds as of their times, from drawn neighbours: float32[S, d] for each node type."""
+        sample = sampler.sample(seeds, times)
+        seen_from = torch.cat(list(times.values()))
+        assert sample.batch is not None and sample.edge is not None  # of a sampler with a time attribute
+        features = {}
+        for edge_type, edges in sample.edge.items():
+            store = self.known[edge_type]
+            now = seen_from[sample.batch[edge_type[2]][sample.col[edge_type]]]
+            time = store.time[edges] if "time" in store else None
+            features[edge_type] = edge_features(store.weight[edges], time, now).to(self.device)
+        vectors = self.network(
+            {kind: nodes.to(self.device) for kind, nodes in sample.node.items()},
+            {t: torch.stack([row, sample.col[t]]).to(self.device) for t, row in sample.row.items()},
+            features,
+            sample.num_sampled_nodes,
+            sample.num_sampled_edges,
+        )
+        return {kind: vectors[kind][: len(nodes)] for kind, nodes in seeds.items()}
+
+
+def _without(graph: HeteroData, behaviors: list[str], pairs: HeldOutPairs) -> HeteroData:
+    """The graph less every interaction of the held-out pairs; its edges stay in their order."""
+    n_items = graph["item"].num_nodes
+    held = pairs.users * n_items + pairs.items
+    known = graph.clone()
+    for behavior in behaviors:
+        for edge_type, (user, item) in {("user", behavior, "item"): (0, 1), _into_users(behavior): (1, 0)}.items():
+            edges = graph[edge_type].edge_index
+            kept = ~torch.isin(edges[user] * n_items + edges[item], held)
+            for name, value in graph[edge_type].items():
+                known[edge_type][name] = value[..., kept]
+    return known
+
+
+def _into_users(behavior: str) -> EdgeType:
+    return ("item", f"rev_{behavior}", "user")
+
+
+def _network_of_new_users(edge_type: EdgeType, config: GATConfig) -> HeterogeneousGAT:
+    """A network without a node of its own: users who are connected to given items by edges of one type."""
+    return HeterogeneousGAT({}, [edge_type], config.dimension, config.layers, config.heads).eval()

@@ -1,0 +1,165 @@
+"""SASRec as a behavior encoder: m_u is the state of causal self-attention after a user's last training visit.
+
+SASRec (Kang & McAuley, ICDM 2018), trained to predict each next item by cross entropy over all items, with the network,
+the windows and the loss of `components.recommenders`. With h_1 .. h_T the states over the last T visits, T at most
+`length`, and E the item embeddings,
+
+    P(next = i | visits 1 .. t) = softmax_i(h_t . E_i),    m_u = h_T.
+
+It reads histories and nothing else, so every user is encoded in one way, trained with or not. Not covered: item texts
+and times between visits.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.behavior_encoder.encoder import BehaviorEncoder, EncoderConfig, TrainingResources, Weights
+from components.behavior_encoder.histories import item_histories, read_histories
+from components.behavior_encoder.identifiers import Identifiers
+from components.behavior_encoder.inductive import inductive_agreement
+from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
+from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
+from components.contracts.errors import InputError
+from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.ranker import ItemEncoder
+from components.recommenders.sasrec import SASRec
+from components.recommenders.training import endless_batches, next_item_loss
+
+_USERS_AT_ONCE = 1_024
+_WARM_UP = 50  # steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class SASRecConfig(EncoderConfig):
+    """`batch_size` counts windows of at most `length` visits."""
+
+    steps: int = 1_000
+    evaluate_every: int = 100
+    layers: int = 2
+    heads: int = 2
+    dropout: float = 0.2
+    length: int = 50
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+
+
+class SASRecEncoder(BehaviorEncoder):
+    name = "sasrec"
+    config_type = SASRecConfig
+    config: SASRecConfig
+
+    def fit(self, prepared: Path, resources: TrainingResources) -> None:
+        sequences = read_histories(prepared)
+        self.item_ids = Identifiers(sequences.item_ids)
+        task = _SASRecTask(sequences, self.config, resources)
+        train(task, self, prepared, resources)
+        self._network = task.network.cpu().eval()
+        self.metrics |= inductive_agreement(self, sequences)
+
+    def encode(self, users: InteractionSequences) -> np.ndarray:
+        self.check_items(users.item_ids)
+        return _last_states(self._network, users, self.config, "cpu").numpy()
+
+    def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        return _last_states(self._network, item_histories(self.item_ids, histories), self.config, "cpu").numpy()
+
+    def tensors(self) -> dict[str, Tensor]:
+        return dict(self._network.state_dict())
+
+    def restore(self, weights: Weights) -> None:
+        network = _Network(len(self.item_ids), self.config)
+        network.load_state_dict(
+            {name: weights.tensor(name, tuple(value.shape)) for name, value in network.state_dict().items()}
+        )
+        self._network = network.eval()
+
+
+class _Network(nn.Module):
+    def __init__(self, items: int, config: SASRecConfig):
+        super().__init__()
+        self.item_encoder = ItemEncoder(items, config.dimension, None)
+        self.backbone = SASRec(config.dimension, config.layers, config.heads, config.dropout, config.length)
+
+    def forward(self, table: Tensor, history: Tensor) -> Tensor:
+        """States float32[B, T, d] after each item of histories int64[B, T], 0-padded at the end."""
+        # F.embedding and not table[history]: the gradient of indexing is summed by racing threads.
+        return self.backbone(F.embedding(history, table))
+
+
+@torch.no_grad()
+def _last_states(network: _Network, users: InteractionSequences, config: SASRecConfig, device: str) -> Tensor:
+    """float32[U, d] on the CPU; the zero vector for a user without a visit."""
+    vectors = torch.zeros(users.n_users, config.dimension)
+    known = np.flatnonzero(users.train_lengths)
+    known = known[np.argsort(users.train_lengths[known], kind="stable")]  # similar lengths waste little on padding
+    table = network.item_encoder()
+    for start in range(0, len(known), _USERS_AT_ONCE):
+        batch = known[start : start + _USERS_AT_ONCE]
+        lengths = np.minimum(users.train_lengths[batch], config.length)
+        history = torch.from_numpy(users.recent_items(batch, users.train_lengths[batch], int(lengths.max())))
+        states = network(table, history.to(device)).cpu()
+        vectors[torch.from_numpy(batch)] = states[torch.arange(len(batch)), torch.from_numpy(lengths) - 1].float()
+    return vectors
+
+
+class _SASRecTask(TrainingTask):
+    """Windows of every history; of a user with a held-out pair, the last visit is kept out."""
+
+    network: _Network
+
+    def __init__(self, sequences: InteractionSequences, config: SASRecConfig, resources: TrainingResources):
+        if not (sequences.train_lengths >= 2).any():
+            raise InputError("training data: no user has two training visits, so there is no next item to predict")
+        self.config = config
+        self.device = resources.device
+        self.held_out: HeldOutPairs = hold_out(sequences, config.held_out_share, step_generator(config.seed, 0))
+        lengths = sequences.train_lengths.copy()
+        lengths[self.held_out.users.numpy()] -= 1
+        if not (lengths >= 2).any():  # too little to hold anything out
+            nothing = slice(0, 0)
+            pairs = self.held_out
+            self.held_out = HeldOutPairs(pairs.users[nothing], pairs.items[nothing], pairs.others[nothing])
+            lengths = sequences.train_lengths
+        self.sequences = replace(sequences, train_lengths=lengths)
+        self._batches: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
+        self._next = -1
+        torch.manual_seed(config.seed)
+        self.network = _Network(sequences.n_items, config).to(self.device)
+
+    def learning_rate(self, step: int) -> float:
+        """A linear rise over the first steps, then a linear fall towards zero at the last."""
+        return self.config.learning_rate * min(1.0, step / _WARM_UP, 1 - (step - 1) / self.config.steps)
+
+    def loss(self, step: int, share: Share) -> Tensor:
+        inputs, targets = self._batch(step)
+        positions = int((targets > 0).sum())
+        inputs, targets = (share.of(part).to(self.device) for part in (inputs, targets))
+        table = self.network.item_encoder()
+        states = self.network(table, inputs)
+        if not (targets > 0).any():  # more processes than windows
+            return states.sum() * 0
+        return next_item_loss(states.float(), table, targets, positions)
+
+    def score(self) -> float | None:
+        if not len(self.held_out.users):
+            return None
+        states = _last_states(self.network, self.sequences, self.config, self.device)
+        return link_auc(states[self.held_out.users], self.network.item_encoder().cpu()[1:], self.held_out)
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets int64[B, T] of a step: epochs follow each other in an order that the seed decides."""
+        if step != self._next:  # the first step, or a training that goes on: those before are passed over
+            self._batches = endless_batches(
+                self.sequences, self.config.length, self.config.batch_size, np.random.default_rng(self.config.seed)
+            )
+            for _ in range(step - 1):
+                next(self._batches)
+        self._next = step + 1
+        _, inputs, targets = next(self._batches)
+        return inputs, targets

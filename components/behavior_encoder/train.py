@@ -1,0 +1,78 @@
+"""Train an encoder on a machine of its own, alone or as one of several processes.
+
+    python -m components.behavior_encoder.train --encoder sasrec --prepared FOLDER --output FOLDER
+    torchrun --nproc-per-node 2 -m components.behavior_encoder.train --encoder sasrec ...
+
+Under `torchrun` each process computes its share of every batch and the gradients are added up (gloo on CPUs, nccl on
+GPUs), so the number of processes does not change what is learned. The first one writes the encoder. `trainjob.yaml`
+runs this on a Kubeflow cluster.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
+from components.behavior_encoder.encoders import ENCODERS, encoder_class
+from components.behavior_encoder.training import current_share
+from components.contracts.errors import InputError
+from components.contracts.files import read_json
+
+
+def configured_encoder(name: str, settings: dict[str, object]) -> BehaviorEncoder:
+    """An untrained encoder, its default configuration changed by `settings`.
+
+    Raises:
+        InputError: there is no encoder of this name, or it has no such setting.
+    """
+    kind = encoder_class(name)
+    known = {field.name for field in dataclasses.fields(kind.config_type)}
+    if unknown := sorted(settings.keys() - known):
+        raise InputError(f"--config: {name} has no setting {', '.join(unknown)}, known are {', '.join(sorted(known))}")
+    return kind(dataclasses.replace(kind.config_type(), **settings))  # type: ignore[arg-type]
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[None]:
+    """Join the group that `torchrun` describes in the environment; alone, there is none to join."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.behavior_encoder.train")
+    parser.add_argument("--encoder", choices=sorted(ENCODERS), required=True)
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of a prepared data set")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the trained encoder")
+    parser.add_argument("--config", type=Path, help="JSON file: settings of the encoder that differ from the default")
+    parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, and to go on from")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args(arguments)
+    encoder = configured_encoder(options.encoder, read_json(options.config) if options.config else {})
+    with process_group(options.device):
+        encoder.fit(options.prepared, TrainingResources(checkpoint=options.checkpoint, device=options.device))
+        if current_share().rank == 0:
+            encoder.save(options.output)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        print(f"behavior_encoder.train: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,49 @@
+"""Profiles of users, from the rows of their files to one row for each attribute, as Ibis expressions."""
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from components.contracts.tables import USERS
+
+ROW = ["file_order", "source_line"]
+
+
+def later_profiles(profiles: ir.Table) -> ir.Table:
+    """The rows that name an attribute which an earlier row of the same user names.
+
+    A row is one of the file, however many attributes it holds: it counts as a whole, or not at all.
+
+    Args:
+        profiles: `staging.STAGED_USERS`.
+    """
+    # Few users have more than one row: only their attributes are compared.
+    suspects = profiles.semi_join(profiles.group_by("user_id").agg(rows=_.count()).filter(_.rows > 1), "user_id")
+    earlier = ibis.row_number().over(group_by=["user_id", "attribute"], order_by=ROW)
+    again = _attributes(suspects).mutate(earlier=earlier).filter(_.earlier > 0)
+    return profiles.semi_join(again, ROW)
+
+
+def profiles_of(users: ir.Table, profiles: ir.Table) -> ir.Table:
+    """`contracts.tables.USERS` of these users alone, sorted by (user_id, attribute).
+
+    Args:
+        users: with a column `user_id`.
+        profiles: `staging.STAGED_USERS` without its `later_profiles`.
+    """
+    return _attributes(profiles.semi_join(users, "user_id")).order_by(["user_id", "attribute"]).select(USERS.names)
+
+
+def profile_references(users: ir.Table, profiles: ir.Table) -> dict[str, int]:
+    """Users of whom no profile tells, and profiles of users who never interacted; arguments as of `profiles_of`."""
+    known = profiles.select("user_id").distinct()
+    return {
+        "users_without_profile": int(users.anti_join(known, "user_id").count().execute()),
+        "profiles_without_interactions": int(known.anti_join(users, "user_id").count().execute()),
+    }
+
+
+def _attributes(profiles: ir.Table) -> ir.Table:
+    """One row for each attribute: user_id, attribute, value and the `ROW` that names it."""
+    pairs = profiles.select("user_id", *ROW, pair=_.attributes).unnest("pair")
+    return pairs.select("user_id", *ROW, attribute=_.pair["attribute"], value=_.pair["value"])

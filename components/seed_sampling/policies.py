@@ -1,0 +1,181 @@
+"""Who becomes a seed user: one contract, several policies.
+
+Every policy is repeatable by its seed, yields exactly the budget, all users distinct, and nobody from outside the base.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from components.contracts.errors import InputError
+from components.contracts.progress import say
+from components.seed_sampling.adaptive_sampling import (
+    SamplingPlan,
+    allocate_seats,
+    sample_important,
+    sample_representative,
+)
+from components.seed_sampling.clustering import cluster_users
+from components.seed_sampling.facility_location import lazy_greedy
+
+DEFAULT_POLICY = "adaptive"
+GREEDY_USERS = 50_000  # whom facility location covers at most; see its docstring
+PROGRESS_PICKS = 1_000
+
+
+@dataclass(frozen=True)
+class UserBase:
+    """All users with a training interaction; a user is named by its index, in ascending order of user id.
+
+    Attributes:
+        unit: behavior embeddings of length 1 (or 0, of whom nothing is known), float32[|U|, d].
+        activity: |D_u|, the training interactions of each user, int64[|U|], all at least 1.
+    """
+
+    unit: np.ndarray
+    activity: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """K-means of the base: the cluster of every user, int32[|U|], and the centres, float32[K, d]."""
+
+    labels: np.ndarray
+    centres: np.ndarray
+
+    def seats(self, seats: int) -> np.ndarray:
+        """Seats of each cluster, int64[K], in proportion to its users."""
+        return allocate_seats(np.bincount(self.labels, minlength=len(self.centres)), seats)
+
+
+@dataclass(frozen=True)
+class SeedChoice:
+    """Seed users in the order of selection, int64[B], and for each the reason why it was chosen (`SEEDS.origin`)."""
+
+    indices: np.ndarray
+    origins: list[str]
+
+
+class SeedPolicy(ABC):
+    """Chooses seed users from one base.
+
+    Attributes:
+        clusters_wanted: K of the policies that cluster.
+    """
+
+    def __init__(self, base: UserBase, clusters_wanted: int, seed: int):
+        self.base = base
+        self.clusters_wanted = clusters_wanted
+        self.seed = seed
+
+    @property
+    def clusters(self) -> Clusters | None:
+        """What the policy clustered; None where it does not."""
+        return None
+
+    @abstractmethod
+    def choose(self, budget: int) -> SeedChoice:
+        """`budget` seed users, at most |U|. What costs most (clusters, the greedy order) is kept for the next call."""
+
+
+class _Clustering(SeedPolicy):
+    @cached_property
+    def clusters(self) -> Clusters:
+        return Clusters(*cluster_users(self.base.unit, self.clusters_wanted, self.seed))
+
+    def _representative(self, seats: int, generator: np.random.Generator) -> np.ndarray:
+        labels, centres = self.clusters.labels, self.clusters.centres
+        return sample_representative(self.base.unit, labels, centres, self.clusters.seats(seats), generator)
+
+
+class Adaptive(_Clustering):
+    """The paper's (3.1.1): "The two are applied in turn until |S_R ∪ S_I| = B".
+
+    The representative half fills its seats, then the important half, drawn from the users not yet chosen, fills the
+    others. The halves are disjoint, so one turn reaches B.
+    """
+
+    def choose(self, budget: int) -> SeedChoice:
+        generator = np.random.default_rng(self.seed)
+        plan = SamplingPlan(budget, self.clusters_wanted)
+        representative = self._representative(plan.representative_seats, generator)
+        available = np.ones(len(self.base), bool)
+        available[representative] = False
+        important = sample_important(self.base.activity, available, budget - len(representative), generator)
+        origins = ["representative"] * len(representative) + ["important"] * len(important)
+        return SeedChoice(np.concatenate([representative, important]), origins)
+
+
+class Representative(_Clustering):
+    """All seats go to representative users: S = S_R."""
+
+    def choose(self, budget: int) -> SeedChoice:
+        chosen = self._representative(budget, np.random.default_rng(self.seed))
+        return SeedChoice(chosen, ["representative"] * budget)
+
+
+class Important(SeedPolicy):
+    """All seats go to important users: S = S_I."""
+
+    def choose(self, budget: int) -> SeedChoice:
+        everybody = np.ones(len(self.base), bool)
+        chosen = sample_important(self.base.activity, everybody, budget, np.random.default_rng(self.seed))
+        return SeedChoice(chosen, ["important"] * budget)
+
+
+class Random(SeedPolicy):
+    """Every set of B users is as likely: what any policy has to beat."""
+
+    def choose(self, budget: int) -> SeedChoice:
+        # A prefix of one order, so that more seeds are the same seeds and some others.
+        chosen = np.random.default_rng(self.seed).permutation(len(self.base))[:budget]
+        return SeedChoice(chosen, ["random"] * budget)
+
+
+class FacilityLocation(SeedPolicy):
+    """Greedy facility location; see `components.seed_sampling.facility_location` for what it promises.
+
+    Anybody can be picked. In a base above `GREEDY_USERS` the coverage is that of a uniform sample of so many users, and
+    the promise is about that coverage. The seed decides nothing else.
+    """
+
+    def __init__(self, base: UserBase, clusters_wanted: int, seed: int):
+        super().__init__(base, clusters_wanted, seed)
+        covered = base.unit
+        if len(base) > GREEDY_USERS:
+            covered = covered[np.sort(np.random.default_rng(seed).permutation(len(base))[:GREEDY_USERS])]
+        self._picks = lazy_greedy(covered, base.unit)  # goes on where the last choice has left it
+        self._order: list[int] = []
+
+    def choose(self, budget: int) -> SeedChoice:
+        for candidate, _ in islice(self._picks, max(0, budget - len(self._order))):
+            self._order.append(candidate)
+            if len(self._order) % PROGRESS_PICKS == 0:
+                say(f"facility location: {len(self._order)} seed users")
+        return SeedChoice(np.array(self._order[:budget], np.int64), ["facility_location"] * budget)
+
+
+POLICIES: dict[str, type[SeedPolicy]] = {
+    "adaptive": Adaptive,
+    "random": Random,
+    "representative": Representative,
+    "important": Important,
+    "facility_location": FacilityLocation,
+}
+
+
+def find_policy(name: str) -> type[SeedPolicy]:
+    """The policy of that name.
+
+    Raises:
+        InputError: there is none; the message names the option and the policies there are.
+    """
+    if name not in POLICIES:
+        raise InputError(f"--seed-policy {name!r}: expected one of {', '.join(POLICIES)}")
+    return POLICIES[name]

@@ -1,0 +1,352 @@
+"""What every behavior encoder must do, over all encoders."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from components.behavior_encoder.checkpoint import CHECKPOINT_FILE
+from components.behavior_encoder.encoder import (
+    ITEM_IDS_FILE,
+    USER_IDS_FILE,
+    BehaviorEncoder,
+    EncoderConfig,
+    TrainingResources,
+)
+from components.behavior_encoder.encoders import ENCODERS, encoder_class, load_encoder, new_encoder
+from components.behavior_encoder.gat_encoder import GATConfig
+from components.behavior_encoder.histories import read_histories
+from components.behavior_encoder.inference import embed_users
+from components.behavior_encoder.lightgcn_encoder import LightGCNConfig
+from components.behavior_encoder.sasrec_encoder import SASRecConfig
+from components.contracts.artifacts import (
+    CONFIG_FILE,
+    INTERACTIONS_FILE,
+    ITEM_TOPICS_FILE,
+    ITEMS_FILE,
+    METRICS_FILE,
+    QUERY_TOPICS_FILE,
+    WEIGHTS_FILE,
+)
+from components.contracts.errors import InputError
+from components.contracts.tables import INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, read_vectors, write_table
+
+# Small networks, and enough steps for a market of two tastes; a new encoder joins with one line.
+CONFIGS: dict[str, EncoderConfig] = {
+    "gat": GATConfig(dimension=8, steps=60, evaluate_every=20, heads=2, batch_size=64, held_out_share=0.05, seed=5),
+    "lightgcn": LightGCNConfig(dimension=8, steps=60, batch_size=256, held_out_share=0.05, seed=5),
+    "sasrec": SASRecConfig(dimension=8, steps=60, evaluate_every=20, length=6, batch_size=16, layers=1, seed=5),
+}
+RESOURCES = TrainingResources()
+CATALOGUE = [f"i{number:02d}" for number in range(20)]
+
+Histories = dict[str, list[str]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tensors this small are not worth a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=sorted(CONFIGS))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def two_tastes(users: int = 40) -> Histories:
+    """The even users stay among the items i00 to i09, the odd ones among i10 to i19; the last two are held out."""
+    return {
+        f"u{user:02d}": [f"i{user % 2 * 10 + (user * 3 + step * 7) % 10:02d}" for step in range(5 + user % 5)]
+        for user in range(users)
+    }
+
+
+def write_prepared(folder: Path, histories: Histories, catalogue: list[str] = CATALOGUE) -> Path:
+    """A prepared data set: all items are for training but the last two."""
+    rows = []
+    for user, items in sorted(histories.items()):
+        splits = ["train"] * (len(items) - 2) + ["valid", "test"]
+        for moment, (item, split) in enumerate(zip(items, splits, strict=True)):
+            row = {"user_id": user, "item_id": item, "timestamp": moment, "behavior": "click", "sequence": len(rows)}
+            rows.append({**row, "split_leave_one_out": split})
+    items_of = [{"item_id": item, "title": "", "brand": "", "categories": [], "description": ""} for item in catalogue]
+    write_table(pa.Table.from_pylist(rows, schema=INTERACTIONS), folder / INTERACTIONS_FILE, INTERACTIONS)
+    write_table(pa.Table.from_pylist(items_of, schema=ITEMS), folder / ITEMS_FILE, ITEMS)
+    write_table(ITEM_TOPICS.empty_table(), folder / ITEM_TOPICS_FILE, ITEM_TOPICS)
+    write_table(QUERY_TOPICS.empty_table(), folder / QUERY_TOPICS_FILE, QUERY_TOPICS)
+    return folder
+
+
+def trained(name: str, prepared: Path, **changes: object) -> BehaviorEncoder:
+    encoder = encoder_class(name)(replace(CONFIGS[name], **changes))
+    encoder.fit(prepared, RESOURCES)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_prepared(tmp_path_factory.mktemp("market"), two_tastes())
+
+
+@pytest.fixture(scope="module")
+def encoders(market: Path) -> dict[str, BehaviorEncoder]:
+    """One trained encoder of each kind; tests read them."""
+    return {name: trained(name, market) for name in CONFIGS}
+
+
+@pytest.fixture
+def saved(encoders: dict[str, BehaviorEncoder], name: str, tmp_path: Path) -> Path:
+    encoders[name].save(tmp_path / "encoder")
+    return tmp_path / "encoder"
+
+
+def test_every_encoder_is_in_the_suite() -> None:
+    assert set(CONFIGS) == set(ENCODERS)
+    for name, config in CONFIGS.items():
+        assert encoder_class(name).name == name and type(config) is encoder_class(name).config_type
+        assert new_encoder(name, seed=3).config.seed == 3
+    with pytest.raises(InputError, match=r"--encoder 'word2vec': unknown encoder, known are .*lightgcn, sasrec"):
+        new_encoder("word2vec", seed=0)
+
+
+def test_a_finite_vector_of_the_configured_length_for_every_user(
+    encoders: dict[str, BehaviorEncoder], name: str, market: Path
+) -> None:
+    vectors = encoders[name].encode(read_histories(market))
+    assert vectors.shape == (40, 8) and vectors.dtype == np.float32
+    assert np.isfinite(vectors).all() and vectors.any(axis=1).all()
+
+
+def test_the_seed_decides_everything(encoders: dict[str, BehaviorEncoder], name: str, market: Path) -> None:
+    users = read_histories(market)
+    again = trained(name, market)
+    assert np.array_equal(again.encode(users), encoders[name].encode(users))
+    assert again.metrics == encoders[name].metrics
+    assert not np.array_equal(trained(name, market, seed=6, steps=2).encode(users), again.encode(users))
+
+
+def test_users_of_one_taste_come_out_alike_and_own_items_are_told_from_random_ones(
+    encoders: dict[str, BehaviorEncoder], name: str, market: Path
+) -> None:
+    vectors = encoders[name].encode(read_histories(market))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = vectors @ vectors.T - 2 * np.eye(40)
+    assert (similarity.argmax(axis=1) % 2 == np.arange(40) % 2).mean() > 0.9  # chance is 0.5
+    assert encoders[name].metrics["link_auc"] > 0.6  # chance is 0.5
+    assert 0 < encoders[name].metrics["best_step"] <= encoders[name].metrics["steps"] <= 60
+
+
+def test_held_out_interactions_reach_no_vector(name: str, tmp_path: Path) -> None:
+    clean, poisoned, seen = two_tastes(), two_tastes(), two_tastes()
+    for user in poisoned:
+        poisoned[user][-2:] = ["i19", "i00"]
+    seen["u00"][0] = "i19"
+    vectors = []
+    for label, histories in {"clean": clean, "poisoned": poisoned, "seen": seen}.items():
+        prepared = write_prepared(tmp_path / label, histories)
+        vectors.append(trained(name, prepared, steps=5).encode(read_histories(prepared)))
+    assert np.array_equal(vectors[0], vectors[1])
+    assert not np.array_equal(vectors[0], vectors[2])  # the comparison can fail: one training interaction is enough
+
+
+def test_saved_and_loaded(saved: Path, encoders: dict[str, BehaviorEncoder], name: str, market: Path) -> None:
+    loaded, original, users = load_encoder(saved), encoders[name], read_histories(market)
+    assert type(loaded) is type(original) and loaded.config == original.config
+    assert loaded.metrics == original.metrics
+    assert np.array_equal(loaded.encode(users), original.encode(users))
+    histories = [["i00", "i03"], [], ["i11"]]
+    assert np.array_equal(loaded.encode_new(histories), original.encode_new(histories))
+    loaded.save(saved.parent / "again")
+    assert (saved / WEIGHTS_FILE).read_bytes() == (saved.parent / "again" / WEIGHTS_FILE).read_bytes()
+    assert {path.suffix for path in saved.iterdir()} == {".safetensors", ".json", ".arrow"}  # no pickle
+
+
+def test_a_history_given_anew_comes_near_the_trained_vector(
+    encoders: dict[str, BehaviorEncoder], name: str, market: Path
+) -> None:
+    users = read_histories(market)
+    vectors = encoders[name].encode(users)
+    new = encoders[name].encode_new([items[:-2] for _, items in sorted(two_tastes().items())])
+    cosine = (vectors * new).sum(axis=1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(new, axis=1)
+    assert encoders[name].metrics["inductive_agreement"] == pytest.approx(cosine.mean(), abs=1e-5)
+    assert cosine.mean() > 0.8
+    of_another = np.roll(new, 1, axis=0)  # the next user has the other taste
+    crossed = (vectors * of_another).sum(axis=1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(of_another, axis=1)
+    assert (cosine > crossed).mean() > 0.9
+
+
+def test_new_users_of_one_item_of_unknown_items_and_of_none(encoders: dict[str, BehaviorEncoder], name: str) -> None:
+    encoder = encoders[name]
+    one, with_unknown, unknown, empty = encoder.encode_new([["i03"], ["x", "i03", "y"], ["x", "y"], []])
+    assert one.any() and np.isfinite(one).all()
+    assert np.allclose(one, with_unknown, atol=1e-6)
+    assert not unknown.any() and not empty.any()
+    assert encoder.encode_new([]).shape == (0, 8)
+
+
+@pytest.mark.parametrize("length", [4, 3, 2])
+def test_a_market_of_one_user(name: str, tmp_path: Path, length: int) -> None:
+    """With two, one and no training interaction: vectors, or one clear line that there is nothing to learn from."""
+    prepared = write_prepared(tmp_path, {"ann": CATALOGUE[:length]})
+    try:
+        vectors = trained(name, prepared, steps=3).encode(read_histories(prepared))
+    except InputError as error:
+        assert "training data: no" in str(error) and length < 4
+    else:
+        assert vectors.shape == (1, 8) and np.isfinite(vectors).all() and vectors.any()
+
+
+def test_isolated_users_and_users_of_one_interaction_among_others(name: str, tmp_path: Path) -> None:
+    histories = two_tastes() | {"v": ["i00", "i01"], "w": ["i05", "i00", "i01"]}
+    prepared = write_prepared(tmp_path, histories, [*CATALOGUE, "never"])
+    users = read_histories(prepared)
+    encoder = trained(name, prepared, steps=10)
+    vectors = dict(zip(users.user_ids, encoder.encode(users), strict=True))
+    assert not vectors["v"].any()  # all its interactions are held out: nothing is known of it
+    assert vectors["w"].any() and np.isfinite(vectors["w"]).all()
+    assert np.isfinite(encoder.encode_new([["never"]])).all()
+
+
+def test_shards_of_users_are_encoded_as_all_users_are(
+    encoders: dict[str, BehaviorEncoder], name: str, market: Path, tmp_path: Path
+) -> None:
+    assert embed_users(encoders[name], market, tmp_path / "one") == 40
+    assert embed_users(encoders[name], market, tmp_path / "three", shards=3, rows_at_once=16) == 40
+    (one_ids, one), (three_ids, three) = (read_vectors(tmp_path / folder, "user_id") for folder in ("one", "three"))
+    users = read_histories(market)
+    assert one_ids == three_ids == users.user_ids
+    np.testing.assert_allclose(one, three, atol=1e-6)
+    np.testing.assert_allclose(one, encoders[name].encode(users), atol=1e-6)
+
+
+def test_data_with_other_items_or_users(saved: Path, name: str, tmp_path: Path) -> None:
+    other_items = write_prepared(tmp_path / "items", two_tastes(), [*CATALOGUE, "new"])
+    with pytest.raises(InputError, match="encoder: trained with 20 items, not with the 21 of this data"):
+        embed_users(load_encoder(saved), other_items, tmp_path / "vectors")
+    other_users = write_prepared(tmp_path / "users", two_tastes() | {"zoe": CATALOGUE[:5]})
+    if load_encoder(saved).user_ids is None:  # it reads histories alone
+        assert embed_users(load_encoder(saved), other_users, tmp_path / "vectors") == 41
+    else:
+        with pytest.raises(InputError, match="encoder: user 'zoe' is not one of the 40 users it was trained with"):
+            embed_users(load_encoder(saved), other_users, tmp_path / "vectors")
+        assert not (tmp_path / "vectors").exists()
+
+
+@pytest.mark.parametrize("file", [WEIGHTS_FILE, CONFIG_FILE, METRICS_FILE, ITEM_IDS_FILE, USER_IDS_FILE])
+@pytest.mark.parametrize("keep", [None, 0, 20, 0.9])
+def test_a_file_missing_or_cut_short(saved: Path, file: str, keep: float | None) -> None:
+    if not (saved / file).exists():
+        pytest.skip("an encoder that keeps no users")
+    content = (saved / file).read_bytes()
+    (saved / file).unlink()
+    if keep is not None:
+        (saved / file).write_bytes(content[: round(keep * len(content)) if keep < 1 else int(keep)])
+    with pytest.raises(InputError, match=file) as caught:
+        load_encoder(saved)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": "behavior-encoder-v0"}, "schema 'behavior-encoder-v0', expected 'behavior-encoder-v1'"),
+        ({"encoder": "word2vec"}, "encoder 'word2vec' is not known"),
+        ({"config": {"unknown": 1}}, "not the configuration of"),
+        ({"item_ids_sha256": "0" * 64}, "item_ids.arrow: not the ids"),
+    ],
+)
+def test_a_configuration_of_something_else(saved: Path, change: dict[str, object], message: str) -> None:
+    description = json.loads((saved / CONFIG_FILE).read_text())
+    (saved / CONFIG_FILE).write_text(json.dumps(description | change))
+    with pytest.raises(InputError, match=message):
+        load_encoder(saved)
+
+
+def test_weights_of_another_size(saved: Path, name: str, market: Path, tmp_path: Path) -> None:
+    trained(name, market, dimension=4, steps=1).save(tmp_path / "other")
+    (saved / WEIGHTS_FILE).write_bytes((tmp_path / "other" / WEIGHTS_FILE).read_bytes())
+    with pytest.raises(InputError, match=r"weights.safetensors: .* shape .*, expected"):
+        load_encoder(saved)
+
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def command(name: str, prepared: Path, folder: Path, settings: dict[str, float]) -> list[str]:
+    """What follows `python -m` or `torchrun -m` to train in a process of its own."""
+    (folder / "settings.json").write_text(json.dumps(settings))
+    options = {"encoder": name, "prepared": prepared, "output": folder / "encoder", "device": "cpu"}
+    options |= {"config": folder / "settings.json", "checkpoint": folder / "checkpoint"}
+    return ["components.behavior_encoder.train", *(f"--{key}={value}" for key, value in options.items())]
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_vectors(
+    name: str, market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGKILL, in a process of its own, once there is a checkpoint; what it left is gone on with."""
+    settings = {"dimension": 8, "steps": 400, "evaluate_every": 7, "patience": 400, "batch_size": 32, "seed": 5}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command(name, market, tmp_path, settings)], env=ENVIRONMENT, stdout=subprocess.DEVNULL
+    )
+    while not (tmp_path / "checkpoint" / CHECKPOINT_FILE).exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not (tmp_path / "encoder").exists()
+
+    whole = encoder_class(name)(encoder_class(name).config_type(**settings))
+    whole.fit(market, RESOURCES)
+    whole.save(tmp_path / "whole")
+    capsys.readouterr()
+    resumed = encoder_class(name)(whole.config)
+    resumed.fit(market, TrainingResources(checkpoint=tmp_path / "checkpoint"))
+    assert "goes on after step" in capsys.readouterr().out
+    resumed.save(tmp_path / "resumed")
+    for file in (WEIGHTS_FILE, METRICS_FILE):
+        assert (tmp_path / "resumed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_two_processes_learn_what_one_does(name: str, market: Path, tmp_path: Path) -> None:
+    """`torchrun` with two processes over gloo; batches of an odd size, so that the shares differ."""
+    settings = {"dimension": 8, "steps": 30, "evaluate_every": 10, "batch_size": 31, "seed": 5}
+    # Each process drops out and draws neighbours of its own.
+    settings |= {key: value for key, value in {"dropout": 0.0, "neighbors": -1}.items() if hasattr(CONFIGS[name], key)}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    subprocess.run(
+        [*torchrun, *command(name, market, tmp_path, settings)], env=ENVIRONMENT, check=True, capture_output=True
+    )
+    users = read_histories(market)
+    alone = encoder_class(name)(encoder_class(name).config_type(**settings))
+    alone.fit(market, RESOURCES)
+    # Adam divides gradients by their size: rounding is visible where they are next to nothing.
+    np.testing.assert_allclose(load_encoder(tmp_path / "encoder").encode(users), alone.encode(users), atol=5e-3)
+    untrained = encoder_class(name)(encoder_class(name).config_type(**settings | {"steps": 1}))
+    untrained.fit(market, RESOURCES)
+    assert not np.allclose(untrained.encode(users), alone.encode(users), atol=1e-2)  # the comparison can fail
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_training(name: str, market: Path, tmp_path: Path) -> None:
+    resources = TrainingResources(checkpoint=tmp_path)
+    config = replace(CONFIGS[name], steps=4, evaluate_every=2)
+    encoder_class(name)(config).fit(market, resources)
+    with pytest.raises(InputError, match=f"{CHECKPOINT_FILE}: of a training with another configuration or other data"):
+        encoder_class(name)(replace(config, seed=6)).fit(market, resources)
+    content = (tmp_path / CHECKPOINT_FILE).read_bytes()
+    for keep in (0, 20, len(content) - 1):
+        (tmp_path / CHECKPOINT_FILE).write_bytes(content[:keep])
+        with pytest.raises(InputError, match=f"{CHECKPOINT_FILE}: not a checkpoint, or cut short"):
+            encoder_class(name)(config).fit(market, resources)

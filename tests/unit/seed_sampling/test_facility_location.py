@@ -1,0 +1,61 @@
+"""Greedy facility location against exhaustive search, plain greedy, and cases by hand."""
+
+from itertools import combinations, islice
+
+import numpy as np
+import pytest
+
+from components.seed_sampling.clustering import normalise_rows
+from components.seed_sampling.facility_location import lazy_greedy
+
+
+def random_users(n, d, seed):
+    return normalise_rows(np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32))
+
+
+def covered(unit, seeds):
+    return np.maximum(0, (unit.astype(np.float64) @ unit[list(seeds)].astype(np.float64).T).max(axis=1)).sum()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_lazy_pick_is_one_that_plain_greedy_makes(seed):
+    """Two users who would help each other alone add exactly the same, so plain greedy's pick need not be unique."""
+    unit = random_users(60, 5, seed)
+    chosen, total = [], 0.0
+    for candidate, gain in islice(lazy_greedy(unit, unit), 40):
+        best = max(covered(unit, [*chosen, user]) for user in range(60) if user not in chosen)
+        chosen.append(candidate)
+        assert covered(unit, chosen) == pytest.approx(best, abs=1e-4)
+        assert gain == pytest.approx(best - total, abs=1e-4)
+        total = best
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_at_least_63_percent_of_the_best_there_is(seed):
+    unit = random_users(12, 3, seed)
+    chosen = [candidate for candidate, _ in islice(lazy_greedy(unit, unit), 3)]
+    best = max(covered(unit, seeds) for seeds in combinations(range(12), 3))
+    assert (1 - 1 / np.e) * best <= covered(unit, chosen) <= best + 1e-9
+
+
+def test_two_groups_by_hand():
+    """Three users along x, the middle one exactly; two along y. The middle one first, then one of the pair."""
+    unit = normalise_rows(np.float32([[10, 1, 0], [10, 0, 0], [10, -1, 0], [0, 0, 1], [0, 0, 1]]))
+    picks = list(lazy_greedy(unit, unit))
+    assert [candidate for candidate, _ in picks[:2]] == [1, 3]  # users 3 and 4 are equal: the lower index
+    assert picks[0][1] == pytest.approx(1 + 2 * 10 / np.sqrt(101), abs=1e-5)
+    assert picks[1][1] == pytest.approx(2, abs=1e-6)
+    assert sorted(candidate for candidate, _ in picks) == list(range(5))
+
+
+def test_gains_never_grow():
+    unit = random_users(200, 6, 0)
+    gains = [gain for _, gain in lazy_greedy(unit, unit)]
+    assert len(gains) == 200 and (np.diff(gains) < 1e-4).all()
+
+
+def test_opposite_users_and_zero_rows_harm_nobody():
+    unit = np.float32([[1, 0], [-1, 0], [0, 0], [1, 0]])
+    picks = list(lazy_greedy(unit, unit))
+    assert [candidate for candidate, _ in picks] == [0, 1, 2, 3]
+    assert [gain for _, gain in picks] == pytest.approx([2, 1, 0, 0])
