@@ -246,7 +246,8 @@ def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path)
     truth = make_truth(market_of_users(100), 11)
     assert report["accepted"] == write_log(truth, tmp_path / "log")
     assert (report["name"], report["format"], report["rejected"]) == ("simulator", "platform-parquet", 0)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])  # the log is not kept
+    # The log is not kept.
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])
     assert np.array_equal(load_truth(tmp_path / "truth").users.brand_taste, truth.users.brand_taste)
 
     of_log = prepare(configure(str(tmp_path / "log"), "", 0, 5, Settings()), tmp_path / "of log")["dataset"]
