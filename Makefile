@@ -27,14 +27,16 @@ test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services"
 
 .PHONY: services
-services: ## install what `make test-services` needs: Redis and Chromium (Debian packages; needs root)
-	command -v redis-server >/dev/null && command -v chromium >/dev/null || apt-get update -qq
+services: install ## install what `make test-services` needs: Redis, Chromium, Java (Debian packages; needs root), Spark
+	command -v redis-server >/dev/null && command -v chromium >/dev/null && command -v java >/dev/null || apt-get update -qq
 	command -v redis-server >/dev/null || { $(APT_INSTALL) redis-server \
 	  && { service redis-server stop || true; }; }  # the tests start one of their own
 	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
+	command -v java >/dev/null || $(APT_INSTALL) openjdk-17-jre-headless
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium (at most 10 minutes)
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark (at most 10 minutes)
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m services
 
 .PHONY: check

@@ -26,6 +26,7 @@ def behavior_encoder(
     splits: str,
     validate_from: str,
     test_from: str,
+    previous: str,
     encoder: str,
     seed: int,
     generation: str,
@@ -39,6 +40,7 @@ def behavior_encoder(
             splits=splits,
             validate_from=validate_from,
             test_from=test_from,
+            previous=previous,
         ),
         uses_outside_state=True,
     )

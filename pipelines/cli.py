@@ -41,6 +41,10 @@ ValidateFrom = Annotated[
     typer.Option(help="First moment to validate with (ISO, UTC), of the split time. Default: after 80% of the rows."),
 ]
 TestFrom = Annotated[str, typer.Option(help="First moment to test with, likewise. Default: after 90% of the rows.")]
+Previous = Annotated[
+    str,
+    typer.Option(help="Folder that `prepare` has written: the data set is added to what it accepted, as new days are."),
+]
 SeedFraction = Annotated[float, typer.Option(help="Share of the users that become seed users.")]
 SeedPolicy = Annotated[
     str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
@@ -58,6 +62,7 @@ def run(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
+    previous: Previous = "",
     encoder: Annotated[str, typer.Option(help=f"Behavior encoder: {', '.join(sorted(ENCODERS))}.")] = "lightgcn",
     seed_fraction: SeedFraction = 0.1,
     seed_policy: SeedPolicy = "adaptive",
@@ -86,6 +91,7 @@ def run(
         splits=splits,
         validate_from=validate_from,
         test_from=test_from,
+        previous=previous,
         encoder=encoder,
         seed_fraction=seed_fraction,
         seed_policy=seed_policy,
@@ -113,6 +119,7 @@ def prepare(
     splits: Splits = "leave_one_out",
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
+    previous: Previous = "",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -126,7 +133,7 @@ def prepare(
     from components.data_preparation.splits import parse_splits
 
     asked = parse_splits(splits, validate_from, test_from)
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
             summary = prepare(config, folder, folder / TRUTH_FOLDER)

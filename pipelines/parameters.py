@@ -28,6 +28,7 @@ class RunParameters:
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
+        previous: prepared folder that the data set is added to, without its own files being read again; empty: none.
         encoder: name of the behavior encoder to train.
         seed_fraction: share of the users that become seed users, in (0, 1].
         seed_policy: who becomes a seed user.
@@ -45,6 +46,7 @@ class RunParameters:
     splits: str = "leave_one_out"
     validate_from: str = ""
     test_from: str = ""
+    previous: str = ""
     encoder: str = "lightgcn"
     seed_fraction: float = 0.1
     seed_policy: str = "adaptive"
@@ -61,6 +63,7 @@ class RunParameters:
             **dataclasses.asdict(self),
             "dataset": _absolute(self.dataset) if is_path(self.dataset) else self.dataset,
             "data_dir": _absolute(self.data_dir),
+            "previous": _absolute(self.previous),
             "recorded_rationales": _absolute(self.recorded_rationales),
         }
 
@@ -84,7 +87,13 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     if LEAVE_ONE_OUT not in splits.protocols:
         raise InputError(f"--splits {parameters.splits}: a run needs {LEAVE_ONE_OUT} among them, `prepare` does not")
     configure(
-        parameters.dataset, parameters.data_dir, parameters.seed, parameters.minimum_interactions, settings, splits
+        parameters.dataset,
+        parameters.data_dir,
+        parameters.seed,
+        parameters.minimum_interactions,
+        settings,
+        splits,
+        parameters.previous,
     )
     engine_model(parameters.rationale_engine, parameters.recorded_rationales)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":

@@ -20,6 +20,9 @@ HISTORIES_FILE = "histories.parquet"
 REJECTED_FILE = "rejected.parquet"
 STATISTICS_FILE = "statistics.json"
 STATISTICS_PAGE_FILE = "statistics.html"
+# of the prepared data, what `--previous` goes on from: accepted rows that filtering left out, accepted items, accounts
+ACCEPTED_FOLDER = "accepted"
+ACCOUNTS_FILE = "accounts.json"
 VALIDATION_FILE = "validation.json"
 VALIDATION_PAGE_FILE = "validation.html"
 # beside the tables of `reland prepare`; the pipelines keep a simulated market's truth as an artifact of its own

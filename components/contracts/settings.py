@@ -6,7 +6,7 @@ come from the `reland-settings` config map, on a laptop from the shell.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +30,16 @@ class Settings(BaseSettings):
     max_rejected: Annotated[
         float, Field(ge=0, le=1, description="largest share of rejected input rows with which a run goes on")
     ] = 0.05
+    table_engine: Annotated[
+        Literal["duckdb", "spark"],
+        Field(description="what prepares the tables: `duckdb`, or `spark` (extra `spark`; configured as Spark is)"),
+    ] = "duckdb"
+    table_memory: Annotated[
+        str,
+        Field(
+            pattern=r"^(\d+(\.\d+)? ?[KMGT]i?B)?$", description="memory DuckDB may use, as `4GiB`; empty: its default"
+        ),
+    ] = ""
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""

@@ -171,7 +171,7 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     Raises:
         InputError: the file is missing, is no Parquet file, or does not hold `schema`.
     """
-    _check(_read_schema(path).empty_table(), schema, str(path), InputError)
+    check_table(path, schema)
     try:
         table = pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
@@ -181,6 +181,22 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     return table
 
 
+def check_table(path: Path, schema: pa.Schema) -> None:
+    """Raises InputError where `path` is no Parquet file of this schema; reads none of its rows."""
+    _check(_read_schema(path).empty_table(), schema, str(path), InputError)
+
+
+def protocols_of(path: Path) -> list[str]:
+    """The protocols by which a file of interactions is split.
+
+    Raises:
+        InputError: the file is missing or does not hold `interactions_schema`.
+    """
+    protocols = [name.removeprefix(SPLIT_PREFIX) for name in _read_schema(path).names if name.startswith(SPLIT_PREFIX)]
+    check_table(path, interactions_schema(protocols))
+    return protocols
+
+
 def read_interactions(prepared: Path, columns: list[str], protocol: str = "leave_one_out") -> pa.Table:
     """`columns` of the interactions of a prepared data set, which may be split by other protocols too.
 
@@ -188,7 +204,7 @@ def read_interactions(prepared: Path, columns: list[str], protocol: str = "leave
         InputError: the table is missing, does not hold `interactions_schema`, or is not split by `protocol`.
     """
     path = prepared / INTERACTIONS_FILE
-    protocols = [name.removeprefix(SPLIT_PREFIX) for name in _read_schema(path).names if name.startswith(SPLIT_PREFIX)]
+    protocols = protocols_of(path)
     if protocol not in protocols:
         raise InputError(f"{path}: has no column {SPLIT_PREFIX}{protocol}, expected data prepared with it in --splits")
     return read_table(path, interactions_schema(protocols), columns)

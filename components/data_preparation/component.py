@@ -14,6 +14,7 @@ def prepare_data(
     splits: str,
     validate_from: str,
     test_from: str,
+    previous: str,
     prepared: dsl.Output[dsl.Dataset],
     truth: dsl.Output[dsl.Artifact],
     statistics: dsl.Output[dsl.HTML],
@@ -23,6 +24,7 @@ def prepare_data(
     """Validate, k-core filter and split a data set.
 
     See `preparation.configure` for an empty `data_dir`, `splits.parse_splits` for the three parameters of the splits.
+    `previous` is the prepared folder that the data set is added to, empty where there is none.
     `truth` is that of a simulated market, which no step that learns is given; an empty folder where data are real.
     """
     import shutil
@@ -35,7 +37,7 @@ def prepare_data(
     from components.data_preparation.splits import parse_splits
 
     asked = parse_splits(splits, validate_from, test_from)
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked)
+    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
     Path(truth.path).mkdir(parents=True, exist_ok=True)
     write_json(Path(report.path), prepare(config, Path(prepared.path), Path(truth.path)))
     # Copies of their own, for the pages that Kubeflow shows.

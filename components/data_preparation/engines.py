@@ -1,33 +1,78 @@
-"""The engine that holds the tables while they are prepared; what is computed on it is written in Ibis."""
+"""The engine that holds the tables while they are prepared; what is computed on it is written in Ibis.
+
+Either engine is an Ibis connection on which `read_parquet` reads Parquet and `create_table(..., temp=True)` keeps an
+expression as a table; `stream` and `drop` are what Ibis has no word for, or a wrong one.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from components.contracts.errors import InputError
+
 ROWS_A_BATCH = 2**17
 
 
+@dataclass(frozen=True)
+class EngineConfig:
+    """Which engine holds the tables, `duckdb` or `spark`, and how much memory DuckDB may use ("": its own default)."""
+
+    name: str = "duckdb"
+    memory: str = ""
+
+
+DEFAULT_ENGINE = EngineConfig()
+
+
 @contextmanager
-def table_engine(temporary: Path) -> Iterator[ibis.BaseBackend]:
-    """DuckDB in memory, which goes on in files in the folder `temporary` where memory does not suffice."""
+def table_engine(temporary: Path, config: EngineConfig = DEFAULT_ENGINE) -> Iterator[ibis.BaseBackend]:
+    """DuckDB in memory, which goes on in files in the folder `temporary` where memory does not suffice; or Spark.
+
+    Raises:
+        InputError: the engine is not installed or does not start; in the block, its memory or disk does not suffice.
+    """
+    if config.name == "spark":
+        try:
+            from components.data_preparation.spark_engine import spark_tables
+        except ImportError as error:
+            raise InputError(
+                f"setting RELAND_TABLE_ENGINE=spark: {error.name} is not installed, the extra `spark` of this project "
+                "has it"
+            ) from error
+        with spark_tables(temporary) as tables:
+            yield tables
+        return
     # Rows have `sequence`, so their order in files need not be kept, which would cost memory.
-    connection = ibis.duckdb.connect(temp_directory=str(temporary), preserve_insertion_order=False)
+    limit = {"memory_limit": config.memory} if config.memory else {}
+    connection = ibis.duckdb.connect(temp_directory=str(temporary), preserve_insertion_order=False, **limit)
     try:
         yield connection
+    except duckdb.OutOfMemoryException as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"setting RELAND_TABLE_MEMORY={config.memory}: too little for this ({first_line})") from error
+    except duckdb.IOException as error:
+        raise InputError(f"{temporary}: not written or read ({str(error).splitlines()[0]})") from error
     finally:
         connection.disconnect()
 
 
 def stream(connection: ibis.BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:
     """The rows of an expression, in its order, a batch at a time."""
-    # Ibis 12 asks DuckDB 2 for a method that it no longer has in `to_pyarrow_batches`.
-    yield from connection.con.sql(connection.compile(rows)).to_arrow_reader(ROWS_A_BATCH)
+    if connection.name == "pyspark":
+        yield from connection.stream(rows, ROWS_A_BATCH)
+    else:  # Ibis 12 asks DuckDB 2 for a method that it no longer has in `to_pyarrow_batches`
+        yield from connection.con.sql(connection.compile(rows)).to_arrow_reader(ROWS_A_BATCH)
 
 
 def drop(connection: ibis.BaseBackend, name: str) -> None:
     """Forget a table; the expressions made of it must not be used again."""
-    connection.raw_sql(f"DROP TABLE {name}")  # sqlglot 30 misspells what Ibis 12 has it write
+    if connection.name == "pyspark":
+        connection.forget(name)
+    else:  # sqlglot 30 misspells what Ibis 12 has it write
+        connection.raw_sql(f"DROP TABLE {name}")

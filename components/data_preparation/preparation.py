@@ -36,7 +36,7 @@ from components.data_preparation.adapters.registry import (
     open_source,
     simulated_market,
 )
-from components.data_preparation.engines import drop, stream, table_engine
+from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, stream, table_engine
 from components.data_preparation.filtering import (
     SMALLEST_CORE,
     k_core,
@@ -46,6 +46,16 @@ from components.data_preparation.filtering import (
 )
 from components.data_preparation.marketplace.log import write_log
 from components.data_preparation.marketplace.truth import make_truth, save_truth
+from components.data_preparation.previous import (
+    ACCEPTED_ITEMS,
+    check_previous,
+    keep_accepted,
+    read_progress,
+    with_previous_interactions,
+    with_previous_items,
+    with_previous_rejected,
+    with_previous_users,
+)
 from components.data_preparation.report.statistics_report import write_statistics
 from components.data_preparation.report.validation_report import validation, write_validation
 from components.data_preparation.splits import (
@@ -58,7 +68,7 @@ from components.data_preparation.splits import (
     split_rows,
     time_bounds,
 )
-from components.data_preparation.staging import Staging, write_batches
+from components.data_preparation.staging import FileAccount, Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
 from components.data_preparation.topics import write_topics
 from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
@@ -79,6 +89,8 @@ class PreparationConfig:
         minimum_interactions: k of the k-core.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         splits: by which protocols the rows are split.
+        engine: that holds the tables meanwhile.
+        previous: prepared folder whose accepted rows the new ones are added to; None: there are none.
         stopped: folder for the validation report of a run that too many rejected rows stop; None: it is not kept.
     """
 
@@ -88,6 +100,8 @@ class PreparationConfig:
     minimum_interactions: int
     max_rejected: float
     splits: SplitConfig = DEFAULT_SPLITS
+    engine: EngineConfig = DEFAULT_ENGINE
+    previous: Path | None = None
     stopped: Path | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +121,7 @@ def configure(
     minimum_interactions: int,
     settings: Settings,
     splits: SplitConfig = DEFAULT_SPLITS,
+    previous: str = "",
 ) -> PreparationConfig:
     """Find the files of `dataset`.
 
@@ -117,16 +132,24 @@ def configure(
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
             is not there or together with a `data_dir`, or a k that leaves too little of a user.
     """
+    engine = EngineConfig(settings.table_engine, settings.table_memory)
     stopped = settings.home / "stopped"
+    before = Path(previous).absolute() if previous else None  # steps run in working folders of their own
+    if before is not None:
+        check_previous(before)
     if is_path(dataset):
         if data_dir:
             raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
-        path = Path(dataset).absolute()  # steps run in working folders of their own
+        path = Path(dataset).absolute()
         detect(path)
-        return PreparationConfig(str(path), None, seed, minimum_interactions, settings.max_rejected, splits, stopped)
+        return PreparationConfig(
+            str(path), None, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
+        )
     check_name(dataset)
     folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
-    return PreparationConfig(dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, stopped)
+    return PreparationConfig(
+        dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
+    )
 
 
 def prepare(config: PreparationConfig, output: Path, truth: Path | None = None) -> dict[str, Any]:
@@ -138,7 +161,14 @@ def prepare(config: PreparationConfig, output: Path, truth: Path | None = None) 
 
     def prepare_rows(source: Source) -> dict[str, Any]:
         return prepare_source(
-            source, config.minimum_interactions, config.max_rejected, output, config.splits, config.stopped
+            source,
+            config.minimum_interactions,
+            config.max_rejected,
+            output,
+            config.splits,
+            config.engine,
+            config.previous,
+            config.stopped,
         )
 
     if not is_simulated(config.dataset):
@@ -153,6 +183,8 @@ def prepare_source(
     max_rejected: float,
     output: Path,
     splits: SplitConfig = DEFAULT_SPLITS,
+    engine: EngineConfig = DEFAULT_ENGINE,
+    previous: Path | None = None,
     stopped: Path | None = None,
 ) -> dict[str, Any]:
     """Prepare rows and write the files of a prepared data set (see `contracts.artifacts`) into the folder `output`.
@@ -166,6 +198,9 @@ def prepare_source(
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         output: folder to write into; made where it is not there.
         splits: by which protocols the rows are split.
+        engine: that holds the tables meanwhile.
+        previous: prepared folder whose accepted rows these are added to, as if all had been read at once; its own
+            files are not read again.
         stopped: folder for the validation report if it is why the run ends; None: it is not kept.
 
     Returns:
@@ -175,22 +210,24 @@ def prepare_source(
         InputError: a file or a setting is at fault, too many rows are, or no interaction is left to one of the splits.
     """
     say(f"reading {source.name}" + (f" from {source.root} as {source.format}" if source.root else ""))
-    with _output_folder(output) as temporary, table_engine(temporary) as connection:
-        staging = Staging(temporary)
+    with _output_folder(output) as temporary, table_engine(temporary, engine) as connection:
+        name, progress = (source.name, None) if previous is None else read_progress(previous)
+        staging = Staging(temporary, progress)
         staging.read(source)
-        accepted = _without_duplicates(connection, staging)
-        report = _report(source, staging, accepted)
+        accounts = staging.progress.accounts
+        accepted = _without_duplicates(connection, staging, previous)
+        report = {"name": name, "format": source.format, **_report(accounts, accepted)}
         judged = validation(
-            source.name,
+            name,
             source.format,
-            staging.accounts,
+            dict(sorted(accounts.items(), key=lambda entry: entry[1].order)),
             accepted.rejected,
             accepted.interactions,
             report["references"],
             max_rejected,
         )
         try:
-            _check_rejected(source, staging, accepted, max_rejected)
+            _check_rejected(source, accounts, accepted, max_rejected)
         except InputError as error:
             raise _stopped(error, judged, stopped) from None
 
@@ -208,6 +245,10 @@ def prepare_source(
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
         write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
+
+        outside = accepted.interactions.anti_join(users, "user_id")
+        outside = outside.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
+        keep_accepted(connection, output, outside, accepted.metadata, accepted.profiles, name, staging.progress)
 
         core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
         report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
@@ -244,7 +285,7 @@ class _Accepted:
         pairs: of them, see `filtering.numbered_pairs`.
         users: of them, see `filtering.numbered`.
         items: likewise.
-        metadata: `contracts.tables.ITEMS`, one row for an item, whether it is among `items` or not.
+        metadata: `previous.ACCEPTED_ITEMS`, one row for an item, whether it is among `items` or not.
         profiles: `staging.STAGED_USERS` without its `user_profiles.later_profiles`.
         rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
     """
@@ -258,12 +299,18 @@ class _Accepted:
     rejected: ir.Table
 
 
-def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Accepted:
-    """Find the duplicates among the staged rows, and enter them into the accounts of their files."""
+def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous: Path | None) -> _Accepted:
+    """Find duplicates among the staged rows and those of before, and enter them into the accounts of their files."""
     interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
     metadata = connection.read_parquet(staging.items, table_name="staged_items")
     profiles = connection.read_parquet(staging.users, table_name="staged_users")
     rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
+    files = staging.progress.accounts
+    if previous is not None:
+        interactions = with_previous_interactions(connection, interactions, previous)
+        metadata = with_previous_items(connection, metadata, previous)
+        profiles = with_previous_users(connection, profiles, previous)
+        rejected = with_previous_rejected(connection, rejected, previous, files)
     users = numbered(connection, "users", interactions, "user_id")
     items = numbered(connection, "items", interactions, "item_id")
     pairs = numbered_pairs(connection, "pairs", interactions, users, items)
@@ -275,7 +322,7 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
     items_again = metadata.filter(~_.described).anti_join(first, "position")
     again = later_duplicates(interactions, pairs)
 
-    files = list(staging.accounts)
+    name_of = {account.order: name for name, account in files.items()}
     for name, rows, reason in (
         ("again", again, DUPLICATE),
         ("items_again", items_again, DUPLICATE_ITEM),
@@ -284,9 +331,9 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
         rows = connection.create_table(name, rows, temp=True)
         counts = value_counts(rows.file_order)
         for number, count in counts.items():
-            staging.accounts[files[number]].rejected[reason] += count
+            files[name_of[number]].rejected[reason] += count
         if counts:
-            rows = rows.mutate(file=rows.file_order.cases(*enumerate(files)), reason=ibis.literal(reason))
+            rows = rows.mutate(file=rows.file_order.cases(*name_of.items()), reason=ibis.literal(reason))
             rejected = rejected.union(rows.select(rejected.columns))
         if counts and name == "again":
             interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
@@ -297,15 +344,15 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging) -> _Acce
         pairs=pairs,
         users=users,
         items=items,
-        metadata=metadata.semi_join(first, "position").select(ITEMS.names),
+        metadata=metadata.semi_join(first, "position").select(ACCEPTED_ITEMS.names),
         profiles=profiles,
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )
 
 
-def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, Any]:
+def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, Any]:
     """What was read and accepted, as the summary tells it."""
-    logs = [account for account in staging.accounts.values() if account.kind == "interactions"]
+    logs = [account for account in accounts.values() if account.kind == "interactions"]
     reasons = sum((account.rejected for account in logs), Counter[str]())
     count = sum(account.accepted for account in logs)
     users, items = (int(table.count().execute()) for table in (accepted.users, accepted.items))
@@ -319,8 +366,6 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
     )
     unknown = accepted.items.anti_join(accepted.metadata, "item_id")
     return {
-        "name": source.name,
-        "format": source.format,
         "users": users,
         "items": items,
         "interactions": count,
@@ -329,7 +374,7 @@ def _report(source: Source, staging: Staging, accepted: _Accepted) -> dict[str, 
         "rejected_by_reason": dict(sorted(reasons.items())),
         "files": {
             file: {"read": account.read, "accepted": account.accepted, "rejected": account.rejected.total()}
-            for file, account in staging.accounts.items()
+            for file, account in sorted(accounts.items(), key=lambda entry: entry[1].order)
         },
         "references": {
             "items_without_metadata": int(unknown.count().execute()),
@@ -352,8 +397,9 @@ def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int,
     return report
 
 
-def _check_rejected(source: Source, staging: Staging, accepted: _Accepted, max_rejected: float) -> None:
-    for file, account in staging.accounts.items():
+def _check_rejected(source: Source, accounts: dict[str, FileAccount], accepted: _Accepted, max_rejected: float) -> None:
+    new = {file: account for file, account in accounts.items() if account.is_new}
+    for file, account in new.items():
         count, read = account.rejected.total(), account.read
         if count > max_rejected * read:
             of_file = accepted.rejected.filter(_.file == file).order_by("source_line").limit(1)
@@ -363,8 +409,8 @@ def _check_rejected(source: Source, staging: Staging, accepted: _Accepted, max_r
                 f"setting RELAND_MAX_REJECTED={max_rejected} allows; "
                 f"the first is line {first['source_line']}: {first['reason']}"
             )
-    if not any(account.accepted for account in staging.accounts.values() if account.kind == "interactions"):
-        first_file = next(iter(staging.accounts), source.name)
+    if not any(account.accepted for account in accounts.values() if account.kind == "interactions"):
+        first_file = next(iter(new), source.name)
         raise InputError(f"{source.location(first_file)}: no row is left after validation")
 
 
@@ -405,7 +451,10 @@ def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
 
 @contextmanager
 def _output_folder(output: Path) -> Iterator[Path]:
-    """A hidden folder in `output` for what is needed meanwhile; an `output` made here goes with it on failure."""
+    """A hidden folder in `output` for what is needed meanwhile; an `output` made here goes with it on failure.
+
+    Faults of reading are told by whoever reads, so an OSError in the block is one of writing: a full disk, for one.
+    """
     made = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -415,7 +464,9 @@ def _output_folder(output: Path) -> Iterator[Path]:
     try:
         with temporary:
             yield Path(temporary.name)
-    except BaseException:
+    except BaseException as error:
         if made and not any(output.iterdir()):
             output.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
         raise

@@ -26,8 +26,6 @@ from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.tables import HISTORIES, PROTOCOLS, SPLIT_PREFIX, interactions_schema
 
 LEAVE_ONE_OUT, RATIO, TIME = PROTOCOLS
-# Shares of the rows before the default T1 and T2, as fractions: rounding is then the same on every engine.
-VALIDATE_AFTER, TEST_AFTER = (8, 10), (9, 10)
 
 
 @dataclass(frozen=True)
@@ -108,15 +106,19 @@ def time_bounds(pairs: ir.Table, splits: SplitConfig) -> tuple[int, int]:
     Raises:
         InputError: they leave a split without a row.
     """
-    in_time = pairs.select("timestamp").order_by("timestamp")
+    up_to = ibis.window(order_by="timestamp", preceding=None, following=0)
+    moments = pairs.group_by("timestamp").agg(rows=_.count()).mutate(rows_up_to=_.rows.sum().over(up_to))
     count = int(pairs.count().execute())
-
-    def after(share: tuple[int, int]) -> int:
-        row = in_time.limit(1, offset=count * share[0] // share[1])
-        return int(row.to_pyarrow()["timestamp"][0].as_py())
-
-    first = after(VALIDATE_AFTER) if splits.validate_from is None else splits.validate_from
-    second = after(TEST_AFTER) if splits.test_from is None else splits.test_from
+    (default,) = (
+        moments.agg(
+            first=_.timestamp.min(where=_.rows_up_to > count * 8 // 10),
+            second=_.timestamp.min(where=_.rows_up_to > count * 9 // 10),
+        )
+        .to_pyarrow()
+        .to_pylist()
+    )
+    first = int(default["first"]) if splits.validate_from is None else splits.validate_from
+    second = int(default["second"]) if splits.test_from is None else splits.test_from
     for split, row in (
         ("train", _.timestamp < first),
         ("valid", (_.timestamp >= first) & (_.timestamp < second)),

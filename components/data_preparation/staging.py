@@ -3,6 +3,7 @@
 Rows pass through memory a block at a time; what needs all of them (duplicates, filtering, order) is the engine's.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,18 +36,25 @@ STAGED_ITEMS = pa.schema([*ITEMS, *ORIGIN, pa.field("described", pa.bool_()), pa
 STAGED_USERS = pa.schema([*UNCHECKED_USERS, pa.field("file_order", pa.int64())])
 STAGED_REJECTED = pa.schema([*REJECTED, pa.field("file_order", pa.int64())])
 
+FIRST_ORDER = {"interactions": 0, "items": 2**32, "users": 2**33}  # of the files of each kind
+
 PART_ROW_GROUP = 2**17
 ROW_GROUP = 2**20
 
 
 @dataclass
 class FileAccount:
-    """What became of the rows of one file: `read` of them, and of those `rejected` for each reason."""
+    """What became of the rows of one file: `read` of them, and of those `rejected` for each reason.
+
+    `order` is the place of the file among all: those with interactions come first, then items, then users. `is_new`
+    where it is read in this run.
+    """
 
     order: int
     kind: str
     read: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    is_new: bool = True
 
     @property
     def accepted(self) -> int:
@@ -74,19 +82,35 @@ class _Parts:
         return str(self.folder / "*.parquet")
 
 
+@dataclass
+class Progress:
+    """What staging goes on from, and the state it leaves: see `previous`.
+
+    Attributes:
+        accounts: of the files by their name.
+        rows: lines of all files with interactions; `sequence` counts on from there.
+        items: accepted rows that describe items; `position` counts on from there.
+    """
+
+    accounts: dict[str, FileAccount] = field(default_factory=dict)
+    rows: int = 0
+    items: int = 0
+
+
 class Staging:
     """The staged rows of a source: four folders of Parquet parts, and the account of each file.
 
     Attributes:
-        accounts: of the files by their name, in the order they are read.
+        progress: what was read before, and this.
         interactions: pattern of the parts with accepted interactions, `STAGED_INTERACTIONS`; duplicates are still in.
         items: pattern of the parts with accepted items, `STAGED_ITEMS`; an item may be there more than once.
         users: pattern of the parts with accepted profiles, `STAGED_USERS`; a user may be there more than once.
         rejected: pattern of the parts with rejected rows, `STAGED_REJECTED`.
     """
 
-    def __init__(self, folder: Path):
-        self.accounts: dict[str, FileAccount] = {}
+    def __init__(self, folder: Path, progress: Progress | None = None):
+        self.progress = progress or Progress()
+        self._names: dict[str, str] = {}  # that the files of this source go by
         self._interactions = _Parts(folder / "interactions", STAGED_INTERACTIONS)
         self._items = _Parts(folder / "items", STAGED_ITEMS)
         self._users = _Parts(folder / "users", STAGED_USERS)
@@ -95,7 +119,6 @@ class Staging:
         self.items = self._items.pattern
         self.users = self._users.pattern
         self.rejected = self._rejected.pattern
-        self._items_staged = 0
         self._writer = ThreadPoolExecutor(max_workers=1)  # a block is written while the next is read
         self._writing: Future[None] | None = None
 
@@ -114,32 +137,44 @@ class Staging:
             self._wait()
 
     def _read_interactions(self, batches: Iterable[RowBatch]) -> None:
-        rows_before = rows_so_far = 0  # before this file, and up to the end of the last batch
+        rows_before = self.progress.rows  # before this file; `progress` counts up to the end of the last batch
         file = None
         for batch in batches:
             if batch.file != file:
-                file, rows_before = batch.file, rows_so_far
+                file, rows_before = batch.file, self.progress.rows
             accepted, account = self._validated(batch, "interactions", INTERACTION_SCHEMA)
             sequence = pc.add(accepted["source_line"], rows_before)
             self._write(self._interactions, _of_file(accepted, account).append_column("sequence", sequence))
-            rows_so_far = max(rows_so_far, rows_before + _last_line(batch))
+            self.progress.rows = max(self.progress.rows, rows_before + _last_line(batch))
             if batch.described_items is not None:
                 rows = RowBatch(batch.file, batch.described_items, REJECTED.empty_table(), len(batch.described_items))
                 self._write_items(validate(rows, ITEM_SCHEMA)[0], account, described=True)
 
     def _validated(self, batch: RowBatch, kind: str, schema: pandera.DataFrameSchema) -> tuple[pa.Table, FileAccount]:
-        account = self.accounts.setdefault(batch.file, FileAccount(len(self.accounts), kind))
+        name, account = self._account(batch.file, kind)
         accepted, failed = validate(batch, schema)
         account.read += batch.rows_read
         rejected = pa.concat_tables([batch.refused, failed])
         if len(rejected):
             account.rejected.update(rejected["reason"].to_pylist())
+            if name != batch.file:
+                column = rejected.schema.get_field_index("file")
+                rejected = rejected.set_column(column, "file", pa.repeat(pa.scalar(name), len(rejected)))
             self._write(self._rejected, _of_file(rejected, account))
         return accepted, account
 
+    def _account(self, file: str, kind: str) -> tuple[str, FileAccount]:
+        """The account of a file, and the name it goes by: its own, with a number where one was read before."""
+        if file not in self._names:
+            accounts = self.progress.accounts
+            names = (file if number == 1 else f"{file} ({number})" for number in itertools.count(1))
+            self._names[file] = next(name for name in names if name not in accounts)
+            accounts[self._names[file]] = FileAccount(FIRST_ORDER[kind] + len(accounts), kind)
+        return self._names[file], self.progress.accounts[self._names[file]]
+
     def _write_items(self, rows: pa.Table, account: FileAccount, described: bool) -> None:
-        position = np.arange(self._items_staged, self._items_staged + len(rows))
-        self._items_staged += len(rows)
+        position = np.arange(self.progress.items, self.progress.items + len(rows))
+        self.progress.items += len(rows)
         rows = _of_file(rows, account).append_column("position", pa.array(position))
         self._write(self._items, rows.append_column("described", pa.repeat(pa.scalar(described), len(rows))))
 

@@ -24,6 +24,8 @@ def test_paths_are_absolute_and_empty_is_not_set(monkeypatch, tmp_path):
     [
         ("RELAND_MAX_REJECTED", "1.5"),
         ("RELAND_MAX_REJECTED", "some"),
+        ("RELAND_TABLE_ENGINE", "polars"),
+        ("RELAND_TABLE_MEMORY", "much"),
         ("RELAND_TRITON_HTTP_PORT", "70000"),
         ("RELAND_HOME", "~nobody-of-this-name/reland"),
     ],

@@ -21,6 +21,7 @@ def run(tmp_path: Path, dataset: str, data_dir: str, splits: str = "leave_one_ou
         splits=splits,
         validate_from="",
         test_from="",
+        previous="",
         prepared=dsl.Dataset(uri=str(prepared)),
         truth=dsl.Artifact(uri=str(tmp_path / "truth")),
         statistics=dsl.HTML(uri=str(tmp_path / "statistics.html")),

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from components.contracts.artifacts import (
+    ACCEPTED_FOLDER,
     HISTORIES_FILE,
     INTERACTIONS_FILE,
     ITEM_TOPICS_FILE,
@@ -94,7 +95,7 @@ def test_the_files_and_the_report(tmp_path: Path) -> None:
             "splits": {"leave_one_out": {"train": 15, "valid": 5, "test": 5}},
         }
     }
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])
     interactions = read_table(tmp_path / "out" / INTERACTIONS_FILE, INTERACTIONS)
     assert interactions["user_id"].to_pylist() == [str(user) for user in range(5) for _ in range(5)]
     histories = read_table(tmp_path / "out" / HISTORIES_FILE, HISTORIES).to_pylist()
@@ -245,7 +246,8 @@ def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path)
     truth = make_truth(market_of_users(100), 11)
     assert report["accepted"] == write_log(truth, tmp_path / "log")
     assert (report["name"], report["format"], report["rejected"]) == ("simulator", "platform-parquet", 0)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)  # the log is not kept
+    # The log is not kept.
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])
     assert np.array_equal(load_truth(tmp_path / "truth").users.brand_taste, truth.users.brand_taste)
 
     of_log = prepare(configure(str(tmp_path / "log"), "", 0, 5, Settings()), tmp_path / "of log")["dataset"]

@@ -16,7 +16,7 @@ from components.data_preparation.adapters.contract import (
     RowBatch,
     Source,
 )
-from components.data_preparation.staging import Staging, write_batches
+from components.data_preparation.staging import FIRST_ORDER, Staging, write_batches
 
 SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False), pa.field("number", pa.int64(), nullable=False)])
 
@@ -45,11 +45,12 @@ def test_every_row_is_staged_counted_and_numbered_across_files(tmp_path: Path) -
     staged = Staging(tmp_path)
     staged.read(Source("log", "test", None, iter(log), iter([items]), iter([users])))
     assert {file: (account.kind, account.order, account.read, account.accepted, account.rejected) for file, account in
-            staged.accounts.items()} == {
+            staged.progress.accounts.items()} == {
         "one": ("interactions", 0, 4, 2, Counter({"bad": 1, "empty user_id": 1})),
         "two": ("interactions", 1, 3, 1, Counter({"bad": 2})),
-        "items": ("items", 2, 1, 1, Counter()),
-        "users": ("users", 3, 2, 1, Counter({"empty user_id": 1})),  # rows of the file, not attributes
+        "items": ("items", FIRST_ORDER["items"] + 2, 1, 1, Counter()),
+        # rows of the file, not attributes
+        "users": ("users", FIRST_ORDER["users"] + 3, 2, 1, Counter({"empty user_id": 1})),
     }  # fmt: skip
     interactions = pq.read_table(tmp_path / "interactions")
     columns = ("user_id", "sequence", "file_order", "source_line", "raw")

@@ -51,6 +51,7 @@ def test_the_defaults_are_fine(settings):
         ({"splits": "leave_one_out,random"}, "--splits.*'random' is none of leave_one_out, ratio, time"),
         ({"validate_from": "2024-01-01"}, "--validate-from is read with --splits time, not with --splits leave_one"),
         ({"splits": "leave_one_out,time", "test_from": "May"}, "--test-from 'May': expected an ISO date"),
+        ({"previous": "nowhere"}, "--previous .*nowhere: expected a folder that `reland prepare` has written"),
         ({"minimum_interactions": 2}, "--minimum-interactions 2: leave-one-out"),
     ],
 )
