@@ -234,6 +234,15 @@ def test_isolated_users_and_users_of_one_interaction_among_others(name: str, tmp
     assert np.isfinite(encoder.encode_new([["never"]])).all()
 
 
+def test_a_hub_that_everybody_has_come_to(name: str, tmp_path: Path) -> None:
+    histories = {user: ["hub", *items] for user, items in two_tastes(200).items()}
+    prepared = write_prepared(tmp_path, histories, ["hub", *CATALOGUE])
+    encoder = trained(name, prepared, steps=3)
+    vectors = encoder.encode(read_histories(prepared))
+    assert np.isfinite(vectors).all() and len(np.unique(vectors, axis=0)) > 1
+    assert encoder.encode_new([["hub"], ["hub", "i03"]]).any(axis=1).all()
+
+
 def test_shards_of_users_are_encoded_as_all_users_are(
     encoders: dict[str, BehaviorEncoder], name: str, market: Path, tmp_path: Path
 ) -> None:

@@ -36,6 +36,8 @@ def test_the_defaults_are_fine(settings):
         ({"seed_fraction": float("nan")}, "--seed-fraction nan"),
         ({"clusters": -1}, "--clusters -1"),
         ({"seed_policy": "best"}, "--seed-policy 'best': expected one of adaptive"),
+        ({"previous_seeds": "none.parquet"}, "--previous-seeds none.parquet: no such file"),
+        ({"previous_seeds": "x", "seed_policy": "random"}, "--previous-seeds goes with --seed-policy adaptive, not"),
         ({"epochs": 0}, "--epochs 0"),
         ({"encoder": "word2vec"}, "--encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         ({"seed": -1}, "--seed -1"),
