@@ -425,7 +425,9 @@ def test_two_processes_learn_what_one_does(name: str, by_two: tuple[Path, dict[s
 def test_a_checkpoint_that_is_damaged_or_of_another_training(name: str, market: Path, tmp_path: Path) -> None:
     resources = TrainingResources(checkpoint=tmp_path)
     config = replace(CONFIGS[name], steps=4, evaluate_every=2)
+    (tmp_path / f".{CHECKPOINT_FILE}.half").write_bytes(b"of a training that was killed while it wrote")
     encoder_class(name)(config).fit(market, resources)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
     with pytest.raises(InputError, match=f"{CHECKPOINT_FILE}: of a training with another configuration or other data"):
         encoder_class(name)(replace(config, seed=6)).fit(market, resources)
     content = (tmp_path / CHECKPOINT_FILE).read_bytes()
