@@ -17,8 +17,6 @@ from components.contracts.artifacts import (
     INTERACTIONS_FILE,
     ITEMS_FILE,
     REJECTED_FILE,
-    STATISTICS_FILE,
-    STATISTICS_PAGE_FILE,
     USERS_FILE,
     VALIDATION_PAGE_FILE,
 )
@@ -36,7 +34,7 @@ from components.data_preparation.adapters.registry import (
     open_source,
     simulated_market,
 )
-from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, stream, table_engine
+from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, read, stream, table_engine
 from components.data_preparation.filtering import (
     SMALLEST_CORE,
     k_core,
@@ -250,7 +248,7 @@ def prepare_source(
         outside = outside.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
         keep_accepted(connection, output, outside, accepted.metadata, accepted.profiles, name, staging.progress)
 
-        core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
+        core = read(connection, output / INTERACTIONS_FILE, "core")
         report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
         bare = int(items.anti_join(accepted.metadata, "item_id").count().execute())
         say(
@@ -262,7 +260,7 @@ def prepare_source(
             say(f"split {protocol}: " + ", ".join(f"{split} {count:,}" for split, count in rows.items()))
         report["topics"] = write_topics(connection, output)
         write_validation(judged, output)
-        write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
+        write_statistics(output, engine.memory)
     return {"dataset": report}
 
 
@@ -301,10 +299,10 @@ class _Accepted:
 
 def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous: Path | None) -> _Accepted:
     """Find duplicates among the staged rows and those of before, and enter them into the accounts of their files."""
-    interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
-    metadata = connection.read_parquet(staging.items, table_name="staged_items")
-    profiles = connection.read_parquet(staging.users, table_name="staged_users")
-    rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
+    interactions = read(connection, staging.interactions, "staged_interactions")
+    metadata = read(connection, staging.items, "staged_items")
+    profiles = read(connection, staging.users, "staged_users")
+    rejected = read(connection, staging.rejected, "staged_rejected")
     files = staging.progress.accounts
     if previous is not None:
         interactions = with_previous_interactions(connection, interactions, previous)

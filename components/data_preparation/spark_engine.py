@@ -1,6 +1,7 @@
 """Spark as the engine of `engines.table_engine`. Importing this module needs the extra `spark` of the project."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +49,9 @@ class SparkTables(Backend):
         return self.read_parquet(self._write(name, obj), table_name=name)
 
     def read_parquet(self, path: str | Path, /, *, table_name: str | None = None, **kwargs: Any) -> ir.Table:
-        """A path without a scheme would be looked for in a cluster's own file system."""
-        return super().read_parquet(f"file://{path}", table_name=table_name, **kwargs)
+        """A path without a scheme would be looked for in a cluster's own file system; no path is a pattern."""
+        escaped = re.sub(r"([][{}*?\\])", r"\\\1", str(path))
+        return super().read_parquet(f"file://{escaped}", table_name=table_name, **kwargs)
 
     def stream(self, rows: ir.Table, batch: int) -> Iterator[pa.RecordBatch]:
         """See `engines.stream`."""

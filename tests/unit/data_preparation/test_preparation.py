@@ -166,6 +166,19 @@ def test_profiles_are_of_the_users_left_and_every_row_is_accounted_for(tmp_path:
     ]
 
 
+def test_no_part_of_a_path_is_a_pattern_or_a_column(tmp_path: Path) -> None:
+    plain, strange = tmp_path / "plain", tmp_path / "day=1 [2] *?{a} %20#"
+    config = movielens(tmp_path, extra=("1::2",))
+    expected = prepare(config, plain / "first")
+    assert prepare(config, strange / "first") == expected
+    for folder in (plain, strange):
+        again = replace(config, previous=folder / "first", max_rejected=1.0)
+        assert prepare(again, folder / "again")["dataset"]["accepted"] == 25
+    for name in (*FILES, f"{ACCEPTED_FOLDER}/{INTERACTIONS_FILE}"):
+        for run in ("first", "again"):
+            assert (plain / run / name).read_bytes() == (strange / run / name).read_bytes(), name
+
+
 def batch(file: str, lines: range, user: str, described: pa.Table | None = None) -> RowBatch:
     rows = [
         {"user_id": user, "item_id": f"i{line % 3}", "timestamp": line, "behavior": "click", "source_line": line}
