@@ -24,7 +24,7 @@ class RunParameters:
     Attributes:
         dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
-        minimum_interactions: k of the k-core filter.
+        minimum_interactions: k of the k-core filter, at least 1; a user needs 3 items in any case.
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.

@@ -36,7 +36,6 @@ from components.data_preparation.adapters.registry import (
 )
 from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, read, stream, table_engine
 from components.data_preparation.filtering import (
-    SMALLEST_CORE,
     k_core,
     later_duplicates,
     numbered,
@@ -84,7 +83,7 @@ class PreparationConfig:
             format is found out.
         folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
-        minimum_interactions: k of the k-core.
+        minimum_interactions: k of the k-core, see `filtering.k_core`.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         splits: by which protocols the rows are split.
         engine: that holds the tables meanwhile.
@@ -105,11 +104,8 @@ class PreparationConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed}: expected a number from 0 to 2^32 - 1")
-        if self.minimum_interactions < SMALLEST_CORE:
-            raise InputError(
-                f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
-                "one visit each to train, validate and test"
-            )
+        if self.minimum_interactions < 1:
+            raise InputError(f"--minimum-interactions {self.minimum_interactions}: expected at least 1")
 
 
 def configure(
@@ -128,7 +124,7 @@ def configure(
 
     Raises:
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
-            is not there or together with a `data_dir`, or a k that leaves too little of a user.
+            is not there or together with a `data_dir`, or a k below 1.
     """
     engine = EngineConfig(settings.table_engine, settings.table_memory)
     stopped = settings.home / "stopped"
@@ -192,7 +188,7 @@ def prepare_source(
 
     Args:
         source: the rows.
-        minimum_interactions: k of the k-core.
+        minimum_interactions: k of the k-core, see `filtering.k_core`.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         output: folder to write into; made where it is not there.
         splits: by which protocols the rows are split.
