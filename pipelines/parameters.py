@@ -8,9 +8,10 @@ from typing import Any
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
+from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
-from components.data_preparation.splits import LEAVE_ONE_OUT, parse_splits
+from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
 from components.seed_sampling.policies import find_policy

@@ -56,7 +56,8 @@ def table_engine(temporary: Path, config: EngineConfig = DEFAULT_ENGINE) -> Iter
         yield connection
     except duckdb.OutOfMemoryException as error:
         first_line = str(error).splitlines()[0]
-        raise InputError(f"setting RELAND_TABLE_MEMORY={config.memory}: too little for this ({first_line})") from error
+        memory = config.memory or "(its default)"
+        raise InputError(f"setting RELAND_TABLE_MEMORY={memory}: too little for this ({first_line})") from error
     except duckdb.IOException as error:
         raise InputError(f"{temporary}: not written or read ({str(error).splitlines()[0]})") from error
     finally:

@@ -23,7 +23,16 @@ from components.contracts.artifacts import (
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, USERS, interactions_schema
+from components.contracts.tables import (
+    HISTORIES,
+    ITEMS,
+    REJECTED,
+    SPLIT_PREFIX,
+    SPLITS,
+    TIME,
+    USERS,
+    interactions_schema,
+)
 from components.data_preparation.adapters.contract import Source
 from components.data_preparation.adapters.registry import (
     SIMULATOR,
@@ -57,7 +66,6 @@ from components.data_preparation.report.statistics_report import write_statistic
 from components.data_preparation.report.validation_report import validation, write_validation
 from components.data_preparation.splits import (
     DEFAULT_SPLITS,
-    TIME,
     SplitConfig,
     latest_visits,
     moment,
@@ -351,10 +359,12 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
     count = sum(account.accepted for account in logs)
     users, items = (int(table.count().execute()) for table in (accepted.users, accepted.items))
     days = span(accepted.interactions) if count else {}
+    new = sum(account.accepted for account in logs if account.is_new)
     frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_TOLD))
     say(
         f"{count:,} interactions accepted"
         + (f" ({users:,} users, {items:,} items, {days['first']} to {days['last']})" if days else "")
+        + (f", {new:,} of them new" if new < count else "")
         + f", {reasons.total():,} rejected"
         + (f" ({frequent})" if frequent else "")
     )
