@@ -134,8 +134,6 @@ def configure(
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
             is not there or together with a `data_dir`, or a k below 1.
     """
-    engine = EngineConfig(settings.table_engine, settings.table_memory)
-    stopped = settings.home / "stopped"
     before = Path(previous).absolute() if previous else None  # steps run in working folders of their own
     if before is not None:
         check_previous(before)
@@ -144,13 +142,20 @@ def configure(
             raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()
         detect(path)
-        return PreparationConfig(
-            str(path), None, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
-        )
-    check_name(dataset)
-    folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
+        dataset, folder = str(path), None
+    else:
+        check_name(dataset)
+        folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
     return PreparationConfig(
-        dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
+        dataset,
+        folder,
+        seed,
+        minimum_interactions,
+        settings.max_rejected,
+        splits,
+        EngineConfig(settings.table_engine, settings.table_memory),
+        before,
+        settings.home / "stopped",
     )
 
 
@@ -248,9 +253,9 @@ def prepare_source(
         write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
-        outside = accepted.interactions.anti_join(users, "user_id")
-        outside = outside.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
-        keep_accepted(connection, output, outside, accepted.metadata, accepted.profiles, name, staging.progress)
+        left_out = accepted.interactions.anti_join(users, "user_id")
+        left_out = left_out.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
+        keep_accepted(connection, output, left_out, accepted.metadata, accepted.profiles, name, staging.progress)
 
         core = read(connection, output / INTERACTIONS_FILE, "core")
         report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
