@@ -9,8 +9,10 @@ with items j drawn uniformly, seen at the same t,
 After training all vectors come from the whole graph, layer by layer (`layerwise_inference`), as seen one second after
 the last training interaction.
 
-A new user is one more user node, connected to the items of its history by the most frequent behavior, with edges of
-average weight and age; the items' layers stay what they are. How near that comes is measured (`inductive_agreement`).
+A new user is one more user node, connected to each item of its history by the behavior that most users show and every
+other that at least half as many do, with edges of average weight and age: a history of items tells neither behavior nor
+time. The layers of items stay what they are.
+How near that comes is measured (`inductive_agreement`).
 
 The pairs held out to stop the training lose all their edges until it is over; the words of a query that led to one do
 not. Not covered: the queries of new users.
@@ -46,12 +48,12 @@ from components.behavior_encoder.training import Share, TrainingTask, step_gener
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
 from components.contracts.errors import InputError
 from components.contracts.tables import BEHAVIORS
-from components.recommenders.gat import HeterogeneousGAT, edge_features
+from components.recommenders.gat import EDGE_FEATURES, HeterogeneousGAT, edge_features
 from components.recommenders.interaction_sequences import InteractionSequences
 
 ITEM_VECTORS = "item_vectors"
 ITEM_LAYERS = "item_layers"
-EDGE_OF_NEW_USERS = "edge_of_new_users"
+EDGES_OF_NEW_USERS = "edges_of_new_users"
 NETWORK_PREFIX = "network."
 
 # Whole-base inference looks at no more edges of one type into a node: a hub's latest thousand speak for it.
@@ -74,7 +76,7 @@ class GATConfig(EncoderConfig):
     layers: int = 2
     heads: int = 4
     dropout: float = 0.0
-    neighbors: int = 10
+    neighbors: int = 5
     negatives: int = 1
     batch_size: int = 512
     learning_rate: float = 3e-3
@@ -82,7 +84,7 @@ class GATConfig(EncoderConfig):
 
 
 class GATEncoder(BehaviorEncoder):
-    """Vectors of users and items, and of the network what encodes new users: the layers of items, and one edge type."""
+    """Vectors of users and items, and what encodes new users: layers of items and the part of the network for users."""
 
     name = "gat"
     config_type = GATConfig
@@ -106,19 +108,19 @@ class GATEncoder(BehaviorEncoder):
         self.metrics |= inductive_agreement(self, sequences)
 
     def _prepare_for_new_users(self, network: HeterogeneousGAT, task: "_GATTask") -> None:
-        """Cut out of the network what a user with edges of one type needs."""
-        self._behavior = max(task.behaviors, key=lambda behavior: task.graph["user", behavior, "item"].num_edges)
-        edge_type = _into_users(self._behavior)
-        store = task.graph[edge_type]
-        self._edge = edge_features(store.weight, store.time, task.now).mean(dim=0)
-        trained = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+        """Cut out of the network what users need that are connected to items alone."""
+        active = {name: len(task.graph["user", name, "item"].edge_index[0].unique()) for name in task.behaviors}
+        self._behaviors = [name for name in task.behaviors if 2 * active[name] >= max(active.values())]
+        chosen = [_into_users(name) for name in self._behaviors]
+        stores = [task.graph[edge_type] for edge_type in chosen]
+        self._edges = torch.stack([edge_features(x.weight, x.time, task.now).mean(dim=0) for x in stores])
+        trained = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
         for depth, layer in enumerate(network.gat_layers()):
-            # Attention over no edge at all still adds its bias.
-            biases = [
-                trained[f"layers.{depth}.convolutions.{'__'.join(t)}.bias"] for t in layer.edge_types_into("user")
-            ]
-            trained[f"layers.{depth}.convolutions.{'__'.join(edge_type)}.bias"] = torch.stack(biases).sum(dim=0)
-        self._network = _network_of_new_users(edge_type, self.config)
+            # Attention over no edge at all still adds its bias: those of the other types go with the first chosen one.
+            first = trained[f"layers.{depth}.convolutions.{'__'.join(chosen[0])}.bias"]
+            for other in [edge_type for edge_type in layer.edge_types_into("user") if edge_type not in chosen]:
+                first += trained[f"layers.{depth}.convolutions.{'__'.join(other)}.bias"]
+        self._network = _network_of_new_users(self._behaviors, self.config)
         self._network.load_state_dict({name: trained[name] for name in self._network.state_dict()})
 
     def encode(self, users: InteractionSequences) -> np.ndarray:
@@ -128,29 +130,30 @@ class GATEncoder(BehaviorEncoder):
     @torch.no_grad()
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
         vectors = np.zeros((len(histories), self.config.dimension), np.float32)
-        edge_type = _into_users(self._behavior)
         for start in range(0, len(histories), _SEEDS_AT_ONCE):
             sequences = item_histories(self.item_ids, histories[start : start + _SEEDS_AT_ONCE])
             users, items = (torch.from_numpy(part) for part in sequences.training_pairs())
             sources, positions = torch.unique(items - 1, return_inverse=True)
             edge_index = torch.stack([positions, users])
-            features = self._edge.expand(len(users), -1)
+            features = [edge.expand(len(users), -1) for edge in self._edges]
             x = self._network.initial("user", torch.arange(sequences.n_users))
             for layer, item_layer in zip(self._network.gat_layers(), self._item_layers, strict=True):
-                x = layer("user", x, {edge_type: (item_layer[sources], edge_index, features)})
+                h = item_layer[sources]
+                named = zip(self._behaviors, features, strict=True)
+                x = layer("user", x, {_into_users(name): (h, edge_index, feature) for name, feature in named})
             known = sequences.train_lengths > 0
             vectors[start : start + sequences.n_users] = self._network.read_out("user", x).numpy() * known[:, None]
         return vectors
 
     def description(self) -> dict[str, Any]:
-        return super().description() | {"behavior_of_new_users": self._behavior}
+        return super().description() | {"behaviors_of_new_users": self._behaviors}
 
     def tensors(self) -> dict[str, Tensor]:
         return {
             USER_VECTORS: self._users.all(),
             ITEM_VECTORS: self._items,
             ITEM_LAYERS: self._item_layers,
-            EDGE_OF_NEW_USERS: self._edge,
+            EDGES_OF_NEW_USERS: self._edges,
             **{NETWORK_PREFIX + name: value for name, value in self._network.state_dict().items()},
         }
 
@@ -161,9 +164,9 @@ class GATEncoder(BehaviorEncoder):
         self._users = UserVectors.open(weights, len(self.user_ids), dimension)
         self._items = weights.tensor(ITEM_VECTORS, (items, dimension))
         self._item_layers = weights.tensor(ITEM_LAYERS, (self.config.layers, items, dimension))
-        self._edge = weights.tensor(EDGE_OF_NEW_USERS, (2,))
-        self._behavior = read_description(weights.path.parent)["behavior_of_new_users"]
-        self._network = _network_of_new_users(_into_users(self._behavior), self.config)
+        self._behaviors = read_description(weights.path.parent)["behaviors_of_new_users"]
+        self._edges = weights.tensor(EDGES_OF_NEW_USERS, (len(self._behaviors), EDGE_FEATURES))
+        self._network = _network_of_new_users(self._behaviors, self.config)
         self._network.load_state_dict(
             {
                 name: weights.tensor(NETWORK_PREFIX + name, tuple(value.shape))
@@ -288,6 +291,7 @@ def _into_users(behavior: str) -> EdgeType:
     return ("item", f"rev_{behavior}", "user")
 
 
-def _network_of_new_users(edge_type: EdgeType, config: GATConfig) -> HeterogeneousGAT:
-    """A network without a node of its own: users who are connected to given items by edges of one type."""
-    return HeterogeneousGAT({}, [edge_type], config.dimension, config.layers, config.heads).eval()
+def _network_of_new_users(behaviors: list[str], config: GATConfig) -> HeterogeneousGAT:
+    """A network without a node of its own: users who are connected to given items."""
+    edge_types = [_into_users(name) for name in behaviors]
+    return HeterogeneousGAT({}, edge_types, config.dimension, config.layers, config.heads).eval()

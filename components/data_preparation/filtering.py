@@ -57,6 +57,31 @@ def later_duplicates(interactions: ir.Table, pairs: ir.Table) -> ir.Table:
     return rows.filter(_.earlier > 0).drop("earlier")
 
 
+def later_items(metadata: ir.Table) -> ir.Table:
+    """The rows of a file that describe an item which an earlier row of the same file describes.
+
+    Args:
+        metadata: `staging.STAGED_ITEMS`.
+    """
+    earlier = ibis.row_number().over(group_by=["item_id", "file_order"], order_by="position")
+    return metadata.filter(~_.described).mutate(earlier=earlier).filter(_.earlier > 0).drop("earlier")
+
+
+def counting_items(metadata: ir.Table) -> ir.Table:
+    """The `position` of the row that counts for each item: of the latest file that describes it, the first row.
+
+    So a team may hand over its whole catalogue with every day of logs. A file goes before what interactions say along
+    the way, of which the first counts.
+
+    Args:
+        metadata: `staging.STAGED_ITEMS`.
+    """
+    latest_file = ibis.ifelse(_.described, 0, -_.file_order.fill_null(-1))
+    order = ibis.window(group_by="item_id", order_by=["described", latest_file, "position"])
+    ranks = metadata.mutate(rank=ibis.row_number().over(order))
+    return ranks.filter(_.rank == 0).select("position")
+
+
 def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple[ir.Table, ir.Table]:
     """The users and items of the k-core: the largest set of rows in which each has at least `minimum` of the other.
 

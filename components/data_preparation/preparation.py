@@ -45,8 +45,10 @@ from components.data_preparation.adapters.registry import (
 )
 from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, read, stream, table_engine
 from components.data_preparation.filtering import (
+    counting_items,
     k_core,
     later_duplicates,
+    later_items,
     numbered,
     numbered_pairs,
 )
@@ -322,17 +324,13 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
     items = numbered(connection, "items", interactions, "item_id")
     pairs = numbered_pairs(connection, "pairs", interactions, users, items)
 
-    # Of the rows that describe an item the first counts; one of a file goes before one met along the way.
-    order = ibis.window(group_by="item_id", order_by=["described", "position"])
-    ranks = metadata.select("item_id", "described", "position").mutate(rank=ibis.row_number().over(order))
-    first = connection.create_table("first_described", ranks.filter(_.rank == 0).select("position"), temp=True)
-    items_again = metadata.filter(~_.described).anti_join(first, "position")
+    counting = connection.create_table("counting_items", counting_items(metadata), temp=True)
     again = later_duplicates(interactions, pairs)
 
     name_of = {account.order: name for name, account in files.items()}
     for name, rows, reason in (
         ("again", again, DUPLICATE),
-        ("items_again", items_again, DUPLICATE_ITEM),
+        ("items_again", later_items(metadata), DUPLICATE_ITEM),
         ("users_again", later_profiles(profiles), DUPLICATE_USER_ATTRIBUTE),
     ):
         rows = connection.create_table(name, rows, temp=True)
@@ -351,7 +349,7 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
         pairs=pairs,
         users=users,
         items=items,
-        metadata=metadata.semi_join(first, "position").select(ACCEPTED_ITEMS.names),
+        metadata=metadata.semi_join(counting, "position").select(ACCEPTED_ITEMS.names),
         profiles=profiles,
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )

@@ -10,7 +10,7 @@ ROW = ["file_order", "source_line"]
 
 
 def later_profiles(profiles: ir.Table) -> ir.Table:
-    """The rows that name an attribute which an earlier row of the same user names.
+    """The rows of a file that name an attribute which an earlier row there names of the same user.
 
     A row is one of the file, however many attributes it holds: it counts as a whole, or not at all.
 
@@ -19,7 +19,7 @@ def later_profiles(profiles: ir.Table) -> ir.Table:
     """
     # Few users have more than one row: only their attributes are compared.
     suspects = profiles.semi_join(profiles.group_by("user_id").agg(rows=_.count()).filter(_.rows > 1), "user_id")
-    earlier = ibis.row_number().over(group_by=["user_id", "attribute"], order_by=ROW)
+    earlier = ibis.row_number().over(group_by=["user_id", "attribute", "file_order"], order_by="source_line")
     again = _attributes(suspects).mutate(earlier=earlier).filter(_.earlier > 0)
     return profiles.semi_join(again, ROW)
 
@@ -27,11 +27,15 @@ def later_profiles(profiles: ir.Table) -> ir.Table:
 def profiles_of(users: ir.Table, profiles: ir.Table) -> ir.Table:
     """`contracts.tables.USERS` of these users alone, sorted by (user_id, attribute).
 
+    What the latest file says of an attribute counts, so a team may hand over all profiles with every day of logs.
+
     Args:
         users: with a column `user_id`.
         profiles: `staging.STAGED_USERS` without its `later_profiles`.
     """
-    return _attributes(profiles.semi_join(users, "user_id")).order_by(["user_id", "attribute"]).select(USERS.names)
+    later = ibis.row_number().over(group_by=["user_id", "attribute"], order_by=_.file_order.desc())
+    latest = _attributes(profiles.semi_join(users, "user_id")).mutate(later=later).filter(_.later == 0)
+    return latest.order_by(["user_id", "attribute"]).select(USERS.names)
 
 
 def profile_references(users: ir.Table, profiles: ir.Table) -> dict[str, int]:

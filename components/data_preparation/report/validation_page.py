@@ -18,8 +18,8 @@ REFERENCES = {
 }
 DUPLICATES = {
     "duplicate": "Interactions that equal an earlier one in every column; the first is kept",
-    "duplicate item": "Items described again in a file; the first description is kept",
-    "duplicate user attribute": "Rows about a user that repeat an attribute; the first value is kept",
+    "duplicate item": "Items described again in the same file; the first is kept (a later file replaces it)",
+    "duplicate user attribute": "Rows that repeat an attribute of a user in the same file; the first is kept",
 }
 
 

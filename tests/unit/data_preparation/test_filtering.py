@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.errors import InputError
-from components.data_preparation.filtering import k_core, later_duplicates, numbered, numbered_pairs
+from components.data_preparation.filtering import (
+    counting_items,
+    k_core,
+    later_duplicates,
+    later_items,
+    numbered,
+    numbered_pairs,
+)
+from components.data_preparation.staging import STAGED_ITEMS
 from components.data_preparation.validation import RAW_INTERACTIONS
 
 Make = Callable[[list[tuple[str, str, int]]], ir.Table]
@@ -58,6 +66,31 @@ def test_duplicates_are_rows_equal_in_all_but_their_line(connection: ibis.BaseBa
     users = numbered(connection, "users", raw, "user_id")
     pairs = numbered_pairs(connection, "pairs", raw, users, numbered(connection, "items", raw, "item_id"))
     assert sorted(later_duplicates(raw, pairs).sequence.to_pyarrow().to_pylist()) == [2, 10, 11]
+
+
+def test_a_later_file_describes_items_anew(connection: ibis.BaseBackend, tmp_path: Path) -> None:
+    rows: list[tuple[str, int | None, bool]] = [  # item, file (None: of a run before), described along the way
+        ("a", None, False),
+        ("b", None, False),
+        ("a", 4, False),  # counts
+        ("a", 4, False),  # again in its file
+        ("a", 3, False),
+        ("b", 4, True),
+        ("c", 4, True),  # counts
+        ("c", 5, True),
+    ]
+    texts = {"title": "", "brand": "", "categories": [], "description": ""}
+    table = pa.Table.from_pylist(
+        [
+            {**texts, "item_id": item, "file_order": file, "described": described, "position": position}
+            for position, (item, file, described) in enumerate(rows)
+        ],
+        schema=STAGED_ITEMS,
+    )
+    pq.write_table(table, tmp_path / "items.parquet")
+    metadata = connection.read_parquet(tmp_path / "items.parquet")
+    assert later_items(metadata).position.to_pyarrow().to_pylist() == [3]
+    assert sorted(counting_items(metadata).position.to_pyarrow().to_pylist()) == [1, 2, 6]
 
 
 def test_the_core_is_a_fixed_point(raw_interactions: Make, core_of: Core) -> None:
