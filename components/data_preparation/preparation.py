@@ -78,7 +78,13 @@ from components.data_preparation.splits import (
 from components.data_preparation.staging import FileAccount, Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
 from components.data_preparation.topics import write_topics
-from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
+from components.data_preparation.user_profiles import (
+    ROW,
+    counting_profiles,
+    later_profiles,
+    profile_references,
+    profiles_of,
+)
 from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
 
 REASONS_TOLD = 3
@@ -295,7 +301,7 @@ class _Accepted:
         users: of them, see `filtering.numbered`.
         items: likewise.
         metadata: `previous.ACCEPTED_ITEMS`, one row for an item, whether it is among `items` or not.
-        profiles: `staging.STAGED_USERS` without its `user_profiles.later_profiles`.
+        profiles: `user_profiles.counting_profiles`.
         rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
     """
 
@@ -343,14 +349,14 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
         if counts and name == "again":
             interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
         if counts and name == "users_again":
-            profiles = profiles.anti_join(rows, ["file_order", "source_line"])
+            profiles = profiles.anti_join(rows, ROW)
     return _Accepted(
         interactions=interactions,
         pairs=pairs,
         users=users,
         items=items,
         metadata=metadata.semi_join(counting, "position").select(ACCEPTED_ITEMS.names),
-        profiles=profiles,
+        profiles=connection.create_table("profiles", counting_profiles(profiles), temp=True),
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )
 
