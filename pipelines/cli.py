@@ -32,7 +32,7 @@ Dataset = Annotated[
     ),
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
-MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
+MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter; a user needs 3 items in any case.")]
 Splits = Annotated[
     str, typer.Option(help="How interactions are split, separated by commas: leave_one_out, ratio (80/10/10), time.")
 ]

@@ -8,9 +8,10 @@ from typing import Any
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
+from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
-from components.data_preparation.splits import LEAVE_ONE_OUT, parse_splits
+from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
 from components.seed_sampling.seed_users import check_seeds
@@ -24,7 +25,7 @@ class RunParameters:
     Attributes:
         dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
-        minimum_interactions: k of the k-core filter.
+        minimum_interactions: k of the k-core filter, at least 1; a user needs 3 items in any case.
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.

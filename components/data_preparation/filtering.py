@@ -11,8 +11,8 @@ from ibis import _
 from components.contracts.errors import InputError
 from components.data_preparation.engines import drop
 
-# One visit (see `splits`) to test and one to validate leave at least one to learn from.
-SMALLEST_CORE = 3
+# Of a user, whatever k is: one visit (see `splits`) to test and one to validate leave at least one to learn from.
+LEAST_OF_A_USER = 3
 
 
 def numbered(connection: ibis.BaseBackend, name: str, rows: ir.Table, column: str) -> ir.Table:
@@ -85,13 +85,14 @@ def counting_items(metadata: ir.Table) -> ir.Table:
 def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple[ir.Table, ir.Table]:
     """The users and items of the k-core: the largest set of rows in which each has at least `minimum` of the other.
 
+    A user has at least `LEAST_OF_A_USER` items in any case, so k = 1 keeps every item that such a user knows.
     What counts is distinct pairs of a user and an item: an item that one user clicks five times is not popular, and a
-    user who does has not shown a taste. So each user that is left has at least `minimum` visits.
+    user who does has not shown a taste. So each user that is left has at least as many visits.
 
     Args:
         connection: of the engine.
         pairs: as `numbered_pairs` makes it.
-        minimum: k, at least `SMALLEST_CORE`.
+        minimum: k, at least 1.
 
     Returns:
         The numbers of the users and of the items that are left, as the tables (user) and (item).
@@ -100,25 +101,30 @@ def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple
         InputError: none is.
     """
     rounds = 0
+    least_of_a_user = max(minimum, LEAST_OF_A_USER)
     everything = pairs
     pairs = connection.create_table("distinct_pairs", pairs.select("user", "item").distinct(), temp=True)
 
-    def left(rows: ir.Table, column: str) -> tuple[ir.Table, int]:
+    def left(rows: ir.Table, column: str, least: int) -> tuple[ir.Table, int]:
         """Who has enough of `rows`, and how many they are."""
-        enough = rows.group_by(column).agg(rows=_.count()).filter(_.rows >= minimum).select(column)
+        enough = rows.group_by(column).agg(rows=_.count()).filter(_.rows >= least).select(column)
         kept = connection.create_table(f"core_{column}_{rounds}", enough, temp=True)
         return kept, kept.count().execute()
 
-    users, found = left(pairs, "user")
+    users, found = left(pairs, "user", least_of_a_user)
     while True:
         rounds += 1
-        items, _items = left(pairs.semi_join(users, "user"), "item")
+        items, _items = left(pairs.semi_join(users, "user"), "item", minimum)
         # Equally many users: dropping these items left every user with enough, and so the items as they are.
         before = found
-        users, found = left(pairs.semi_join(users, "user").semi_join(items, "item"), "user")
+        users, found = left(pairs.semi_join(users, "user").semi_join(items, "item"), "user", least_of_a_user)
         if found == before:
             break
     if found == 0:
-        raise InputError(f"--minimum-interactions {minimum} leaves no interactions of {everything.count().execute()}")
+        expected = "a smaller number" if minimum > 1 else "more interactions"
+        raise InputError(
+            f"--minimum-interactions {minimum} leaves no interactions of {everything.count().execute():,}: "
+            f"each user needs {least_of_a_user} items and each item {minimum} users, expected {expected}"
+        )
     drop(connection, "distinct_pairs")
     return users.select("user"), items.select("item")

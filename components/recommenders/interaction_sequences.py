@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import ITEMS, SPLITS, read_interactions, read_table
+from components.contracts.tables import ITEMS, LEAVE_ONE_OUT, SPLIT_PREFIX, SPLITS, read_interactions, read_table
 
-SPLIT_COLUMN = "split_leave_one_out"
+SPLIT_COLUMN = SPLIT_PREFIX + LEAVE_ONE_OUT
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,17 @@ def test_rows_of_one_user_and_one_item_count_once(raw_interactions: Make, core_o
     assert core_of(raw_interactions(rows), 3) == {(user, item) for user in "abc" for item in "xyz"}
 
 
+def test_a_user_has_three_items_whatever_k_is(raw_interactions: Make, core_of: Core) -> None:
+    rows = [("a", item, 1) for item in "xyz"] + [("b", "x", 1), ("b", "w", 1), ("b", "w", 2)]
+    assert core_of(raw_interactions(rows), 1) == {("a", item) for item in "xyz"}
+
+
+def test_an_empty_core_of_two_says_what_users_and_items_need(raw_interactions: Make, core_of: Core) -> None:
+    rows = [(user, item, 1) for user in "ab" for item in "xy"]
+    with pytest.raises(InputError, match="leaves no interactions of 4: each user needs 3 items and each item 2 users"):
+        core_of(raw_interactions(rows), 2)
+
+
 def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, core_of: Core) -> None:
     generator = np.random.default_rng(3)
     pairs = {

@@ -54,7 +54,7 @@ def test_the_defaults_are_fine(settings):
         ({"validate_from": "2024-01-01"}, "--validate-from is read with --splits time, not with --splits leave_one"),
         ({"splits": "leave_one_out,time", "test_from": "May"}, "--test-from 'May': expected an ISO date"),
         ({"previous": "nowhere"}, "--previous .*nowhere: expected a folder that `reland prepare` has written"),
-        ({"minimum_interactions": 2}, "--minimum-interactions 2: leave-one-out"),
+        ({"minimum_interactions": 0}, "--minimum-interactions 0: expected at least 1"),
     ],
 )
 def test_each_fault_names_its_option(settings, changes, message):
