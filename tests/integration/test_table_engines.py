@@ -95,6 +95,7 @@ def small_source() -> Source:
         {"user_id": user, "attributes": [{"attribute": name, "value": value}], "source_line": line, "raw": user}
         for line, (user, name, value) in enumerate(pairs, start=1)
     ]
+    profiles.append({"user_id": "Z", "attributes": [], "source_line": len(pairs) + 1, "raw": "Z"})
     people = RowBatch("users", pa.Table.from_pylist(profiles, UNCHECKED_USERS), REJECTED.empty_table(), len(profiles))
     return Source("hand-made", "test", None, iter([log]), iter([items]), iter([people]))
 
