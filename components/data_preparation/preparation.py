@@ -3,6 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -225,7 +226,11 @@ def prepare_source(
         InputError: a file or a setting is at fault, too many rows are, or no interaction is left to one of the splits.
     """
     say(f"reading {source.name}" + (f" from {source.root} as {source.format}" if source.root else ""))
-    with _output_folder(output) as temporary, table_engine(temporary, engine) as connection:
+    with (
+        _output_folder(output) as temporary,
+        table_engine(temporary, engine) as connection,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
         name, progress = (source.name, None) if previous is None else read_progress(previous)
         staging = Staging(temporary, progress)
         staging.read(source)
@@ -249,20 +254,22 @@ def prepare_source(
         users_left, items_left = k_core(connection, accepted.pairs, minimum_interactions)
         users = accepted.users.semi_join(users_left, _.number == users_left.user)
         items = accepted.items.semi_join(items_left, _.number == items_left.item)
-        pairs_left = accepted.pairs.semi_join(users_left, "user").semi_join(items_left, "item")
+        of_users = accepted.pairs.semi_join(users_left, "user")
+        pairs_left = of_users.semi_join(items_left, "item")
+        left_out = accepted.pairs.anti_join(users_left, "user").union(of_users.anti_join(items_left, "item"))
+        left_out = connection.create_table("left_out", left_out.select("sequence"), temp=True)
         bounds = time_bounds(pairs_left, splits) if TIME in splits.protocols else None
         visits = numbered_visits(connection, "visits", pairs_left)
         drop(connection, "pairs")  # its memory is wanted for sorting
         core = split_rows(accepted.interactions, users, items, visits, splits.protocols, bounds)
         schema = interactions_schema(splits.protocols)
         write_batches(stream(connection, core), output / INTERACTIONS_FILE, schema)
-        write_batches(stream(connection, latest_visits(visits, users, items)), output / HISTORIES_FILE, HISTORIES)
         write_batches(stream(connection, _described(items, accepted.metadata)), output / ITEMS_FILE, ITEMS)
-        write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
-
-        left_out = accepted.interactions.anti_join(users, "user_id")
-        left_out = left_out.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
+        statistics = beside.submit(write_statistics, output, engine.memory)  # reads these three tables
+        write_batches(stream(connection, latest_visits(visits, users, items)), output / HISTORIES_FILE, HISTORIES)
+        write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
+        left_out = accepted.interactions.semi_join(left_out, "sequence")
         keep_accepted(connection, output, left_out, accepted.metadata, accepted.profiles, name, staging.progress)
 
         core = read(connection, output / INTERACTIONS_FILE, "core")
@@ -277,7 +284,7 @@ def prepare_source(
             say(f"split {protocol}: " + ", ".join(f"{split} {count:,}" for split, count in rows.items()))
         report["topics"] = write_topics(connection, output)
         write_validation(judged, output)
-        write_statistics(output, engine.memory)
+        statistics.result()
     return {"dataset": report}
 
 

@@ -437,14 +437,13 @@ def test_no_core_at_all() -> None:
         PreparationConfig("simulator", None, seed=0, minimum_interactions=0, max_rejected=0.05)
 
 
-def test_the_taobao_sample_has_no_core_of_three_and_is_prepared_whole(
-    tmp_path: Path, real_data: Callable[[str], Path]
+@pytest.mark.parametrize(("minimum", "left"), [(5, (8, 35, 249)), (1, (43, 3_276, 4_321))])
+def test_the_taobao_sample(
+    tmp_path: Path, real_data: Callable[[str], Path], minimum: int, left: tuple[int, int, int]
 ) -> None:
-    config = configure(str(real_data("taobao-sample")), "", 0, 3, Settings(max_rejected=0.0))
-    with pytest.raises(InputError, match=r"3 leaves no interactions of 4,321: .* expected a smaller number"):
-        prepare(config, tmp_path / "out")
-    found = prepare(replace(config, minimum_interactions=1), tmp_path / "out")["dataset"]
+    config = configure(str(real_data("taobao-sample")), "", 0, minimum, Settings(max_rejected=0.0))
+    found = prepare(config, tmp_path / "out")["dataset"]
     assert (found["users"], found["items"], found["accepted"], found["rejected"]) == (43, 3_276, 4_321, 0)
-    assert found["after_k_core"] == {"users": 43, "items": 3_276, "interactions": 4_321}
+    assert tuple(found["after_k_core"].values()) == left
     sequences = read_sequences(tmp_path / "out")
-    assert sequences.n_users == 43 and sequences.train_lengths.min() > 0
+    assert sequences.n_users == left[0] and sequences.train_lengths.min() > 0
