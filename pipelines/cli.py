@@ -32,7 +32,7 @@ Dataset = Annotated[
     ),
 ]
 DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
-MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter.")]
+MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter; a user needs 3 items in any case.")]
 Splits = Annotated[
     str, typer.Option(help="How interactions are split, separated by commas: leave_one_out, ratio (80/10/10), time.")
 ]
@@ -50,6 +50,10 @@ SeedPolicy = Annotated[
     str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
 ]
 Clusters = Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")]
+PreviousSeeds = Annotated[
+    str,
+    typer.Option(help="Last week's seeds.parquet: its seed users stay where they still fit. Default: a new sampling."),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
 
@@ -67,6 +71,7 @@ def run(
     seed_fraction: SeedFraction = 0.1,
     seed_policy: SeedPolicy = "adaptive",
     clusters: Clusters = 0,
+    previous_seeds: PreviousSeeds = "",
     rationale_engine: Annotated[
         str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
     ] = "template",
@@ -96,6 +101,7 @@ def run(
         seed_fraction=seed_fraction,
         seed_policy=seed_policy,
         clusters=clusters,
+        previous_seeds=previous_seeds,
         rationale_engine=rationale_engine,
         recorded_rationales=rationales,
         variants=variants,
@@ -152,9 +158,7 @@ def seeds(
     seed_fraction: SeedFraction = 0.1,
     seed_policy: SeedPolicy = "adaptive",
     clusters: Clusters = 0,
-    previous_seeds: Annotated[
-        Path | None, typer.Option(help="Last week's seeds.parquet: its seed users stay where they still fit.")
-    ] = None,
+    previous_seeds: PreviousSeeds = "",
     tokens_per_call: Annotated[
         float, typer.Option(help="Tokens of a request and its answer, for the cost of a number of seeds.")
     ] = 1500.0,
@@ -168,7 +172,8 @@ def seeds(
     from components.contracts.files import creating_directory, write_json
     from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
 
-    config = SamplingConfig(seed_fraction, clusters, None, seed, seed_policy, previous_seeds, tokens_per_call)
+    previous = Path(previous_seeds) if previous_seeds else None
+    config = SamplingConfig(seed_fraction, clusters, None, seed, seed_policy, previous, tokens_per_call)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
             summary = sample_seed_users(prepared, embeddings, config, folder)

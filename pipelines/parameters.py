@@ -8,12 +8,13 @@ from typing import Any
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
+from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
-from components.data_preparation.splits import LEAVE_ONE_OUT, parse_splits
+from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
-from components.seed_sampling.policies import find_policy
+from components.seed_sampling.seed_users import check_seeds
 from serving.triton.server import free_ports
 
 
@@ -24,7 +25,7 @@ class RunParameters:
     Attributes:
         dataset: name of a data set, or the path of a file or folder whose format is found out.
         data_dir: folder of its files; empty: `RELAND_DATA_DIR`.
-        minimum_interactions: k of the k-core filter.
+        minimum_interactions: k of the k-core filter, at least 1; a user needs 3 items in any case.
         splits: protocols of the splits, separated by commas; leave_one_out, on which the chain works, is among them.
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
@@ -33,6 +34,7 @@ class RunParameters:
         seed_fraction: share of the users that become seed users, in (0, 1].
         seed_policy: who becomes a seed user.
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
+        previous_seeds: last week's seeds.parquet, of whose seed users those stay who still fit; empty: a new sampling.
         rationale_engine: who writes the rationales.
         recorded_rationales: file of recorded answers, for the engine `recorded`.
         variants: rankers to train and compare, separated by commas.
@@ -51,6 +53,7 @@ class RunParameters:
     seed_fraction: float = 0.1
     seed_policy: str = "adaptive"
     clusters: int = 0
+    previous_seeds: str = ""
     rationale_engine: str = "template"
     recorded_rationales: str = ""
     variants: str = "id_only,reland"
@@ -64,6 +67,7 @@ class RunParameters:
             "dataset": _absolute(self.dataset) if is_path(self.dataset) else self.dataset,
             "data_dir": _absolute(self.data_dir),
             "previous": _absolute(self.previous),
+            "previous_seeds": _absolute(self.previous_seeds),
             "recorded_rationales": _absolute(self.recorded_rationales),
         }
 
@@ -77,7 +81,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     check_encoder(parameters.encoder)
     if not 0 < parameters.seed_fraction <= 1:
         raise InputError(f"--seed-fraction {parameters.seed_fraction}: expected a share in (0, 1]")
-    find_policy(parameters.seed_policy)
+    check_seeds(parameters.seed_policy, Path(parameters.previous_seeds) if parameters.previous_seeds else None)
     if parameters.clusters < 0:
         raise InputError(f"--clusters {parameters.clusters}: expected a number of clusters, or 0 for 5% of the users")
     if parameters.epochs < 1:

@@ -29,6 +29,7 @@ def reasoning_pool(
     seed_fraction: float,
     seed_policy: str,
     clusters: int,
+    previous_seeds: str,
     prompt_version: str,
     rationale_engine: str,
     recorded_rationales: str,
@@ -43,9 +44,11 @@ def reasoning_pool(
             seed_fraction=seed_fraction,
             seed_policy=seed_policy,
             clusters=clusters,
+            previous_seeds=previous_seeds,
             recorded_rationales=recorded_rationales,
             seed=seed,
-        )
+        ),
+        uses_outside_state=True,
     )
     prompts = place(
         build_prompts(

@@ -55,6 +55,8 @@ def read_checkpoint(
         InputError: the checkpoint is cut short, of another schema, or of another training (config or data).
     """
     path = folder / CHECKPOINT_FILE
+    for dead in folder.glob(f".{CHECKPOINT_FILE}.*"):  # of a training that was killed while it wrote
+        dead.unlink(missing_ok=True)
     if not path.exists():
         return None
     try:

@@ -14,6 +14,7 @@ A saved encoder is one folder:
 """
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ from components.recommenders.interaction_sequences import InteractionSequences
 SCHEMA = "behavior-encoder-v1"
 USER_IDS_FILE = "user_ids.arrow"
 ITEM_IDS_FILE = "item_ids.arrow"
+# What counts something is at least 1; but these: a seed may be 0, and -1 neighbours are all of them.
+LEAST = {"seed": 0, "neighbors": -1}
+SHARES = {"held_out_share", "dropout"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,9 @@ class EncoderConfig:
         patience: looks without a better score after which training stops.
         held_out_share: share of the training pairs (never a validation or test pair) kept aside for these looks.
         seed: of everything random.
+
+    Raises:
+        InputError: a setting is of another type than its default, or outside its range.
     """
 
     dimension: int = 64
@@ -56,6 +63,28 @@ class EncoderConfig:
     patience: int = 3
     held_out_share: float = 0.01
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        settings = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            name, value = field.name, settings[field.name]
+            if fault := _fault(name, value, type(field.default)):
+                raise InputError(f"setting {name} of an encoder is {value!r}, expected {fault}")
+        if self.dimension % settings.get("heads", 1):
+            raise InputError(f"setting dimension of an encoder is {self.dimension}, expected a multiple of heads")
+
+
+def _fault(name: str, value: Any, kind: type) -> str:
+    """What was expected of a setting, where `value` is not that."""
+    if kind is bool:
+        return "" if isinstance(value, bool) else "true or false"
+    least = LEAST.get(name, 1) if kind is int else 0
+    below = 1 if name in SHARES else math.inf
+    # A number that is not finite is no better than a word: JSON written by Python may have one.
+    is_number = isinstance(value, kind | int) and not isinstance(value, bool)
+    if is_number and least <= value < below:
+        return ""
+    return f"a {'whole ' if kind is int else ''}number, {least} or more{' and below 1' if name in SHARES else ''}"
 
 
 @dataclass(frozen=True)
@@ -143,6 +172,7 @@ class BehaviorEncoder(ABC):
     def save(self, folder: Path) -> None:
         """Write the encoder into `folder`; `config.json` comes last, and a folder without it is no encoder."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG_FILE).unlink(missing_ok=True)
         with replacing_file(folder / WEIGHTS_FILE) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in self.tensors().items()}, temporary)
         self.item_ids.write(folder / ITEM_IDS_FILE)
@@ -176,7 +206,7 @@ class BehaviorEncoder(ABC):
             raise InputError(f"{folder / CONFIG_FILE}: encoder is {description['encoder']!r}, expected {cls.name!r}")
         try:
             encoder = cls(cls.config_type(**description["config"]))
-        except TypeError as error:
+        except (TypeError, InputError) as error:
             raise InputError(f"{folder / CONFIG_FILE}: not the configuration of {cls.name} ({error})") from error
         encoder.origin = str(folder)
         encoder.metrics = read_json(folder / METRICS_FILE)

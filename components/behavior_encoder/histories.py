@@ -12,10 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.behavior_encoder.identifiers import Identifiers
-from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
+from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import ITEMS, read_table
-from components.recommenders.interaction_sequences import SPLIT_COLUMN, InteractionSequences
+from components.recommenders.interaction_sequences import (
+    SPLIT_COLUMN,
+    InteractionSequences,
+    number_rows,
+    read_item_ids,
+    visit_begins,
+)
 
 ROWS_AT_ONCE = 1 << 19
 _COLUMNS = ["user_id", "item_id", SPLIT_COLUMN]
@@ -31,7 +36,7 @@ def read_histories(prepared: Path) -> InteractionSequences:
     """
     path = prepared / INTERACTIONS_FILE
     file = _open(path)
-    item_ids = _item_ids(prepared)
+    item_ids = read_item_ids(prepared)
     table = file.read(columns=_COLUMNS)
     if not table.num_rows:
         raise InputError(f"{path}: no interactions, so there is no user to encode")
@@ -45,7 +50,7 @@ def stream_histories(prepared: Path, rows_at_once: int = ROWS_AT_ONCE) -> Iterat
     """
     path = prepared / INTERACTIONS_FILE
     file = _open(path)
-    item_ids = _item_ids(prepared)
+    item_ids = read_item_ids(prepared)
     item_list = item_ids.to_pylist()
     last_user = ""
     waiting = file.schema_arrow.empty_table().select(_COLUMNS)
@@ -91,34 +96,20 @@ def _open(path: Path) -> pq.ParquetFile:
     return file
 
 
-def _item_ids(prepared: Path) -> pa.Array:
-    item_ids = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id"]).column("item_id").combine_chunks()
-    if not pc.all(pc.less(item_ids[:-1], item_ids[1:]), min_count=0).as_py():
-        raise InputError(f"{prepared / ITEMS_FILE}: rows are not sorted by item_id, each once")
-    return item_ids
-
-
 def _histories(table: pa.Table, item_ids: pa.Array, item_list: list[str], path: Path) -> InteractionSequences:
-    users = table.column("user_id").combine_chunks().dictionary_encode()
-    user_ids, user_index = users.dictionary.to_pylist(), users.indices.to_numpy()
-    if (np.diff(user_index) < 0).any() or user_ids != sorted(user_ids):
-        raise InputError(f"{path}: rows are not sorted by user_id")
+    user_ids, users, items = number_rows(table, item_ids, path)
     is_training = pc.equal(table.column(SPLIT_COLUMN), "train").to_numpy(zero_copy_only=False)
-    found = pc.index_in(table.column("item_id"), value_set=item_ids)
-    if found.null_count:
-        raise InputError(f"{path}: {found.null_count} interactions with items that {ITEMS_FILE} does not hold")
-    return _sequences(user_ids, item_list, user_index[is_training], found.to_numpy()[is_training] + 1)
+    return _sequences(user_ids, item_list, users[is_training], items[is_training])
 
 
 def _sequences(user_ids: list[str], item_ids: list[str], users: np.ndarray, items: np.ndarray) -> InteractionSequences:
     """Sequences from the user (int[M], ascending, from 0) and the item (int[M], from 1) of each interaction."""
-    begins = np.ones(len(items), dtype=bool)
-    begins[1:] = (np.diff(users) != 0) | (np.diff(items) != 0)
+    begins = visit_begins(users, items)
     lengths = np.bincount(users[begins], minlength=len(user_ids)).astype(np.int64)
     return InteractionSequences(
         user_ids=user_ids,
         item_ids=item_ids,
-        items=items[begins].astype(np.int64),
+        items=items[begins],
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         train_lengths=lengths,
     )

@@ -17,6 +17,7 @@ from components.contracts.tables import vectors
 
 SHARDS_AT_MOST = 512  # one open file each
 _ROWS_OF_A_GROUP = 1 << 14
+_ROWS_WAITING = 1 << 20  # in all shards together: 256 MB of 64 dimensions
 
 
 def embed_users(
@@ -54,6 +55,7 @@ class _Shards:
     """Open Parquet files, one a shard; rows wait until they fill a row group."""
 
     def __init__(self, folder: Path, schema: pa.Schema, shards: int):
+        self._rows_of_a_group = min(_ROWS_OF_A_GROUP, _ROWS_WAITING // shards)
         self._schema = schema
         self._writers = [
             pq.ParquetWriter(folder / f"part-{shard:05d}.parquet", schema, compression="zstd")
@@ -76,7 +78,7 @@ class _Shards:
         of_user = np.array([user_shard(user, len(self._writers)) for user in user_ids])
         for shard in np.unique(of_user):
             self._waiting[shard].append(table.take(np.flatnonzero(of_user == shard)))
-            if sum(part.num_rows for part in self._waiting[shard]) >= _ROWS_OF_A_GROUP:
+            if sum(part.num_rows for part in self._waiting[shard]) >= self._rows_of_a_group:
                 self._write(shard)
 
     def _write(self, shard: int) -> None:

@@ -81,7 +81,7 @@ class LightGCNEncoder(BehaviorEncoder):
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
         sequences = item_histories(self.item_ids, histories)
         users, items = _distinct_pairs(sequences, len(self.item_ids))
-        known = self._folding.any(dim=1)[items]
+        known = self._folding[items].any(dim=1)
         users, items = users[known], items[known]
         folded = torch.zeros(sequences.n_users, self.config.dimension).index_add_(0, users, self._folding[items])
         degree = torch.bincount(users, minlength=sequences.n_users).clamp(min=1)

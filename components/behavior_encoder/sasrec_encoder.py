@@ -93,16 +93,20 @@ class _Network(nn.Module):
 
 
 @torch.no_grad()
-def _last_states(network: _Network, users: InteractionSequences, config: SASRecConfig, device: str) -> Tensor:
-    """float32[U, d] on the CPU; the zero vector for a user without a visit."""
-    vectors = torch.zeros(users.n_users, config.dimension)
-    known = np.flatnonzero(users.train_lengths)
-    known = known[np.argsort(users.train_lengths[known], kind="stable")]  # similar lengths waste little on padding
+def _last_states(
+    network: _Network, users: InteractionSequences, config: SASRecConfig, device: str, asked: np.ndarray | None = None
+) -> Tensor:
+    """float32[n, d] on the CPU, of the users `asked`, int64[n], or of all; the zero vector without a visit."""
+    asked = np.arange(users.n_users) if asked is None else asked
+    visits = users.train_lengths[asked]
+    vectors = torch.zeros(len(asked), config.dimension)
+    known = np.flatnonzero(visits)
+    known = known[np.argsort(visits[known], kind="stable")]  # similar lengths waste little on padding
     table = network.item_encoder()
     for start in range(0, len(known), _USERS_AT_ONCE):
         batch = known[start : start + _USERS_AT_ONCE]
-        lengths = np.minimum(users.train_lengths[batch], config.length)
-        history = torch.from_numpy(users.recent_items(batch, users.train_lengths[batch], int(lengths.max())))
+        lengths = np.minimum(visits[batch], config.length)
+        history = torch.from_numpy(users.recent_items(asked[batch], visits[batch], int(lengths.max())))
         states = network(table, history.to(device)).cpu()
         vectors[torch.from_numpy(batch)] = states[torch.arange(len(batch)), torch.from_numpy(lengths) - 1].float()
     return vectors
@@ -149,8 +153,9 @@ class _SASRecTask(TrainingTask):
     def score(self) -> float | None:
         if not len(self.held_out.users):
             return None
-        states = _last_states(self.network, self.sequences, self.config, self.device)
-        return link_auc(states[self.held_out.users], self.network.item_encoder().cpu()[1:], self.held_out)
+        asked = self.held_out.users.numpy()
+        states = _last_states(self.network, self.sequences, self.config, self.device, asked)
+        return link_auc(states, self.network.item_encoder().cpu()[1:], self.held_out)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets int64[B, T] of a step: epochs follow each other in an order that the seed decides."""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -26,23 +27,25 @@ from components.contracts.errors import InputError
 from components.contracts.files import read_json
 
 
-def configured_encoder(name: str, settings: dict[str, object]) -> BehaviorEncoder:
-    """An untrained encoder, its default configuration changed by `settings`.
+def configured_encoder(name: str, settings: Any) -> BehaviorEncoder:
+    """An untrained encoder, its default configuration changed by `settings`, a JSON object.
 
     Raises:
-        InputError: there is no encoder of this name, or it has no such setting.
+        InputError: there is no encoder of this name, or it has no such setting, or not with this value.
     """
     kind = encoder_class(name)
+    if not isinstance(settings, dict):
+        raise InputError("--config: expected a JSON object of settings")
     known = {field.name for field in dataclasses.fields(kind.config_type)}
     if unknown := sorted(settings.keys() - known):
         raise InputError(f"--config: {name} has no setting {', '.join(unknown)}, known are {', '.join(sorted(known))}")
-    return kind(dataclasses.replace(kind.config_type(), **settings))  # type: ignore[arg-type]
+    return kind(dataclasses.replace(kind.config_type(), **settings))
 
 
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the group that `torchrun` describes in the environment; alone, there is none to join."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the group that `torchrun` describes in the environment; alone, or in it already, there is none to join."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
     if device == "cuda":
@@ -63,6 +66,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, and to go on from")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no GPU on this machine")
     encoder = configured_encoder(options.encoder, read_json(options.config) if options.config else {})
     with process_group(options.device):
         encoder.fit(options.prepared, TrainingResources(checkpoint=options.checkpoint, device=options.device))

@@ -32,20 +32,26 @@ def creating_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; rename it to `path` when the block ends well, remove it when it does not.
 
     Raises:
-        FileExistsError: `path` is there already and is not an empty folder.
+        FileExistsError: `path` is there already and is not an empty folder; before the block, or after it if it came
+            meanwhile.
     """
+    _check_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+        _check_new(path)
         if path.exists():
-            raise FileExistsError(f"{path} exists already")
+            path.rmdir()
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_new(path: Path) -> None:
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path} exists already")
 
 
 def write_json(path: Path, content: Any) -> None:

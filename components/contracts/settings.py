@@ -4,6 +4,7 @@ Settings say *where things are and how much is tolerated*; what a single run doe
 come from the `reland-settings` config map, on a laptop from the shell.
 """
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,12 +35,7 @@ class Settings(BaseSettings):
         Literal["duckdb", "spark"],
         Field(description="what prepares the tables: `duckdb`, or `spark` (extra `spark`; configured as Spark is)"),
     ] = "duckdb"
-    table_memory: Annotated[
-        str,
-        Field(
-            pattern=r"^(\d+(\.\d+)? ?[KMGT]i?B)?$", description="memory DuckDB may use, as `4GiB`; empty: its default"
-        ),
-    ] = ""
+    table_memory: Annotated[str, Field(description="memory DuckDB may use, as `4GiB`; empty: its default")] = ""
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
@@ -69,6 +65,13 @@ class Settings(BaseSettings):
         except RuntimeError as error:  # an unknown ~user
             raise ValueError(str(error)) from error
 
+    @field_validator("table_memory")
+    @classmethod
+    def _amount(cls, memory: str) -> str:
+        if not re.fullmatch(r"(\d+(\.\d+)? ?[KMGT]i?B)?", memory):
+            raise ValueError("expected an amount of memory, as 4GiB or 500MB")
+        return memory
+
     @property
     def resolved_model_repository(self) -> Path:
         return self.model_repository or self.home / "model_repository"
@@ -85,4 +88,5 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ENVIRONMENT_PREFIX + str(first["loc"][0]).upper() if first["loc"] else ENVIRONMENT_PREFIX + "*"
-        raise InputError(f"setting {name}: {first['msg']} (found {first.get('input')!r})") from error
+        told = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"setting {name}: {told} (found {first.get('input')!r})") from error

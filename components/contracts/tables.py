@@ -27,7 +27,7 @@ IDENTIFIER_BYTES = 512  # the longest user or item id in UTF-8: what keys of the
 BEHAVIORS = ("search", "click", "favourite", "cart", "purchase", "rating")
 SPLITS = ("train", "valid", "test")
 
-PROTOCOLS = ("leave_one_out", "ratio", "time")
+LEAVE_ONE_OUT, RATIO, TIME = PROTOCOLS = ("leave_one_out", "ratio", "time")
 SPLIT_PREFIX = "split_"
 
 
@@ -53,7 +53,7 @@ def interactions_schema(protocols: Iterable[str]) -> pa.Schema:
 
 # What the chain works on: the rows of a user's last visit are "test", those of the visit before it "valid", all others
 # "train". A visit is a run of a user's consecutive interactions, by timestamp and sequence, with one item.
-INTERACTIONS = interactions_schema(["leave_one_out"])
+INTERACTIONS = interactions_schema([LEAVE_ONE_OUT])
 
 # One row for each item of the interactions; an item without metadata has empty texts and an empty list.
 ITEMS = pa.schema(
@@ -197,7 +197,7 @@ def protocols_of(path: Path) -> list[str]:
     return protocols
 
 
-def read_interactions(prepared: Path, columns: list[str], protocol: str = "leave_one_out") -> pa.Table:
+def read_interactions(prepared: Path, columns: list[str], protocol: str = LEAVE_ONE_OUT) -> pa.Table:
     """`columns` of the interactions of a prepared data set, which may be split by other protocols too.
 
     Raises:
@@ -216,7 +216,7 @@ def read_training_interactions(prepared: Path, columns: list[str]) -> pa.Table:
     Raises:
         InputError: as of `read_interactions`.
     """
-    split = SPLIT_PREFIX + "leave_one_out"
+    split = SPLIT_PREFIX + LEAVE_ONE_OUT
     table = read_interactions(prepared, [*columns, split])
     return table.filter(pc.equal(table.column(split), "train")).select(columns)
 

@@ -1,9 +1,10 @@
 """The engine that holds the tables while they are prepared; what is computed on it is written in Ibis.
 
-Either engine is an Ibis connection on which `read_parquet` reads Parquet and `create_table(..., temp=True)` keeps an
-expression as a table; `stream` and `drop` are what Ibis has no word for, or a wrong one.
+Either engine is an Ibis connection on which `create_table(..., temp=True)` keeps an expression as a table; `read`,
+`stream` and `drop` are what Ibis has no word for, or a wrong one.
 """
 
+import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,11 +56,21 @@ def table_engine(temporary: Path, config: EngineConfig = DEFAULT_ENGINE) -> Iter
         yield connection
     except duckdb.OutOfMemoryException as error:
         first_line = str(error).splitlines()[0]
-        raise InputError(f"setting RELAND_TABLE_MEMORY={config.memory}: too little for this ({first_line})") from error
+        memory = config.memory or "(its default)"
+        raise InputError(f"setting RELAND_TABLE_MEMORY={memory}: too little for this ({first_line})") from error
     except duckdb.IOException as error:
         raise InputError(f"{temporary}: not written or read ({str(error).splitlines()[0]})") from error
     finally:
         connection.disconnect()
+
+
+def read(connection: ibis.BaseBackend, path: Path, name: str) -> ir.Table:
+    """The table `name` of a Parquet file, or of all those in a folder; no part of the path is a pattern."""
+    if connection.name == "pyspark":
+        return connection.read_parquet(path, table_name=name)
+    # DuckDB takes a path for a pattern, and "day=1" in it for a column.
+    pattern = glob.escape(str(path)) + ("/*.parquet" if path.is_dir() else "")
+    return connection.read_parquet(pattern, table_name=name, hive_partitioning=False)
 
 
 def stream(connection: ibis.BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:

@@ -11,8 +11,8 @@ from ibis import _
 from components.contracts.errors import InputError
 from components.data_preparation.engines import drop
 
-# One visit (see `splits`) to test and one to validate leave at least one to learn from.
-SMALLEST_CORE = 3
+# Of a user, whatever k is: one visit (see `splits`) to test and one to validate leave at least one to learn from.
+LEAST_OF_A_USER = 3
 
 
 def numbered(connection: ibis.BaseBackend, name: str, rows: ir.Table, column: str) -> ir.Table:
@@ -83,15 +83,14 @@ def counting_items(metadata: ir.Table) -> ir.Table:
 
 
 def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple[ir.Table, ir.Table]:
-    """The users and items of the k-core: the largest set of rows in which each has at least `minimum` of the other.
+    """The users and items of the k-core: the largest set of rows in which each of them has at least `minimum` rows.
 
-    What counts is distinct pairs of a user and an item: an item that one user clicks five times is not popular, and a
-    user who does has not shown a taste. So each user that is left has at least `minimum` visits.
+    Besides, each user has at least `LEAST_OF_A_USER` different items: one visit each to train, validate and test.
 
     Args:
         connection: of the engine.
         pairs: as `numbered_pairs` makes it.
-        minimum: k, at least `SMALLEST_CORE`.
+        minimum: k, at least 1.
 
     Returns:
         The numbers of the users and of the items that are left, as the tables (user) and (item).
@@ -100,25 +99,30 @@ def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple
         InputError: none is.
     """
     rounds = 0
-    everything = pairs
-    pairs = connection.create_table("distinct_pairs", pairs.select("user", "item").distinct(), temp=True)
+    counted = pairs.group_by(["user", "item"]).agg(rows=_.count())
+    counted = connection.create_table("counted_pairs", counted, temp=True)
 
-    def left(rows: ir.Table, column: str) -> tuple[ir.Table, int]:
-        """Who has enough of `rows`, and how many they are."""
-        enough = rows.group_by(column).agg(rows=_.count()).filter(_.rows >= minimum).select(column)
+    def left(counted: ir.Table, column: str, different: int) -> tuple[ir.Table, int]:
+        """Who has enough rows of enough different others, and how many they are."""
+        totals = counted.group_by(column).agg(rows=_.rows.sum(), others=_.count())
+        enough = totals.filter((_.rows >= minimum) & (_.others >= different)).select(column)
         kept = connection.create_table(f"core_{column}_{rounds}", enough, temp=True)
         return kept, kept.count().execute()
 
-    users, found = left(pairs, "user")
+    users, found = left(counted, "user", LEAST_OF_A_USER)
     while True:
         rounds += 1
-        items, _items = left(pairs.semi_join(users, "user"), "item")
+        items, _items = left(counted.semi_join(users, "user"), "item", 1)
         # Equally many users: dropping these items left every user with enough, and so the items as they are.
         before = found
-        users, found = left(pairs.semi_join(users, "user").semi_join(items, "item"), "user")
+        users, found = left(counted.semi_join(users, "user").semi_join(items, "item"), "user", LEAST_OF_A_USER)
         if found == before:
             break
     if found == 0:
-        raise InputError(f"--minimum-interactions {minimum} leaves no interactions of {everything.count().execute()}")
-    drop(connection, "distinct_pairs")
+        expected = "a smaller number" if minimum > 1 else "more interactions"
+        raise InputError(
+            f"--minimum-interactions {minimum} leaves no interactions of {pairs.count().execute():,}: each user and "
+            f"item needs {minimum} of them, and each user {LEAST_OF_A_USER} different items, expected {expected}"
+        )
+    drop(connection, "counted_pairs")
     return users.select("user"), items.select("item")

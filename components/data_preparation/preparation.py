@@ -17,15 +17,22 @@ from components.contracts.artifacts import (
     INTERACTIONS_FILE,
     ITEMS_FILE,
     REJECTED_FILE,
-    STATISTICS_FILE,
-    STATISTICS_PAGE_FILE,
     USERS_FILE,
     VALIDATION_PAGE_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.settings import Settings
-from components.contracts.tables import HISTORIES, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, USERS, interactions_schema
+from components.contracts.tables import (
+    HISTORIES,
+    ITEMS,
+    REJECTED,
+    SPLIT_PREFIX,
+    SPLITS,
+    TIME,
+    USERS,
+    interactions_schema,
+)
 from components.data_preparation.adapters.contract import Source
 from components.data_preparation.adapters.registry import (
     SIMULATOR,
@@ -36,9 +43,8 @@ from components.data_preparation.adapters.registry import (
     open_source,
     simulated_market,
 )
-from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, stream, table_engine
+from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, read, stream, table_engine
 from components.data_preparation.filtering import (
-    SMALLEST_CORE,
     counting_items,
     k_core,
     later_duplicates,
@@ -62,7 +68,6 @@ from components.data_preparation.report.statistics_report import write_statistic
 from components.data_preparation.report.validation_report import validation, write_validation
 from components.data_preparation.splits import (
     DEFAULT_SPLITS,
-    TIME,
     SplitConfig,
     latest_visits,
     moment,
@@ -73,7 +78,13 @@ from components.data_preparation.splits import (
 from components.data_preparation.staging import FileAccount, Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
 from components.data_preparation.topics import write_topics
-from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
+from components.data_preparation.user_profiles import (
+    ROW,
+    counting_profiles,
+    later_profiles,
+    profile_references,
+    profiles_of,
+)
 from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
 
 REASONS_TOLD = 3
@@ -88,7 +99,7 @@ class PreparationConfig:
             format is found out.
         folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
-        minimum_interactions: k of the k-core.
+        minimum_interactions: k of the k-core, see `filtering.k_core`.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         splits: by which protocols the rows are split.
         engine: that holds the tables meanwhile.
@@ -109,11 +120,8 @@ class PreparationConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"--seed {self.seed}: expected a number from 0 to 2^32 - 1")
-        if self.minimum_interactions < SMALLEST_CORE:
-            raise InputError(
-                f"--minimum-interactions {self.minimum_interactions}: leave-one-out needs at least {SMALLEST_CORE}, "
-                "one visit each to train, validate and test"
-            )
+        if self.minimum_interactions < 1:
+            raise InputError(f"--minimum-interactions {self.minimum_interactions}: expected at least 1")
 
 
 def configure(
@@ -132,10 +140,8 @@ def configure(
 
     Raises:
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
-            is not there or together with a `data_dir`, or a k that leaves too little of a user.
+            is not there or together with a `data_dir`, or a k below 1.
     """
-    engine = EngineConfig(settings.table_engine, settings.table_memory)
-    stopped = settings.home / "stopped"
     before = Path(previous).absolute() if previous else None  # steps run in working folders of their own
     if before is not None:
         check_previous(before)
@@ -144,13 +150,20 @@ def configure(
             raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()
         detect(path)
-        return PreparationConfig(
-            str(path), None, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
-        )
-    check_name(dataset)
-    folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
+        dataset, folder = str(path), None
+    else:
+        check_name(dataset)
+        folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
     return PreparationConfig(
-        dataset, folder, seed, minimum_interactions, settings.max_rejected, splits, engine, before, stopped
+        dataset,
+        folder,
+        seed,
+        minimum_interactions,
+        settings.max_rejected,
+        splits,
+        EngineConfig(settings.table_engine, settings.table_memory),
+        before,
+        settings.home / "stopped",
     )
 
 
@@ -196,7 +209,7 @@ def prepare_source(
 
     Args:
         source: the rows.
-        minimum_interactions: k of the k-core.
+        minimum_interactions: k of the k-core, see `filtering.k_core`.
         max_rejected: largest share of rejected rows in any one file, 0 to 1.
         output: folder to write into; made where it is not there.
         splits: by which protocols the rows are split.
@@ -248,11 +261,11 @@ def prepare_source(
         write_batches(stream(connection, profiles_of(users, accepted.profiles)), output / USERS_FILE, USERS)
         write_batches(stream(connection, accepted.rejected), output / REJECTED_FILE, REJECTED)
 
-        outside = accepted.interactions.anti_join(users, "user_id")
-        outside = outside.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
-        keep_accepted(connection, output, outside, accepted.metadata, accepted.profiles, name, staging.progress)
+        left_out = accepted.interactions.anti_join(users, "user_id")
+        left_out = left_out.union(accepted.interactions.semi_join(users, "user_id").anti_join(items, "item_id"))
+        keep_accepted(connection, output, left_out, accepted.metadata, accepted.profiles, name, staging.progress)
 
-        core = connection.read_parquet(output / INTERACTIONS_FILE, table_name="core")
+        core = read(connection, output / INTERACTIONS_FILE, "core")
         report |= {"after_k_core": size(core), **_split_report(core, splits.protocols, bounds)}
         bare = int(items.anti_join(accepted.metadata, "item_id").count().execute())
         say(
@@ -264,7 +277,7 @@ def prepare_source(
             say(f"split {protocol}: " + ", ".join(f"{split} {count:,}" for split, count in rows.items()))
         report["topics"] = write_topics(connection, output)
         write_validation(judged, output)
-        write_statistics(output, output / STATISTICS_FILE, output / STATISTICS_PAGE_FILE)
+        write_statistics(output, engine.memory)
     return {"dataset": report}
 
 
@@ -288,7 +301,7 @@ class _Accepted:
         users: of them, see `filtering.numbered`.
         items: likewise.
         metadata: `previous.ACCEPTED_ITEMS`, one row for an item, whether it is among `items` or not.
-        profiles: `staging.STAGED_USERS` without its `user_profiles.later_profiles`.
+        profiles: `user_profiles.counting_profiles`.
         rejected: `contracts.tables.REJECTED`, in the order of the files and their lines.
     """
 
@@ -303,10 +316,10 @@ class _Accepted:
 
 def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous: Path | None) -> _Accepted:
     """Find duplicates among the staged rows and those of before, and enter them into the accounts of their files."""
-    interactions = connection.read_parquet(staging.interactions, table_name="staged_interactions")
-    metadata = connection.read_parquet(staging.items, table_name="staged_items")
-    profiles = connection.read_parquet(staging.users, table_name="staged_users")
-    rejected = connection.read_parquet(staging.rejected, table_name="staged_rejected")
+    interactions = read(connection, staging.interactions, "staged_interactions")
+    metadata = read(connection, staging.items, "staged_items")
+    profiles = read(connection, staging.users, "staged_users")
+    rejected = read(connection, staging.rejected, "staged_rejected")
     files = staging.progress.accounts
     if previous is not None:
         interactions = with_previous_interactions(connection, interactions, previous)
@@ -336,14 +349,14 @@ def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous
         if counts and name == "again":
             interactions, pairs = (table.anti_join(rows, "sequence") for table in (interactions, pairs))
         if counts and name == "users_again":
-            profiles = profiles.anti_join(rows, ["file_order", "source_line"])
+            profiles = profiles.anti_join(rows, ROW)
     return _Accepted(
         interactions=interactions,
         pairs=pairs,
         users=users,
         items=items,
         metadata=metadata.semi_join(counting, "position").select(ACCEPTED_ITEMS.names),
-        profiles=profiles,
+        profiles=connection.create_table("profiles", counting_profiles(profiles), temp=True),
         rejected=rejected.order_by(["file_order", "source_line"]).select(REJECTED.names),
     )
 
@@ -355,10 +368,12 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
     count = sum(account.accepted for account in logs)
     users, items = (int(table.count().execute()) for table in (accepted.users, accepted.items))
     days = span(accepted.interactions) if count else {}
+    new = sum(account.accepted for account in logs if account.is_new)
     frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_TOLD))
     say(
         f"{count:,} interactions accepted"
         + (f" ({users:,} users, {items:,} items, {days['first']} to {days['last']})" if days else "")
+        + (f", {new:,} of them new" if new < count else "")
         + f", {reasons.total():,} rejected"
         + (f" ({frequent})" if frequent else "")
     )

@@ -23,7 +23,7 @@ from components.contracts.artifacts import (
 from components.contracts.errors import InputError
 from components.contracts.files import read_json, write_json
 from components.contracts.tables import ITEMS, REJECTED, check_table, protocols_of
-from components.data_preparation.engines import stream
+from components.data_preparation.engines import read, stream
 from components.data_preparation.staging import (
     STAGED_INTERACTIONS,
     STAGED_ITEMS,
@@ -77,28 +77,28 @@ def with_previous_interactions(connection: ibis.BaseBackend, staged: ir.Table, p
     return _united(
         staged,
         STAGED_INTERACTIONS.names,
-        connection.read_parquet(previous / INTERACTIONS_FILE, table_name="previous_core"),
-        connection.read_parquet(previous / ACCEPTED_FOLDER / INTERACTIONS_FILE, table_name="previous_left_out"),
+        read(connection, previous / INTERACTIONS_FILE, "previous_core"),
+        read(connection, previous / ACCEPTED_FOLDER / INTERACTIONS_FILE, "previous_left_out"),
     )
 
 
 def with_previous_items(connection: ibis.BaseBackend, staged: ir.Table, previous: Path) -> ir.Table:
     """`STAGED_ITEMS`, likewise."""
     path = previous / ACCEPTED_FOLDER / ITEMS_FILE
-    return _united(staged, STAGED_ITEMS.names, connection.read_parquet(path, table_name="previous_items"))
+    return _united(staged, STAGED_ITEMS.names, read(connection, path, "previous_items"))
 
 
 def with_previous_users(connection: ibis.BaseBackend, staged: ir.Table, previous: Path) -> ir.Table:
     """`STAGED_USERS`, likewise."""
     path = previous / ACCEPTED_FOLDER / USERS_FILE
-    return _united(staged, STAGED_USERS.names, connection.read_parquet(path, table_name="previous_users"))
+    return _united(staged, STAGED_USERS.names, read(connection, path, "previous_users"))
 
 
 def with_previous_rejected(
     connection: ibis.BaseBackend, staged: ir.Table, previous: Path, accounts: dict[str, FileAccount]
 ) -> ir.Table:
     """`STAGED_REJECTED`, likewise."""
-    rows = connection.read_parquet(previous / REJECTED_FILE, table_name="previous_rejected")
+    rows = read(connection, previous / REJECTED_FILE, "previous_rejected")
     orders = [(name, account.order) for name, account in accounts.items() if not account.is_new]
     rows = rows.mutate(file_order=rows.file.cases(*orders).cast("int64"))
     return _united(staged, STAGED_REJECTED.names, rows)

@@ -1,6 +1,7 @@
 """Spark as the engine of `engines.table_engine`. Importing this module needs the extra `spark` of the project."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ LOCAL = {
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
 }
+STARVED = ("No space left", "OutOfMemoryError")  # what Java says where disk or memory does not suffice
 LOG_CONFIGURATION = "LOG4J_CONFIGURATION_FILE"
 ERRORS_ALONE = """rootLogger.level = error
 rootLogger.appenderRef.stderr.ref = stderr
@@ -48,8 +50,9 @@ class SparkTables(Backend):
         return self.read_parquet(self._write(name, obj), table_name=name)
 
     def read_parquet(self, path: str | Path, /, *, table_name: str | None = None, **kwargs: Any) -> ir.Table:
-        """A path without a scheme would be looked for in a cluster's own file system."""
-        return super().read_parquet(f"file://{path}", table_name=table_name, **kwargs)
+        """A path without a scheme would be looked for in a cluster's own file system; no path is a pattern."""
+        escaped = re.sub(r"([][{}*?\\])", r"\\\1", str(path))
+        return super().read_parquet(f"file://{escaped}", table_name=table_name, **kwargs)
 
     def stream(self, rows: ir.Table, batch: int) -> Iterator[pa.RecordBatch]:
         """See `engines.stream`."""
@@ -78,7 +81,7 @@ def spark_tables(temporary: Path) -> Iterator[SparkTables]:
     names no master, it has all cores of this machine.
 
     Raises:
-        InputError: Spark does not start; in the block, the disk is full.
+        InputError: Spark does not start; in the block, its memory or disk does not suffice.
     """
     active = session = SparkSession.getActiveSession()
     try:
@@ -88,10 +91,11 @@ def spark_tables(temporary: Path) -> Iterator[SparkTables]:
         tables.reconnect()
         yield tables
     except (PySparkException, Py4JError) as error:
-        if session is not None and "No space left" not in str(error):
+        lines = str(error).splitlines() or [type(error).__name__]
+        starved = [line.strip(": ") for line in lines if any(sign in line for sign in STARVED)]
+        if session is not None and not starved:
             raise
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"setting RELAND_TABLE_ENGINE=spark: Spark failed ({first_line})") from error
+        raise InputError(f"setting RELAND_TABLE_ENGINE=spark: Spark failed ({[*starved, *lines][0]})") from error
     finally:
         if active is None and session is not None:
             session.stop()

@@ -23,9 +23,15 @@ from ibis import _
 
 from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH
-from components.contracts.tables import HISTORIES, PROTOCOLS, SPLIT_PREFIX, interactions_schema
-
-LEAVE_ONE_OUT, RATIO, TIME = PROTOCOLS
+from components.contracts.tables import (
+    HISTORIES,
+    LEAVE_ONE_OUT,
+    PROTOCOLS,
+    RATIO,
+    SPLIT_PREFIX,
+    TIME,
+    interactions_schema,
+)
 
 
 @dataclass(frozen=True)

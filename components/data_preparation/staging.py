@@ -77,10 +77,6 @@ class _Parts:
         pq.write_table(rows, path, row_group_size=PART_ROW_GROUP, use_dictionary=texts)
         self._count += 1
 
-    @property
-    def pattern(self) -> str:
-        return str(self.folder / "*.parquet")
-
 
 @dataclass
 class Progress:
@@ -102,10 +98,10 @@ class Staging:
 
     Attributes:
         progress: what was read before, and this.
-        interactions: pattern of the parts with accepted interactions, `STAGED_INTERACTIONS`; duplicates are still in.
-        items: pattern of the parts with accepted items, `STAGED_ITEMS`; an item may be there more than once.
-        users: pattern of the parts with accepted profiles, `STAGED_USERS`; a user may be there more than once.
-        rejected: pattern of the parts with rejected rows, `STAGED_REJECTED`.
+        interactions: folder of the parts with accepted interactions, `STAGED_INTERACTIONS`; duplicates are still in.
+        items: folder of the parts with accepted items, `STAGED_ITEMS`; an item may be there more than once.
+        users: folder of the parts with accepted profiles, `STAGED_USERS`; a user may be there more than once.
+        rejected: folder of the parts with rejected rows, `STAGED_REJECTED`.
     """
 
     def __init__(self, folder: Path, progress: Progress | None = None):
@@ -115,10 +111,10 @@ class Staging:
         self._items = _Parts(folder / "items", STAGED_ITEMS)
         self._users = _Parts(folder / "users", STAGED_USERS)
         self._rejected = _Parts(folder / "rejected", STAGED_REJECTED)
-        self.interactions = self._interactions.pattern
-        self.items = self._items.pattern
-        self.users = self._users.pattern
-        self.rejected = self._rejected.pattern
+        self.interactions = self._interactions.folder
+        self.items = self._items.folder
+        self.users = self._users.folder
+        self.rejected = self._rejected.folder
         self._writer = ThreadPoolExecutor(max_workers=1)  # a block is written while the next is read
         self._writing: Future[None] | None = None
 
@@ -207,7 +203,9 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, schema: pa.Sche
         for rows in _of_equal_length(batches, ROW_GROUP):
             if writing is not None:
                 writing.result()  # no more than one row group is held for writing
-            writing = thread.submit(writer.write_table, rows.select(schema.names).cast(schema), ROW_GROUP)
+            # Chunks, in which the engine hands rows over, would show in the bytes.
+            rows = rows.select(schema.names).cast(schema).combine_chunks()
+            writing = thread.submit(writer.write_table, rows, ROW_GROUP)
             count += len(rows)
         if writing is not None:
             writing.result()

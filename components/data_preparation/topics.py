@@ -21,7 +21,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, ITEMS_FILE, QUERY_TOPICS_FILE
 from components.contracts.progress import say
 from components.contracts.tables import ITEM_TOPICS, QUERY_TOPICS
-from components.data_preparation.engines import drop, stream
+from components.data_preparation.engines import drop, read, stream
 from components.data_preparation.staging import write_batches
 
 BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
@@ -58,8 +58,8 @@ def write_topics(connection: ibis.BaseBackend, output: Path, config: TopicConfig
         `summary.json`.
     """
     config = config or TopicConfig()
-    items = connection.read_parquet(output / ITEMS_FILE, table_name="titled_items")
-    interactions = connection.read_parquet(output / INTERACTIONS_FILE, table_name="queried_interactions")
+    items = read(connection, output / ITEMS_FILE, "titled_items")
+    interactions = read(connection, output / INTERACTIONS_FILE, "queried_interactions")
     titles = _texts(items.select(text="item_id", words="title").mutate(counted=True))
     queries = _texts(_different_queries(interactions))
 

@@ -24,17 +24,25 @@ def later_profiles(profiles: ir.Table) -> ir.Table:
     return profiles.semi_join(again, ROW)
 
 
+def counting_profiles(profiles: ir.Table) -> ir.Table:
+    """The rows that still tell something: what the latest file says of an attribute counts.
+
+    So a team may hand over all profiles with every day of logs, and what is kept of them does not grow with the days.
+
+    Args:
+        profiles: `staging.STAGED_USERS` without its `later_profiles`.
+    """
+    return profiles.semi_join(_latest(_attributes(profiles, keep_empty=True)), ROW)
+
+
 def profiles_of(users: ir.Table, profiles: ir.Table) -> ir.Table:
     """`contracts.tables.USERS` of these users alone, sorted by (user_id, attribute).
 
-    What the latest file says of an attribute counts, so a team may hand over all profiles with every day of logs.
-
     Args:
         users: with a column `user_id`.
-        profiles: `staging.STAGED_USERS` without its `later_profiles`.
+        profiles: `counting_profiles`.
     """
-    later = ibis.row_number().over(group_by=["user_id", "attribute"], order_by=_.file_order.desc())
-    latest = _attributes(profiles.semi_join(users, "user_id")).mutate(later=later).filter(_.later == 0)
+    latest = _latest(_attributes(profiles.semi_join(users, "user_id")))
     return latest.order_by(["user_id", "attribute"]).select(USERS.names)
 
 
@@ -47,7 +55,16 @@ def profile_references(users: ir.Table, profiles: ir.Table) -> dict[str, int]:
     }
 
 
-def _attributes(profiles: ir.Table) -> ir.Table:
-    """One row for each attribute: user_id, attribute, value and the `ROW` that names it."""
-    pairs = profiles.select("user_id", *ROW, pair=_.attributes).unnest("pair")
+def _latest(attributes: ir.Table) -> ir.Table:
+    """Of each attribute of a user what the latest file says."""
+    later = ibis.row_number().over(group_by=["user_id", "attribute"], order_by=[_.file_order.desc(), "source_line"])
+    return attributes.mutate(later=later).filter(_.later == 0)
+
+
+def _attributes(profiles: ir.Table, keep_empty: bool = False) -> ir.Table:
+    """One row for each attribute: user_id, attribute, value and the `ROW` that names it.
+
+    A row that names none is left out or, with `keep_empty`, is there with nulls.
+    """
+    pairs = profiles.select("user_id", *ROW, pair=_.attributes).unnest("pair", keep_empty=keep_empty)
     return pairs.select("user_id", *ROW, attribute=_.pair["attribute"], value=_.pair["value"])

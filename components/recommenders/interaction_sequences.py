@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import ITEMS, SPLITS, read_interactions, read_table
+from components.contracts.tables import ITEMS, LEAVE_ONE_OUT, SPLIT_PREFIX, SPLITS, read_interactions, read_table
 
-SPLIT_COLUMN = "split_leave_one_out"
+SPLIT_COLUMN = SPLIT_PREFIX + LEAVE_ONE_OUT
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,11 @@ def read_sequences(prepared: Path) -> InteractionSequences:
     """
     path = prepared / INTERACTIONS_FILE
     table = read_interactions(prepared, ["user_id", "item_id", SPLIT_COLUMN])
-    item_ids = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id"]).column("item_id")
-    users = table.column("user_id").combine_chunks().dictionary_encode()
-    user_index = users.indices.to_numpy()
-    user_ids = users.dictionary.to_pylist()
-    if user_ids != sorted(user_ids) or (np.diff(user_index) < 0).any():
-        raise InputError(f"{path}: rows are not sorted by user_id")
-    found = pc.index_in(table.column("item_id"), value_set=item_ids.combine_chunks())
-    if found.null_count:
-        raise InputError(f"{path}: {found.null_count} interactions with items that {ITEMS_FILE} does not hold")
-    items = found.to_numpy().astype(np.int64) + 1
+    item_ids = read_item_ids(prepared)
+    user_ids, user_index, items = number_rows(table, item_ids, path)
     splits = pc.index_in(table.column(SPLIT_COLUMN), value_set=pa.array(SPLITS)).to_numpy(zero_copy_only=False)
 
-    begins = np.ones(len(items), dtype=bool)  # a visit: another user or another item than in the row before
-    begins[1:] = (np.diff(user_index) != 0) | (np.diff(items) != 0)
+    begins = visit_begins(user_index, items)
     if (splits[1:] != splits[:-1])[~begins[1:]].any():
         raise InputError(f"{path}: {SPLIT_COLUMN} tears a visit, a run of interactions with one item, apart")
     user_index, items, splits = user_index[begins], items[begins], splits[begins]
@@ -106,3 +97,41 @@ def read_sequences(prepared: Path) -> InteractionSequences:
         offsets=offsets,
         train_lengths=train_lengths.astype(np.int64),
     )
+
+
+def read_item_ids(prepared: Path) -> pa.Array:
+    """The ids of the prepared items, in ascending order.
+
+    Raises:
+        InputError: the table is missing, of another schema, or not sorted.
+    """
+    item_ids = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id"]).column("item_id").combine_chunks()
+    if not pc.all(pc.less(item_ids[:-1], item_ids[1:]), min_count=0).as_py():
+        raise InputError(f"{prepared / ITEMS_FILE}: rows are not sorted by item_id, each once")
+    return item_ids
+
+
+def number_rows(interactions: pa.Table, item_ids: pa.Array, path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Ids of the users of some interactions, and of each row the user (int64[M], from 0) and item (int64[M], from 1).
+
+    Args:
+        path: of the interactions, for messages.
+
+    Raises:
+        InputError: rows are not sorted by user_id, or an item is not among `item_ids`.
+    """
+    users = interactions.column("user_id").combine_chunks().dictionary_encode()
+    user_ids, user_index = users.dictionary.to_pylist(), users.indices.to_numpy().astype(np.int64)
+    if (np.diff(user_index) < 0).any() or user_ids != sorted(user_ids):
+        raise InputError(f"{path}: rows are not sorted by user_id")
+    found = pc.index_in(interactions.column("item_id"), value_set=item_ids)
+    if found.null_count:
+        raise InputError(f"{path}: {found.null_count} interactions with items that {ITEMS_FILE} does not hold")
+    return user_ids, user_index, found.to_numpy().astype(np.int64) + 1
+
+
+def visit_begins(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Which rows begin a visit, bool[M]: those of another user or another item than the row before."""
+    begins = np.ones(len(items), dtype=bool)
+    begins[1:] = (np.diff(users) != 0) | (np.diff(items) != 0)
+    return begins

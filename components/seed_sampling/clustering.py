@@ -1,5 +1,7 @@
 """K-means of users on the unit sphere: scikit-learn's for a base it is quick with, FAISS's above that."""
 
+import warnings
+
 import faiss
 import numpy as np
 from scipy import sparse
@@ -31,7 +33,8 @@ def cluster_users(unit: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarra
     """
     if len(unit) <= EXACT_USERS:
         # Threads add their partial sums to the centres in the order they finish, so more than one is not repeatable.
-        with threadpool_limits(limits=1):
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Number of distinct clusters")  # some are empty then
             model = KMeans(clusters, n_init=1, random_state=seed).fit(unit)
         return model.labels_.astype(np.int32), model.cluster_centers_
     return cluster_many_users(unit, clusters, seed)

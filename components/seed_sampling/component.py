@@ -12,6 +12,7 @@ def sample_seeds(
     seed_fraction: float,
     seed_policy: str,
     clusters: int,
+    previous_seeds: str,
     recorded_rationales: str,
     seed: int,
     seeds: dsl.Output[dsl.Dataset],
@@ -23,6 +24,7 @@ def sample_seeds(
     Args:
         seed_policy: a name of `policies.POLICIES`.
         clusters: K; 0 is 5% of the users.
+        previous_seeds: last week's table of seeds, of whom as many stay as still fit; empty is a new sampling.
         recorded_rationales: file of recorded rationales; empty leaves the choice to the policy.
     """
     import shutil
@@ -33,7 +35,8 @@ def sample_seeds(
     from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
 
     recorded = Path(recorded_rationales) if recorded_rationales else None
-    config = SamplingConfig(seed_fraction, clusters, recorded, seed, seed_policy)
+    previous = Path(previous_seeds) if previous_seeds else None
+    config = SamplingConfig(seed_fraction, clusters, recorded, seed, seed_policy, previous)
     content = sample_seed_users(Path(prepared.path), Path(embeddings.path), config, Path(seeds.path))
     write_json(Path(report.path), content)
     # A copy of its own, for the page that Kubeflow shows.

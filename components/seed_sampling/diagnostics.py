@@ -17,6 +17,7 @@ from components.seed_sampling.policies import Clusters, SeedChoice, UserBase
 MEASURED_USERS = 100_000
 COVERAGE_SIMILARITY = 0.5  # a user is covered whose nearest seed has at least this cosine; the curve has the others
 CURVE_STEPS = 50
+ROUNDING = 1e-6  # of a cosine in float32
 
 
 def measured_users(base: UserBase, seed: int) -> np.ndarray:
@@ -39,6 +40,11 @@ def describe(base: UserBase, choice: SeedChoice, clusters: Clusters | None, seed
     }
 
 
+def covered_share(similarity: np.ndarray) -> float:
+    """Share of users whose nearest seed has at least `COVERAGE_SIMILARITY`, from their similarities float32[n]."""
+    return _rounded(np.mean(similarity >= np.float32(COVERAGE_SIMILARITY - ROUNDING)))
+
+
 def coverage(similarity: np.ndarray) -> dict[str, Any]:
     """Share of users whose nearest seed is similar enough, from their similarities float32[n].
 
@@ -46,10 +52,12 @@ def coverage(similarity: np.ndarray) -> dict[str, Any]:
     """
     ascending = np.sort(similarity)
     thresholds = np.arange(CURVE_STEPS + 1) / CURVE_STEPS
-    shares = 1 - np.searchsorted(ascending, thresholds.astype(ascending.dtype), side="left") / len(ascending)
+    # Rounding leaves many a seed's similarity to itself a little below 1.
+    at_least = (thresholds - ROUNDING).astype(ascending.dtype)
+    shares = 1 - np.searchsorted(ascending, at_least, side="left") / len(ascending)
     return {
         "threshold": COVERAGE_SIMILARITY,
-        "share": _rounded(np.mean(similarity >= np.float32(COVERAGE_SIMILARITY))),
+        "share": covered_share(similarity),
         "similarity_mean": _rounded(similarity.mean(dtype=np.float64)),
         "similarity_p50": _rounded(np.percentile(similarity, 50)),
         "similarity_p05": _rounded(np.percentile(similarity, 5)),

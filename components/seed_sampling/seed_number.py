@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from components.contracts.progress import say
-from components.seed_sampling.diagnostics import COVERAGE_SIMILARITY, measured_users
+from components.seed_sampling.diagnostics import covered_share, measured_users
 from components.seed_sampling.nearest import nearest_seeds
 from components.seed_sampling.policies import SeedPolicy
 
@@ -43,7 +43,7 @@ def seed_number_curve(policy: SeedPolicy, budget: int, tokens_per_call: float) -
         points.append(
             {
                 "seeds": seeds,
-                "coverage": round(float(np.mean(similarity >= np.float32(COVERAGE_SIMILARITY))), 6),
+                "coverage": covered_share(similarity),
                 "similarity_mean": round(float(similarity.mean(dtype=np.float64)), 6),
                 "calls": seeds,
                 "tokens": round(seeds * tokens_per_call),

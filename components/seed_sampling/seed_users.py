@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.contracts.artifacts import SEEDS_DIAGNOSTICS_FILE, SEEDS_FILE, SEEDS_PAGE_FILE
 from components.contracts.errors import InputError
@@ -57,7 +58,9 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
     Raises:
         InputError: a fault of a file or of a setting, or a user without an embedding.
     """
-    check_sampling(config)
+    check_seeds(config.policy, config.previous_seeds)
+    if not config.tokens_per_call >= 0:
+        raise InputError(f"--tokens-per-call {config.tokens_per_call}: expected a number, 0 or more")
     users, activity = count_training_interactions(prepared)
     recorded = _recorded_users(config.recorded_rationales) if config.recorded_rationales else None
     base = UserBase(normalise_rows(_embeddings_of(users, embeddings)), activity)
@@ -71,7 +74,7 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
         say(f"sampling {plan.budget} seed users of {len(users)}, policy {config.policy}")
         if config.previous_seeds:
             previous = _previous_seeds(users, config.previous_seeds)
-            assert policy.clusters is not None  # see `check_sampling`
+            assert policy.clusters is not None  # see `check_seeds`
             choice, weekly = refresh_seeds(base, policy.clusters, plan, previous, config.seed)
             weekly["stability"] = stability(base, previous.indices, choice.indices, config.seed)
             say(f"{weekly['kept']} of {weekly['previous']} seed users stay, {weekly['new']} are new")
@@ -103,20 +106,22 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
     return {"seeds": _report(content)}
 
 
-def check_sampling(config: SamplingConfig) -> None:
+def check_seeds(policy: str, previous_seeds: Path | None) -> None:
     """Find what can be found wrong without reading a file.
 
     Raises:
         InputError: the message names the option.
     """
-    find_policy(config.policy)
-    if not config.tokens_per_call >= 0:
-        raise InputError(f"--tokens-per-call {config.tokens_per_call}: expected a number, 0 or more")
-    if config.previous_seeds and config.policy != "adaptive":
+    find_policy(policy)
+    if previous_seeds is None:
+        return
+    if policy != "adaptive":
         raise InputError(
-            f"--previous-seeds goes with --seed-policy adaptive, not with {config.policy}: "
+            f"--previous-seeds goes with --seed-policy adaptive, not with {policy}: "
             "a seed user stays because it still stands for its cluster"
         )
+    if not previous_seeds.is_file():
+        raise InputError(f"--previous-seeds {previous_seeds}: no such file")
 
 
 def count_training_interactions(prepared: Path) -> tuple[list[str], np.ndarray]:
@@ -175,6 +180,8 @@ def _recorded_choice(users: list[str], recorded: list[str], source: str) -> Seed
 
 def _previous_seeds(users: list[str], path: Path) -> PreviousSeeds:
     table = read_table(path, SEEDS)
+    if pc.count_distinct(table.column("user_id")).as_py() < table.num_rows:
+        raise InputError(f"--previous-seeds {path}: a seed user is there twice")
     index_of = {user: index for index, user in enumerate(users)}
     rows = [row for row in table.to_pylist() if row["user_id"] in index_of]
     if not rows:

@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +50,7 @@ RESOURCES = TrainingResources()
 CATALOGUE = [f"i{number:02d}" for number in range(20)]
 
 Histories = dict[str, list[str]]
+Settings = dict[str, Any]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -175,6 +175,19 @@ def test_saved_and_loaded(saved: Path, encoders: dict[str, BehaviorEncoder], nam
     assert {path.suffix for path in saved.iterdir()} == {".safetensors", ".json", ".arrow"}  # no pickle
 
 
+def test_a_folder_is_no_encoder_while_it_is_written_over(
+    saved: Path, encoders: dict[str, BehaviorEncoder], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("components.behavior_encoder.encoder.save_file", fail)
+    with pytest.raises(KeyboardInterrupt):
+        encoders[name].save(saved)
+    with pytest.raises(InputError, match=r"config.json: no such file"):
+        load_encoder(saved)
+
+
 def test_a_history_given_anew_comes_near_the_trained_vector(
     encoders: dict[str, BehaviorEncoder], name: str, market: Path
 ) -> None:
@@ -219,6 +232,15 @@ def test_isolated_users_and_users_of_one_interaction_among_others(name: str, tmp
     assert not vectors["v"].any()  # all its interactions are held out: nothing is known of it
     assert vectors["w"].any() and np.isfinite(vectors["w"]).all()
     assert np.isfinite(encoder.encode_new([["never"]])).all()
+
+
+def test_a_hub_that_everybody_has_come_to(name: str, tmp_path: Path) -> None:
+    histories = {user: ["hub", *items] for user, items in two_tastes(200).items()}
+    prepared = write_prepared(tmp_path, histories, ["hub", *CATALOGUE])
+    encoder = trained(name, prepared, steps=3)
+    vectors = encoder.encode(read_histories(prepared))
+    assert np.isfinite(vectors).all() and len(np.unique(vectors, axis=0)) > 1
+    assert encoder.encode_new([["hub"], ["hub", "i03"]]).any(axis=1).all()
 
 
 def test_shards_of_users_are_encoded_as_all_users_are(
@@ -266,6 +288,7 @@ def test_a_file_missing_or_cut_short(saved: Path, file: str, keep: float | None)
         ({"schema": "behavior-encoder-v0"}, "schema 'behavior-encoder-v0', expected 'behavior-encoder-v1'"),
         ({"encoder": "word2vec"}, "encoder 'word2vec' is not known"),
         ({"config": {"unknown": 1}}, "not the configuration of"),
+        ({"config": {"dimension": "8"}}, "not the configuration of .*setting dimension of an encoder is '8'"),
         ({"item_ids_sha256": "0" * 64}, "item_ids.arrow: not the ids"),
     ],
 )
@@ -283,58 +306,118 @@ def test_weights_of_another_size(saved: Path, name: str, market: Path, tmp_path:
         load_encoder(saved)
 
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+# In processes of their own; all encoders in one test process each, since importing the networks is what costs.
+KILLED = """
+import json, os, signal, sys
+from components.behavior_encoder import training
+from components.behavior_encoder.encoders import encoder_class
+from components.behavior_encoder.train import main
+
+take_step = training._take_step
 
 
-def command(name: str, prepared: Path, folder: Path, settings: dict[str, float]) -> list[str]:
-    """What follows `python -m` or `torchrun -m` to train in a process of its own."""
-    (folder / "settings.json").write_text(json.dumps(settings))
-    options = {"encoder": name, "prepared": prepared, "output": folder / "encoder", "device": "cpu"}
-    options |= {"config": folder / "settings.json", "checkpoint": folder / "checkpoint"}
-    return ["components.behavior_encoder.train", *(f"--{key}={value}" for key, value in options.items())]
+def take_step_or_die(task, seed, step, *rest):
+    if step == 10:
+        os.kill(os.getpid(), signal.SIGKILL)
+    take_step(task, seed, step, *rest)
+
+
+training._take_step = take_step_or_die
+commands = json.loads(sys.argv[1])
+for name in commands:
+    encoder_class(name)  # imported once, and forked
+for name, arguments in commands.items():
+    if not (process := os.fork()):
+        main(arguments)
+        os._exit(0)
+    _, status = os.waitpid(process, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (name, status)
+"""
+TWO_PROCESSES = """
+import json, sys
+from components.behavior_encoder.train import main, process_group
+
+with process_group("cpu"):
+    for arguments in json.loads(sys.argv[1]).values():
+        main(arguments)
+"""
+
+
+def run_script(folder: Path, launcher: list[str], script: str, prepared: Path, settings: dict[str, Settings]) -> None:
+    """Run a script above with the arguments of `behavior_encoder.train` for each encoder, in folder/<its name>."""
+    commands = {}
+    for name, changes in settings.items():
+        (folder / name).mkdir()
+        (folder / name / "settings.json").write_text(json.dumps(changes))
+        options = {"encoder": name, "prepared": prepared, "output": folder / name / "encoder", "device": "cpu"}
+        options |= {"config": folder / name / "settings.json", "checkpoint": folder / name / "checkpoint"}
+        commands[name] = [f"--{key}={value}" for key, value in options.items()]
+    (folder / "script.py").write_text(script)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, *launcher, str(folder / "script.py"), json.dumps(commands)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def configured(name: str, settings: Settings) -> BehaviorEncoder:
+    return encoder_class(name)(encoder_class(name).config_type(**settings))
+
+
+@pytest.fixture(scope="module")
+def killed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Settings]]:
+    """What a SIGKILL in the middle of step 10 leaves, and the settings of the trainings that got it."""
+    folder = tmp_path_factory.mktemp("killed")
+    common = {"dimension": 8, "steps": 18, "evaluate_every": 4, "patience": 18, "batch_size": 32, "seed": 5}
+    settings = {name: dict(common) for name in CONFIGS}
+    settings["sasrec"]["dropout"] = 0.3
+    run_script(folder, [], KILLED, market, settings)
+    return folder, settings
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_vectors(
-    name: str, market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    killed: tuple[Path, dict[str, Settings]],
+    market: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """SIGKILL, in a process of its own, once there is a checkpoint; what it left is gone on with."""
-    settings = {"dimension": 8, "steps": 400, "evaluate_every": 7, "patience": 400, "batch_size": 32, "seed": 5}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command(name, market, tmp_path, settings)], env=ENVIRONMENT, stdout=subprocess.DEVNULL
-    )
-    while not (tmp_path / "checkpoint" / CHECKPOINT_FILE).exists():
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL and not (tmp_path / "encoder").exists()
-
-    whole = encoder_class(name)(encoder_class(name).config_type(**settings))
+    folder, settings = killed
+    assert not (folder / name / "encoder").exists()
+    whole, resumed = configured(name, settings[name]), configured(name, settings[name])
     whole.fit(market, RESOURCES)
     whole.save(tmp_path / "whole")
     capsys.readouterr()
-    resumed = encoder_class(name)(whole.config)
-    resumed.fit(market, TrainingResources(checkpoint=tmp_path / "checkpoint"))
-    assert "goes on after step" in capsys.readouterr().out
+    resumed.fit(market, TrainingResources(checkpoint=folder / name / "checkpoint"))
+    assert f"{name}: goes on after step 8" in capsys.readouterr().out
     resumed.save(tmp_path / "resumed")
     for file in (WEIGHTS_FILE, METRICS_FILE):
         assert (tmp_path / "resumed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-def test_two_processes_learn_what_one_does(name: str, market: Path, tmp_path: Path) -> None:
-    """`torchrun` with two processes over gloo; batches of an odd size, so that the shares differ."""
-    settings = {"dimension": 8, "steps": 30, "evaluate_every": 10, "batch_size": 31, "seed": 5}
+@pytest.fixture(scope="module")
+def by_two(market: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Settings]]:
+    """What two processes under `torchrun`, over gloo, have learned, and with which settings."""
+    folder = tmp_path_factory.mktemp("two")
+    # A batch of odd size, so that the shares differ.
+    common = {"dimension": 8, "steps": 12, "evaluate_every": 6, "batch_size": 31, "seed": 5}
     # Each process drops out and draws neighbours of its own.
-    settings |= {key: value for key, value in {"dropout": 0.0, "neighbors": -1}.items() if hasattr(CONFIGS[name], key)}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
-    subprocess.run(
-        [*torchrun, *command(name, market, tmp_path, settings)], env=ENVIRONMENT, check=True, capture_output=True
-    )
+    same = {"dropout": 0.0, "neighbors": -1}
+    settings = {
+        name: common | {key: value for key, value in same.items() if hasattr(config, key)}
+        for name, config in CONFIGS.items()
+    }
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    run_script(folder, launcher, TWO_PROCESSES, market, settings)
+    return folder, settings
+
+
+def test_two_processes_learn_what_one_does(name: str, by_two: tuple[Path, dict[str, Settings]], market: Path) -> None:
+    folder, settings = by_two
     users = read_histories(market)
-    alone = encoder_class(name)(encoder_class(name).config_type(**settings))
+    alone, untrained = configured(name, settings[name]), configured(name, settings[name] | {"steps": 1})
     alone.fit(market, RESOURCES)
     # Adam divides gradients by their size: rounding is visible where they are next to nothing.
-    np.testing.assert_allclose(load_encoder(tmp_path / "encoder").encode(users), alone.encode(users), atol=5e-3)
-    untrained = encoder_class(name)(encoder_class(name).config_type(**settings | {"steps": 1}))
+    np.testing.assert_allclose(load_encoder(folder / name / "encoder").encode(users), alone.encode(users), atol=5e-3)
     untrained.fit(market, RESOURCES)
     assert not np.allclose(untrained.encode(users), alone.encode(users), atol=1e-2)  # the comparison can fail
 
@@ -342,7 +425,9 @@ def test_two_processes_learn_what_one_does(name: str, market: Path, tmp_path: Pa
 def test_a_checkpoint_that_is_damaged_or_of_another_training(name: str, market: Path, tmp_path: Path) -> None:
     resources = TrainingResources(checkpoint=tmp_path)
     config = replace(CONFIGS[name], steps=4, evaluate_every=2)
+    (tmp_path / f".{CHECKPOINT_FILE}.half").write_bytes(b"of a training that was killed while it wrote")
     encoder_class(name)(config).fit(market, resources)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
     with pytest.raises(InputError, match=f"{CHECKPOINT_FILE}: of a training with another configuration or other data"):
         encoder_class(name)(replace(config, seed=6)).fit(market, resources)
     content = (tmp_path / CHECKPOINT_FILE).read_bytes()

@@ -54,7 +54,6 @@ def test_another_seed_chooses_other_users(name):
 
 
 @EVERY
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 def test_equal_users_duplicates_and_zero_rows_are_users_like_others(name):
     for unit in (np.ones((20, 4)) / 2, np.zeros((20, 4)), np.repeat(np.eye(4), 5, axis=0)):
         base = UserBase(unit.astype(np.float32), np.full(20, 3))

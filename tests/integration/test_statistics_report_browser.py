@@ -48,7 +48,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table(interactions, INTERACTIONS), folder / INTERACTIONS_FILE)
     pq.write_table(pa.Table.from_pylist(catalogue, ITEMS), folder / ITEMS_FILE)
     pq.write_table(pa.Table.from_pylist(rejected, REJECTED), folder / REJECTED_FILE)
-    write_statistics(folder, folder / "statistics.json", folder / "statistics.html")
+    write_statistics(folder)
     return folder / "statistics.html"
 
 

@@ -27,7 +27,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse, stats
 
-from components.behavior_encoder.training import EncoderConfig, train_encoder
+from components.behavior_encoder.encoder import TrainingResources
+from components.behavior_encoder.encoders import new_encoder
+from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import ITEMS_FILE
 from components.contracts.files import write_json
 from components.contracts.tables import ITEMS, read_table
@@ -38,6 +40,7 @@ from components.seed_sampling.nearest import nearest_seeds
 from components.seed_sampling.policies import POLICIES, UserBase
 
 COMPARED = ("adaptive", "random", "facility_location")
+ENCODER = "lightgcn"  # the paper's, for these data sets
 SEED_FRACTION = 0.1
 SIGNIFICANCE_LEVEL = 0.05
 COMMON_CATEGORY = 0.9  # share of the items from which on a category tells nothing
@@ -89,10 +92,16 @@ MEASURES: dict[str, Callable[[sparse.csr_array, sparse.csr_array], np.ndarray]] 
 
 
 def measure_seed(
-    sequences: InteractionSequences, history: sparse.csr_array, held_out: sparse.csr_array, seed: int
+    prepared: Path,
+    sequences: InteractionSequences,
+    history: sparse.csr_array,
+    held_out: sparse.csr_array,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     """Mean matching quality by measure and policy, with an encoder and seed users of this seed."""
-    vectors = train_encoder(sequences, EncoderConfig(seed=seed)).user_vectors.numpy()
+    encoder = new_encoder(ENCODER, seed)
+    encoder.fit(prepared, TrainingResources())
+    vectors = encoder.encode(read_histories(prepared))
     base = UserBase(normalise_rows(vectors), sequences.train_lengths)
     plan = plan_sampling(len(base), SEED_FRACTION, 0)
     chosen = {name: POLICIES[name](base, plan.clusters, seed).choose(plan.budget).indices for name in COMPARED}
@@ -137,7 +146,7 @@ def ablate(prepared: Path, seeds: int) -> dict[str, Any]:
     history, held_out = user_categories(sequences, item_categories(prepared, sequences.item_ids))
     by_seed = []
     for seed in range(seeds):
-        by_seed.append(measure_seed(sequences, history, held_out, seed))
+        by_seed.append(measure_seed(prepared, sequences, history, held_out, seed))
         for measure, quality in by_seed[-1].items():
             print(f"seed {seed}, {measure}: " + ", ".join(f"{name} {value:.4f}" for name, value in quality.items()))
     result: dict[str, Any] = {"users": sequences.n_users}

@@ -7,8 +7,8 @@ cart, fav, buy ...); otherwise a `label` other than 0 makes it "click", and 0 (s
 such rows are rejected; without any of these it is "click". `query` and `scene` (or `channel`) are read; `category_id`
 and `brand_id` of an interaction tell of its item, "category 833" and "brand 2661", where no `.item` does. Every column
 of `.user` but user_id is an attribute of the profile, under its name without the type, as it is written. Where a folder
-holds the parts of a benchmark (`<name>.train.inter` ...), all are read. Not read: `.kg`, `.link`, `.net`, and histories
-prepared as sequences (item_id_list).
+holds the parts of a benchmark (`<name>.train.inter` ...), all are read, those to train on before those to test. Not
+read: `.kg`, `.link`, `.net`, and histories prepared as sequences (item_id_list).
 """
 
 from collections.abc import Iterator
@@ -36,6 +36,7 @@ from components.data_preparation.timestamps import seconds
 
 SEPARATOR = "\t"
 QUOTES = ("'", '"')
+PARTS = ("train", "valid", "test")  # by name, the rows of "test" would come before what they are to be predicted from
 TYPES = ("token", "float", "token_seq", "float_seq")
 # What data sets call the platform's columns.
 NAMES = {
@@ -65,6 +66,7 @@ class RecBole(Adapter):
         interactions = [path for path in files_in(source) if _is_atomic(path, ".inter", {"user_id", "item_id"})]
         if not interactions:
             return None
+        interactions.sort(key=_part)  # of other names, by name
         names = {path.name.partition(".")[0] for path in interactions}
         beside = [path for path in files_in(interactions[0].parent) if path.name.partition(".")[0] in names]
         items = [path for path in beside if _is_atomic(path, ".item", {"item_id"})]
@@ -124,6 +126,10 @@ def _is_atomic(path: Path, suffix: str, needed: set[str]) -> bool:
         return False
     fields = header(path, SEPARATOR)
     return all(field.rpartition(":")[2] in TYPES for field in fields) and needed <= set(_names(fields))
+
+
+def _part(path: Path) -> int:
+    return next((rank for rank, part in enumerate(PARTS) if f".{part}." in path.name), 0)
 
 
 def _names(fields: list[str]) -> list[str]:

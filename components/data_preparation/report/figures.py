@@ -1,10 +1,10 @@
 """Every number of the statistics report, computed by DuckDB from a prepared folder without loading its tables.
 
 What leaves the table engine is small whatever the size of the data: counts by hour, by split, by number of
-interactions. Intermediate results that do not fit into `MEMORY_LIMIT` go to a temporary folder.
+interactions. Intermediate results that do not fit into memory go to a temporary folder. On a cluster too this is
+DuckDB's: one process reads what Spark has written into one folder.
 """
 
-import glob
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,15 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from ibis import _
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE
 from components.contracts.errors import InputError
-from components.contracts.tables import BEHAVIORS, INTERACTIONS, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS
+from components.contracts.tables import BEHAVIORS, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, check_table, protocols_of
+from components.data_preparation.engines import EngineConfig, read, table_engine
 from components.data_preparation.report.counts import CountDistribution, doubling_bins, rank_curve, share_curve
 
-MEMORY_LIMIT = "2GB"
+MEMORY = "2GB"  # unless a setting says otherwise
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 # A user (or item) is cold in a split if it is evaluated with fewer training interactions than this, the k of the paper.
 COLD_INTERACTIONS = 5
@@ -30,18 +29,17 @@ TOP_PERCENTS = [0.1, 0.5, *map(float, range(1, 101))]
 POPULAR_ITEMS = 10
 MOST_PERIODS = 80
 PERIODS = (HOUR, 6 * HOUR, DAY, WEEK, 4 * WEEK, 13 * WEEK, 52 * WEEK)
-# Reasons may quote values of the data, so their number has no bound; the most frequent are listed.
+# Files have reasons of their own, and a log may have thousands of files; the most frequent pairs are listed.
 REASONS_LISTED = 100
 
-NO_SPLIT = "none"
 
-
-def figures(prepared: Path) -> dict[str, Any]:
+def figures(prepared: Path, memory: str = "") -> dict[str, Any]:
     """Describe a prepared folder.
 
     Args:
         prepared: folder with `interactions.parquet` (any number of `split_<protocol>` columns), `items.parquet` and
-            `rejected.parquet`.
+            `rejected.parquet`; what does not fit into memory is in a hidden folder in it meanwhile.
+        memory: that DuckDB may use; empty: `MEMORY`.
 
     Returns:
         Plain JSON values, equal for equal tables. Times are seconds since 1970, hours are UTC, sparsity is the share of
@@ -49,42 +47,26 @@ def figures(prepared: Path) -> dict[str, Any]:
         24 hours that end with the last interaction of all.
 
     Raises:
-        InputError: a table is missing, unreadable, lacks a column, or there is no interaction.
+        InputError: a table is missing, unreadable or of another schema, or there is no interaction.
     """
-    with tempfile.TemporaryDirectory(prefix="reland-statistics-") as spilled:
-        connection = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=spilled)
-        try:
-            connection.con.execute("SET preserve_insertion_order = false")
-            interactions = _open(connection, prepared / INTERACTIONS_FILE, INTERACTIONS)
-            items = _open(connection, prepared / ITEMS_FILE, ITEMS)
-            rejected = _open(connection, prepared / REJECTED_FILE, REJECTED)
-            return _describe(connection, interactions, items, rejected, prepared)
-        finally:
-            connection.disconnect()
+    protocols = protocols_of(prepared / INTERACTIONS_FILE)
+    check_table(prepared / ITEMS_FILE, ITEMS)
+    check_table(prepared / REJECTED_FILE, REJECTED)
+    with (
+        tempfile.TemporaryDirectory(dir=prepared, prefix=".statistics-") as spilled,
+        table_engine(Path(spilled), EngineConfig(memory=memory or MEMORY)) as connection,
+    ):
+        return _describe(connection, prepared, protocols)
 
 
-def _open(connection: ibis.BaseBackend, path: Path, schema: pa.Schema) -> ir.Table:
-    try:
-        found = pq.read_schema(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as Parquet ({error})") from error
-    for field in schema:
-        if not field.name.startswith(SPLIT_PREFIX) and field.name not in found.names:
-            raise InputError(f"{path}: no column {field.name!r}")
-    return connection.read_parquet(glob.escape(str(path)))
-
-
-def _describe(
-    connection: ibis.BaseBackend, interactions: ir.Table, items: ir.Table, rejected: ir.Table, prepared: Path
-) -> dict[str, Any]:
+def _describe(connection: ibis.BaseBackend, prepared: Path, protocols: list[str]) -> dict[str, Any]:
+    interactions = read(connection, prepared / INTERACTIONS_FILE, "interactions")
+    items = read(connection, prepared / ITEMS_FILE, "items")
     whole = _row(
         interactions.agg(rows=_.count(), first=_.timestamp.min(), last=_.timestamp.max(), timed=_not_at_midnight())
     )
     if whole["rows"] == 0:
         raise InputError(f"{prepared / INTERACTIONS_FILE}: there is no interaction to describe")
-    protocols = [name.removeprefix(SPLIT_PREFIX) for name in interactions.columns if name.startswith(SPLIT_PREFIX)]
     by_user = connection.create_table("by_user", _by(interactions, "user_id", protocols), temp=True)
     by_item = connection.create_table("by_item", _by(interactions, "item_id", protocols), temp=True)
     users, products = _distribution(by_user), _distribution(by_item)
@@ -114,7 +96,7 @@ def _describe(
             "items": _cold(by_item, protocols, last_day),
         },
         **_metadata(items),
-        **_rejected(rejected),
+        **_rejected(read(connection, prepared / REJECTED_FILE, "rejected")),
     }
 
 
@@ -123,8 +105,7 @@ def _row(expression: ir.Table) -> dict[str, Any]:
 
 
 def _second_of_day() -> Any:
-    # `%` keeps the sign of a time before 1970.
-    return (_.timestamp % DAY + DAY) % DAY
+    return _.timestamp % DAY
 
 
 def _not_at_midnight() -> Any:
@@ -195,28 +176,21 @@ def _popular(by_item: ir.Table, items: ir.Table) -> list[dict[str, Any]]:
 def _split_sizes(
     interactions: ir.Table, by_user: ir.Table, by_item: ir.Table, protocol: str
 ) -> dict[str, dict[str, int]]:
-    """By split, in the order train, valid, test; rows that are in none of them are under `NO_SPLIT`."""
-    split = _[SPLIT_PREFIX + protocol]
+    """By split, in the order train, valid, test."""
     rows = (
-        interactions.group_by(split=split.isin(SPLITS).ifelse(split, NO_SPLIT))
+        interactions.group_by(split=_[SPLIT_PREFIX + protocol])
         .agg(interactions=_.count(), first_timestamp=_.timestamp.min(), last_timestamp=_.timestamp.max())
         .to_pyarrow()
         .to_pylist()
     )
     sizes = {row.pop("split"): row for row in rows}
     users, items = _holders(by_user, protocol), _holders(by_item, protocol)
-    return {
-        split: {**sizes[split], "users": users[split], "items": items[split]}
-        for split in (*SPLITS, NO_SPLIT)
-        if split in sizes
-    }
+    return {split: {**sizes[split], "users": users[split], "items": items[split]} for split in SPLITS if split in sizes}
 
 
 def _holders(holders: ir.Table, protocol: str) -> dict[str, int]:
     """How many users (or items) have a row in each split."""
-    inside = {split: _[f"{split}_{protocol}"] for split in SPLITS}
-    present = {split: (rows > 0).sum() for split, rows in inside.items()}
-    return _row(holders.agg(**present, **{NO_SPLIT: (_.interactions > sum(inside.values())).sum()}))
+    return _row(holders.agg(**{split: (_[f"{split}_{protocol}"] > 0).sum() for split in SPLITS}))
 
 
 def _cold(holders: ir.Table, protocols: list[str], last_day: int) -> dict[str, Any]:

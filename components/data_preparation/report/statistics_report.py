@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from components.contracts.artifacts import STATISTICS_FILE, STATISTICS_PAGE_FILE
 from components.contracts.files import replacing_file, write_json
 from components.data_preparation.report.figures import figures
 from components.data_preparation.report.statistics_page import render
 
 
-def write_statistics(prepared: Path, output_json: Path, output_html: Path) -> dict[str, Any]:
-    """Describe the prepared folder `prepared` in two files; equal tables give equal bytes.
+def write_statistics(prepared: Path, memory: str = "") -> dict[str, Any]:
+    """Describe the prepared folder `prepared` in two files in it; equal tables give equal bytes.
+
+    Args:
+        prepared: see `figures.figures`.
+        memory: likewise.
 
     Returns:
         What the JSON file holds (see `figures.figures`).
@@ -17,9 +22,9 @@ def write_statistics(prepared: Path, output_json: Path, output_html: Path) -> di
     Raises:
         InputError: a table is missing or unreadable, or there is no interaction.
     """
-    content = figures(prepared)
+    content = figures(prepared, memory)
     page = render(content)
-    write_json(output_json, content)
-    with replacing_file(output_html) as temporary:
+    write_json(prepared / STATISTICS_FILE, content)
+    with replacing_file(prepared / STATISTICS_PAGE_FILE) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return content

@@ -25,7 +25,7 @@ from components.data_preparation.validation import (
 
 SCHEMAS = {"interactions": INTERACTION_SCHEMA, "items": ITEM_SCHEMA, "users": USER_SCHEMA}
 EXAMPLES = 3
-# Reasons may quote values of the data, so their number has no bound; the most frequent of each file are listed.
+# The most frequent ones of each file.
 REASONS_LISTED = 20
 LONGEST_EXAMPLE = 300
 DAY = 86_400

@@ -1,13 +1,14 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.errors import InputError
 
 
+@settings(deadline=None)
 @given(st.sets(st.text(max_size=3)), st.lists(st.text(max_size=3)))
 def test_positions_are_those_in_the_sorted_list(known: set[str], asked: list[str]) -> None:
     ids = sorted(known)

@@ -58,14 +58,27 @@ def test_row_groups_are_written_as_they_fill(
     assert file.metadata.num_rows == 30 and file.num_row_groups > 3
 
 
+def test_rows_that_wait_do_not_grow_with_the_shards(
+    encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.behavior_encoder.inference._ROWS_WAITING", 4)
+    embed_users(encoder, prepared, tmp_path / "vectors", shards=4, rows_at_once=8)
+    files = [pq.ParquetFile(path).metadata for path in sorted((tmp_path / "vectors").iterdir())]
+    assert sum(file.num_rows for file in files) == 30
+    assert sum(file.num_row_groups for file in files) > 8  # a shard that waited for the others would have one
+
+
 @pytest.mark.parametrize("shards", [0, 513])
 def test_number_of_shards(encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, shards: int) -> None:
     with pytest.raises(InputError, match=f"--shards {shards}: expected 1 to 512"):
         embed_users(encoder, prepared, tmp_path / "vectors", shards)
 
 
-def test_an_output_that_is_there(encoder: LightGCNEncoder, prepared: Path, tmp_path: Path) -> None:
+def test_an_output_that_is_there_is_told_before_the_work(
+    encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embed_users(encoder, prepared, tmp_path / "vectors")
+    monkeypatch.setattr(encoder, "encode", lambda users: pytest.fail("encoded"))
     with pytest.raises(InputError, match="vectors exists already, expected a new or empty folder"):
         embed_users(encoder, prepared, tmp_path / "vectors")
 

@@ -3,10 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from components.behavior_encoder.encoders import load_encoder
-from components.behavior_encoder.train import main
+from components.behavior_encoder.train import configured_encoder, main
 from components.contracts.errors import InputError
 from components.contracts.tables import read_vectors
 from pipelines.cli import app
@@ -37,3 +38,35 @@ def test_a_setting_that_the_encoder_does_not_have(tmp_path: Path) -> None:
     settings.write_text('{"heads": 2}')
     with pytest.raises(InputError, match="--config: lightgcn has no setting heads, known are batch_size, dimension"):
         main(["--encoder=lightgcn", "--prepared=none", "--output=none", f"--config={settings}"])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "settings", "message"),
+    [
+        ("lightgcn", {"steps": "many"}, "setting steps of an encoder is 'many', expected a whole number, 1 or more"),
+        ("lightgcn", {"evaluate_every": 0}, "setting evaluate_every of an encoder is 0, expected a whole number, 1"),
+        ("lightgcn", {"dimension": True}, "setting dimension of an encoder is True, expected a whole number"),
+        ("lightgcn", {"learning_rate": float("nan")}, "setting learning_rate of an encoder is nan, expected a number"),
+        ("lightgcn", {"held_out_share": 1}, "setting held_out_share of an encoder is 1, .*0 or more and below 1"),
+        ("lightgcn", {"seed": -1}, "setting seed of an encoder is -1, expected a whole number, 0 or more"),
+        ("sasrec", {"heads": 3}, "setting dimension of an encoder is 64, expected a multiple of heads"),
+        ("gat", {"entities": 1}, "setting entities of an encoder is 1, expected true or false"),
+        ("gat", {"neighbors": -2}, "setting neighbors of an encoder is -2, expected a whole number, -1 or more"),
+        ("lightgcn", [1], "--config: expected a JSON object of settings"),
+    ],
+)
+def test_a_setting_that_is_no_such_value(encoder: str, settings: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        configured_encoder(encoder, settings)
+
+
+def test_settings_at_the_ends_of_their_ranges() -> None:
+    ends = {"held_out_share": 0, "seed": 0, "dimension": 1, "steps": 1, "learning_rate": 0, "weight_decay": 0.0}
+    assert configured_encoder("lightgcn", ends).config.held_out_share == 0
+    assert configured_encoder("gat", {"neighbors": -1, "entities": False}).config.dimension == 64
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="--device cuda: torch finds no GPU on this machine"):
+        main(["--encoder=lightgcn", "--prepared=none", "--output=none", "--device=cuda"])

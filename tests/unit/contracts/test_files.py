@@ -35,9 +35,15 @@ def test_a_folder_is_made_whole_or_not_at_all(tmp_path):
     path.mkdir()  # an empty one is no obstacle
     with creating_directory(path) as temporary:
         (temporary / "file").write_text("one")
-    with pytest.raises(FileExistsError), creating_directory(path) as temporary:
+    with pytest.raises(FileExistsError), creating_directory(path):
+        pytest.fail("the work was begun")
+    other = tmp_path / "other"
+    with pytest.raises(FileExistsError), creating_directory(other) as temporary:
         (temporary / "file").write_text("two")
-    assert (path / "file").read_text() == "one" and names(tmp_path) == ["folder"]
+        other.mkdir()
+        (other / "file").write_text("of somebody else")
+    assert (other / "file").read_text() == "of somebody else"
+    assert (path / "file").read_text() == "one" and names(tmp_path) == ["folder", "other"]
 
 
 def test_json_at_fault_is_named(tmp_path):

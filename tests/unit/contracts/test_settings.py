@@ -36,6 +36,15 @@ def test_a_bad_value_names_its_variable(monkeypatch, name, value):
         load_settings()
 
 
+def test_an_amount_of_memory_is_told_in_words(monkeypatch):
+    monkeypatch.setenv("RELAND_TABLE_MEMORY", "4")
+    with pytest.raises(InputError, match="setting RELAND_TABLE_MEMORY: expected an amount of memory, as 4GiB"):
+        load_settings()
+    for amount in ("4GiB", "500 MB", "0.5TiB", ""):
+        monkeypatch.setenv("RELAND_TABLE_MEMORY", amount)
+        assert load_settings().table_memory == amount
+
+
 def test_the_readme_lists_every_setting():
     text = README.read_text(encoding="utf-8")
     for name, field in Settings.model_fields.items():

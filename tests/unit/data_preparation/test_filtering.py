@@ -102,10 +102,26 @@ def test_the_core_is_a_fixed_point(raw_interactions: Make, core_of: Core) -> Non
     assert core_of(raw_interactions(rows), 3) == {(user, item) for user in "abc" for item in "xyz"}
 
 
-def test_rows_of_one_user_and_one_item_count_once(raw_interactions: Make, core_of: Core) -> None:
+def test_repeated_rows_count_but_a_user_of_one_item_has_nothing_to_hold_out(
+    raw_interactions: Make, core_of: Core
+) -> None:
     rows = [(user, item, 1) for user in "abc" for item in "xyz"]
-    rows += [("a", "v", time) for time in range(5)] + [("d", "x", time) for time in range(5)]
-    assert core_of(raw_interactions(rows), 3) == {(user, item) for user in "abc" for item in "xyz"}
+    rows += [("a", "v", time) for time in range(3)] + [("d", "x", time) for time in range(5)]
+    assert core_of(raw_interactions(rows), 3) == {(user, item) for user in "abc" for item in "xyz"} | {("a", "v")}
+
+
+def test_a_user_has_three_items_whatever_k_is(raw_interactions: Make, core_of: Core) -> None:
+    rows = [("a", item, 1) for item in "xyz"] + [("b", "x", 1), ("b", "w", 1), ("b", "w", 2)]
+    assert core_of(raw_interactions(rows), 1) == {("a", item) for item in "xyz"}
+
+
+def test_an_empty_core_of_two_says_what_users_and_items_need(raw_interactions: Make, core_of: Core) -> None:
+    rows = [(user, item, 1) for user in "ab" for item in "xy"]
+    with pytest.raises(
+        InputError,
+        match="leaves no interactions of 4: each user and item needs 2 of them, and each user 3 different items",
+    ):
+        core_of(raw_interactions(rows), 2)
 
 
 def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, core_of: Core) -> None:

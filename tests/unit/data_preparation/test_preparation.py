@@ -42,6 +42,7 @@ from components.data_preparation.marketplace.truth import load_truth, make_truth
 from components.data_preparation.marketplace.world import market_of_users
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 from components.data_preparation.splits import parse_splits
+from components.recommenders.interaction_sequences import read_sequences
 
 FILES = (
     INTERACTIONS_FILE,
@@ -164,6 +165,19 @@ def test_profiles_are_of_the_users_left_and_every_row_is_accounted_for(tmp_path:
         *(("1", "age", "18"), ("1", "gender", "M"), ("1", "zip", "Z")),
         *(("4", "age", "25"), ("4", "gender", "F"), ("4", "occupation", "7"), ("4", "zip", "X")),
     ]
+
+
+def test_no_part_of_a_path_is_a_pattern_or_a_column(tmp_path: Path) -> None:
+    plain, strange = tmp_path / "plain", tmp_path / "day=1 [2] *?{a} %20#"
+    config = movielens(tmp_path, extra=("1::2",))
+    expected = prepare(config, plain / "first")
+    assert prepare(config, strange / "first") == expected
+    for folder in (plain, strange):
+        again = replace(config, previous=folder / "first", max_rejected=1.0)
+        assert prepare(again, folder / "again")["dataset"]["accepted"] == 25
+    for name in (*FILES, f"{ACCEPTED_FOLDER}/{INTERACTIONS_FILE}"):
+        for run in ("first", "again"):
+            assert (plain / run / name).read_bytes() == (strange / run / name).read_bytes(), name
 
 
 def batch(file: str, lines: range, user: str, described: pa.Table | None = None) -> RowBatch:
@@ -418,6 +432,19 @@ def test_real_data_have_the_known_counts(
     )
 
 
-def test_a_core_too_small_to_split():
-    with pytest.raises(InputError, match="--minimum-interactions 2: leave-one-out needs at least 3"):
-        PreparationConfig("simulator", None, seed=0, minimum_interactions=2, max_rejected=0.05)
+def test_no_core_at_all() -> None:
+    with pytest.raises(InputError, match="--minimum-interactions 0: expected at least 1"):
+        PreparationConfig("simulator", None, seed=0, minimum_interactions=0, max_rejected=0.05)
+
+
+def test_the_taobao_sample_has_no_core_of_three_and_is_prepared_whole(
+    tmp_path: Path, real_data: Callable[[str], Path]
+) -> None:
+    config = configure(str(real_data("taobao-sample")), "", 0, 3, Settings(max_rejected=0.0))
+    with pytest.raises(InputError, match=r"3 leaves no interactions of 4,321: .* expected a smaller number"):
+        prepare(config, tmp_path / "out")
+    found = prepare(replace(config, minimum_interactions=1), tmp_path / "out")["dataset"]
+    assert (found["users"], found["items"], found["accepted"], found["rejected"]) == (43, 3_276, 4_321, 0)
+    assert found["after_k_core"] == {"users": 43, "items": 3_276, "interactions": 4_321}
+    sequences = read_sequences(tmp_path / "out")
+    assert sequences.n_users == 43 and sequences.train_lengths.min() > 0

@@ -93,6 +93,12 @@ def test_days_one_by_one_are_all_at_once(days: Path, tmp_path: Path) -> None:
     assert report["files"]["items/day-2.parquet"]["rejected"] == report["files"]["users/day-1.parquet"]["rejected"] == 0
     for name in FILES + ACCEPTED_FILES:
         assert (tmp_path / "at once" / name).read_bytes() == (Path(previous) / name).read_bytes(), name
+    # Files have other numbers. Of the user whom both files of profiles describe the later row is kept.
+    profiles = [
+        pq.read_table(folder / ACCEPTED_FOLDER / USERS_FILE, columns=["user_id", "attributes", "source_line"])
+        for folder in (tmp_path / "at once", Path(previous))
+    ]
+    assert profiles[0].equals(profiles[1]) and len(profiles[0]) == 40
     # What filtering left out is accepted all the same, and comes back when there is enough of it.
     kept = [pq.read_metadata(Path(previous) / name).num_rows for name in (INTERACTIONS_FILE, ACCEPTED_FILES[0])]
     assert sum(kept) == report["accepted"] and min(kept) > 0

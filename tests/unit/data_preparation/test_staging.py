@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.errors import InputError
-from components.contracts.tables import REJECTED
+from components.contracts.tables import HISTORIES, REJECTED
 from components.data_preparation import staging
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
@@ -84,6 +84,15 @@ def test_bytes_depend_on_the_rows_alone(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(contents) == 1
     assert pq.read_table(tmp_path / "1.parquet").equals(table)
     assert pq.ParquetFile(tmp_path / "1.parquet").num_row_groups == 11
+
+
+def test_bytes_of_lists_depend_on_the_rows_alone(tmp_path: Path) -> None:
+    users = [f"u{row}" for row in range(30_000)]
+    lists = [[f"i{row * place % 9973}" for place in range(row % 50)] for row in range(30_000)]
+    table = pa.table({"user_id": users, "items": lists}, schema=HISTORIES)
+    for length in (2_048, 5_000, 30_000):
+        write_batches(table.to_batches(max_chunksize=length), tmp_path / f"{length}.parquet", HISTORIES)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_no_rows_and_rows_that_break_the_schema(tmp_path: Path) -> None:

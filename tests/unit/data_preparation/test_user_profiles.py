@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data_preparation.staging import STAGED_USERS
-from components.data_preparation.user_profiles import later_profiles, profile_references, profiles_of
+from components.data_preparation.user_profiles import counting_profiles, later_profiles, profile_references, profiles_of
 
 Row = tuple[int, int, str, dict[str, str]]  # file, line, user, attributes
 
@@ -62,6 +62,30 @@ def test_a_row_that_repeats_an_attribute_counts_as_a_whole_or_not_at_all(
         ("a", "sex", "F"),
         ("b", "age", "1"),
     ]
+
+
+def test_rows_that_later_files_replace_are_not_kept(connection: ibis.BaseBackend, tmp_path: Path) -> None:
+    rows = staged(
+        connection,
+        tmp_path,
+        [
+            (2, 1, "a", {"age": "1"}),  # all of it is said anew
+            (2, 2, "b", {"age": "1", "city": "Oslo"}),  # the city is not
+            (2, 3, "c", {}),
+            (3, 1, "a", {"age": "2", "city": "Ulm"}),
+            (3, 2, "b", {"age": "2"}),
+            (3, 3, "c", {}),  # a user of whom is known that nothing is
+            (3, 4, "c", {}),
+        ],
+    )
+    kept = counting_profiles(rows)
+    found = kept.order_by(["file_order", "source_line"]).to_pyarrow()
+    lines = list(zip(found["file_order"].to_pylist(), found["source_line"].to_pylist(), strict=True))
+    assert lines == [(2, 2), (3, 1), (3, 2), (3, 3)]
+    assert [
+        tuple(row.values())
+        for row in profiles_of(users(connection, tmp_path, "a", "b", "c"), kept).to_pyarrow().to_pylist()
+    ] == [("a", "age", "2"), ("a", "city", "Ulm"), ("b", "age", "2"), ("b", "city", "Oslo")]
 
 
 def test_profiles_of_strangers_are_counted_and_left_out(connection: ibis.BaseBackend, tmp_path: Path) -> None:

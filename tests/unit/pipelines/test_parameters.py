@@ -36,6 +36,8 @@ def test_the_defaults_are_fine(settings):
         ({"seed_fraction": float("nan")}, "--seed-fraction nan"),
         ({"clusters": -1}, "--clusters -1"),
         ({"seed_policy": "best"}, "--seed-policy 'best': expected one of adaptive"),
+        ({"previous_seeds": "none.parquet"}, "--previous-seeds none.parquet: no such file"),
+        ({"previous_seeds": "x", "seed_policy": "random"}, "--previous-seeds goes with --seed-policy adaptive, not"),
         ({"epochs": 0}, "--epochs 0"),
         ({"encoder": "word2vec"}, "--encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         ({"seed": -1}, "--seed -1"),
@@ -52,7 +54,7 @@ def test_the_defaults_are_fine(settings):
         ({"validate_from": "2024-01-01"}, "--validate-from is read with --splits time, not with --splits leave_one"),
         ({"splits": "leave_one_out,time", "test_from": "May"}, "--test-from 'May': expected an ISO date"),
         ({"previous": "nowhere"}, "--previous .*nowhere: expected a folder that `reland prepare` has written"),
-        ({"minimum_interactions": 2}, "--minimum-interactions 2: leave-one-out"),
+        ({"minimum_interactions": 0}, "--minimum-interactions 0: expected at least 1"),
     ],
 )
 def test_each_fault_names_its_option(settings, changes, message):

@@ -51,7 +51,7 @@ def test_seeds_then_a_week_later_the_same(folders, tmp_path, monkeypatch, capsys
         (["--seed-policy", "best"], "reland: --seed-policy 'best'"),
         (["--clusters", "41"], "reland: --clusters is 41, but there are only 40 users"),
         (["--embeddings", "nowhere"], "reland: nowhere: no embeddings"),
-        (["--previous-seeds", "none.parquet"], "reland: none.parquet: no such file"),
+        (["--previous-seeds", "none.parquet"], "reland: --previous-seeds none.parquet: no such file"),
     ],
 )
 def test_a_fault_is_one_line_and_leaves_nothing(folders, tmp_path, monkeypatch, capsys, arguments, message):

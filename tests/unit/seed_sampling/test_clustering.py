@@ -52,7 +52,6 @@ def test_as_many_clusters_as_users(cluster):
     assert inertia(unit, labels, centres) == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @BOTH
 def test_equal_users_are_in_one_cluster_and_the_others_are_empty(cluster):
     labels, centres = cluster(np.tile(np.float32([0.6, 0.8]), (20, 1)), 5, 0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.seed_sampling import diagnostics
+from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.diagnostics import (
     activity_histogram,
     coverage,
@@ -36,6 +37,14 @@ def test_coverage_by_hand():
     curve = dict(found["curve"])
     assert len(curve) == 51
     assert [curve[threshold] for threshold in (0.0, 0.24, 0.26, 0.5, 0.52, 1.0)] == [0.75, 0.75, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_a_seed_covers_itself_at_every_threshold():
+    """In float32 the cosine of a vector and itself is a little beside 1."""
+    unit = normalise_rows(np.random.default_rng(0).normal(size=(500, 64)))
+    similarity, _ = nearest_seeds(unit, unit)
+    assert similarity.min() < 1
+    assert dict(coverage(similarity)["curve"])[1.0] == 1
 
 
 def test_representation_error_by_hand():

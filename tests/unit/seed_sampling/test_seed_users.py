@@ -53,11 +53,11 @@ def embeddings(tmp_path):
     return folder
 
 
-def run_component(prepared, embeddings, output, recorded="", policy="adaptive"):
+def run_component(prepared, embeddings, output, recorded="", policy="adaptive", previous_seeds=""):
     artifacts = [SimpleNamespace(path=str(path)) for path in (prepared, embeddings)]
     names = ("seeds", "page.html", "report.json")
     seeds, page, report = (SimpleNamespace(path=str(output / name)) for name in names)
-    sample_seeds.python_func(*artifacts, 0.25, policy, 4, str(recorded), 11, seeds, page, report)
+    sample_seeds.python_func(*artifacts, 0.25, policy, 4, previous_seeds, str(recorded), 11, seeds, page, report)
     assert (output / "page.html").read_bytes() == (output / "seeds" / SEEDS_PAGE_FILE).read_bytes()
     return (output / "seeds" / SEEDS_FILE), json.loads((output / "report.json").read_text())["seeds"]
 
@@ -163,6 +163,21 @@ def test_last_weeks_seeds_stay_where_nothing_has_changed(prepared, embeddings, t
     assert "Since last week" in (tmp_path / "b" / SEEDS_PAGE_FILE).read_text()
 
 
+def test_last_weeks_seeds_through_the_component(prepared, embeddings, tmp_path):
+    first, _ = run_component(prepared, embeddings, tmp_path / "a")
+    second, report = run_component(prepared, embeddings, tmp_path / "b", previous_seeds=str(first))
+    assert second.read_bytes() == first.read_bytes() and report["refresh"]["new"] == 0
+
+
+def test_last_weeks_seeds_with_a_user_twice(prepared, embeddings, tmp_path):
+    first, _ = run_component(prepared, embeddings, tmp_path / "a")
+    table = read_table(first, SEEDS)
+    write_table(pa.concat_tables([table, table.slice(0, 1)]), tmp_path / "last.parquet", SEEDS)
+    config = SamplingConfig(0.25, 4, None, 11, previous_seeds=tmp_path / "last.parquet")
+    with pytest.raises(InputError, match=r"--previous-seeds .*last\.parquet: a seed user is there twice"):
+        sample_seed_users(prepared, embeddings, config, tmp_path / "b")
+
+
 def test_last_weeks_seeds_who_have_left(prepared, embeddings, tmp_path):
     first, _ = run_component(prepared, embeddings, tmp_path / "a")
     table = read_table(first, SEEDS)
@@ -180,7 +195,7 @@ def test_last_weeks_seeds_who_have_left(prepared, embeddings, tmp_path):
         ({"seed_fraction": 0.0}, "--seed-fraction is 0.0"),
         ({"clusters": USERS + 1}, "--clusters is 41, but there are only 40 users"),
         ({"tokens_per_call": float("nan")}, "--tokens-per-call nan"),
-        ({"previous_seeds": Path("none.parquet")}, "none.parquet: no such file"),
+        ({"previous_seeds": Path("none.parquet")}, "--previous-seeds none.parquet: no such file"),
         ({"previous_seeds": Path("none.parquet"), "policy": "random"}, "--previous-seeds goes with .* adaptive, not"),
     ],
 )
@@ -212,7 +227,7 @@ def test_no_training_interactions(embeddings, tmp_path):
         sample_seed_users(tmp_path / "empty", embeddings, SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
 
 
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.filterwarnings("error")  # nothing to warn of: a cluster may be empty
 @pytest.mark.parametrize("matrix", [np.ones((USERS, 8)), np.zeros((USERS, 8))], ids=["all equal", "nothing known"])
 @pytest.mark.parametrize("clusters", [1, 4, USERS])
 def test_users_who_cannot_be_told_apart(prepared, tmp_path, matrix, clusters):

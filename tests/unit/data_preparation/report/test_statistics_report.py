@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from components.contracts.artifacts import STATISTICS_FILE, STATISTICS_PAGE_FILE
 from components.contracts.errors import InputError
 from components.data_preparation.report.statistics_report import write_statistics
 
 
-def test_equal_data_give_equal_bytes_in_any_order(prepared: Callable[..., Path], tmp_path: Path) -> None:
+def test_equal_data_give_equal_bytes_in_any_order(prepared: Callable[..., Path]) -> None:
     generator = random.Random(5)
     rows = [
         {
@@ -25,11 +26,11 @@ def test_equal_data_give_equal_bytes_in_any_order(prepared: Callable[..., Path],
         {"file": "f", "source_line": line, "reason": f"reason {line % 3}", "raw": f"row {line}"} for line in range(50)
     ]
     written = []
-    for attempt in range(2):
-        output_json, output_html = tmp_path / f"{attempt}.json", tmp_path / f"{attempt}.html"
-        content = write_statistics(prepared(rows, rejected=rejected), output_json, output_html)
-        assert json.loads(output_json.read_text()) == content
-        written.append((output_json.read_bytes(), output_html.read_bytes()))
+    for _ in range(2):
+        folder = prepared(rows, rejected=rejected)
+        content = write_statistics(folder)
+        assert json.loads((folder / STATISTICS_FILE).read_text()) == content
+        written.append([(folder / name).read_bytes() for name in (STATISTICS_FILE, STATISTICS_PAGE_FILE)])
         generator.shuffle(rows)
         generator.shuffle(rejected)
     assert written[0] == written[1]
@@ -37,5 +38,5 @@ def test_equal_data_give_equal_bytes_in_any_order(prepared: Callable[..., Path],
 
 def test_nothing_is_written_of_a_folder_at_fault(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"interactions\.parquet: no such file"):
-        write_statistics(tmp_path, tmp_path / "out" / "a.json", tmp_path / "out" / "a.html")
-    assert not (tmp_path / "out").exists()
+        write_statistics(tmp_path)
+    assert not list(tmp_path.iterdir())
