@@ -56,9 +56,9 @@ def layerwise_vectors(
             for nodes in inference.stretches(layer, kind, edges_at_once):
                 with torch.no_grad():
                     x = inference.apply(layer, kind, nodes)
-                    results[kind][nodes[0] : nodes[-1] + 1] = (
-                        (network.read_out(kind, x) if is_last else x).cpu().numpy()
-                    )
+                    if is_last:
+                        x = network.read_out(kind, x, torch.from_numpy(nodes).to(x.device))
+                    results[kind][nodes[0] : nodes[-1] + 1] = x.cpu().numpy()
         inference.layers.append(results)
     return inference.layers
 

@@ -22,7 +22,8 @@ class HeterogeneousGAT(nn.Module):
         g_i    = sum_r  || sum_{j in N_r(i)} a_ij W_r h_j  + b_r
         h_i'   = LayerNorm(h_i + dropout(ELU(g_i)))
 
-    and after the last layer m_u = R_user h_u, e_i = R_item h_i; a link (u, i) scores m_u . e_i.
+    and after the last layer m_u = R_user h_u, e_i = R_item h_i + h^(0)_i; a link (u, i) scores m_u . e_i. The h^(0)_i
+    gives each item a say of its own from the first step on, before the layers have learned to pass it through.
 
     h^(0) is a learned vector for each item and entity, and *one* learned vector for all users: what tells users apart
     is what they are connected to. So the network does not grow with the users, and a user who came after the training
@@ -117,11 +118,12 @@ class HeterogeneousGAT(nn.Module):
                     incoming[edge_type] = (x[edge_type[0]], links, features[edge_type][:n_edges])
                 received[kind] = layer(kind, h, incoming)
             x = received
-        return {kind: self.read_out(kind, x[kind]) for kind in READ_OUT}
+        return {kind: self.read_out(kind, x[kind], nodes[kind][: len(x[kind])]) for kind in READ_OUT}
 
-    def read_out(self, kind: str, x: Tensor) -> Tensor:
-        """m_u or e_i, float32[n, d], of what the last layer gives."""
-        return self.read_outs[kind](x)
+    def read_out(self, kind: str, x: Tensor, numbers: Tensor) -> Tensor:
+        """m_u or e_i, float32[n, d], of what the last layer gives for the nodes `numbers`, int64[n]."""
+        vectors = self.read_outs[kind](x)
+        return vectors if kind == USER else vectors + self.initial(kind, numbers)
 
 
 class GATLayer(nn.Module):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from components.behavior_encoder.gat_encoder import GATConfig, GATEncoder, _GATT
 from components.behavior_encoder.graph import read_graph
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.link_prediction import HeldOutPairs
+from components.behavior_encoder.training import Share, step_generator
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, ITEMS_FILE, QUERY_TOPICS_FILE
 from components.contracts.tables import INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, write_table
 
@@ -63,7 +65,7 @@ def test_held_out_pairs_lose_every_edge_in_both_directions(prepared: Path) -> No
 
 @pytest.mark.parametrize("entities", [True, False])
 def test_several_behaviors_with_entities_and_without(prepared: Path, tmp_path: Path, entities: bool) -> None:
-    encoder = GATEncoder(GATConfig(**(vars(CONFIG) | {"entities": entities})))
+    encoder = GATEncoder(replace(CONFIG, entities=entities))
     encoder.fit(prepared, TrainingResources())
     users = read_histories(prepared)
     vectors = encoder.encode(users)
@@ -79,18 +81,40 @@ def test_several_behaviors_with_entities_and_without(prepared: Path, tmp_path: P
     assert loaded.description() == encoder.description()
 
 
-def test_only_what_came_before_a_link_reaches_its_ends(prepared: Path) -> None:
-    """The gradient of a vector names what it has seen: before a user's first interaction, not one item."""
-    task = _GATTask(prepared, read_histories(prepared), CONFIG, TrainingResources())
-    first = int((task.times == 0).nonzero()[0])
+def test_no_edge_of_the_links_to_predict_reaches_their_ends(prepared: Path) -> None:
+    """The gradient of a vector names what it has seen: of a user all of whose items are hidden, not one of them."""
+    task = _GATTask(prepared, read_histories(prepared), replace(CONFIG, neighbors=-1), TrainingResources())
+    user = task.users[:1]
+    items = task.items[task.users == user].unique()
 
-    def items_seen(time: int) -> int:
-        task.network.zero_grad()
-        seeds = {"user": task.users[first : first + 1]}
-        task._vectors(task.sampler, seeds, {"user": torch.tensor([time])})["user"].sum().backward()
+    def items_seen(hidden: tuple[torch.Tensor, torch.Tensor] | None) -> set[int]:
+        task.network.zero_grad(set_to_none=False)
+        task._vectors(task.sampler, {"user": user}, hidden)["user"].sum().backward()
         gradient = task.network.embeddings["item"].weight.grad
-        assert gradient is not None
-        return int(gradient.any(dim=1).sum())
+        return set() if gradient is None else set(gradient.any(dim=1).nonzero().flatten().tolist())
 
-    assert items_seen(int(task.times[first])) == 0
-    assert items_seen(task.now) > 0
+    assert items_seen(None) == set(items.tolist())
+    assert items_seen((user, items[:1])) == set(items[1:].tolist())
+    assert items_seen((user.expand(len(items)), items)) == set()
+
+
+def test_the_loss_of_a_step_by_hand(prepared: Path) -> None:
+    """Softmax of each link's item against the items drawn, less the item itself, over all of their neighbours."""
+    config = replace(
+        CONFIG, neighbors=-1, batch_size=8, negatives=30
+    )  # more than there are items: some are drawn again
+    task = _GATTask(prepared, read_histories(prepared), config, TrainingResources())
+    found = task.loss(3, Share())
+    generator = step_generator(config.seed, 3)
+    drawn = torch.randint(len(task.users), (8,), generator=generator)
+    others = torch.randint(20, (30,), generator=generator)
+    users, items = task.users[drawn], task.items[drawn]
+    m = task._vectors(task.sampler, {"user": torch.arange(30)}, (users, items))["user"]
+    e = task._vectors(task.sampler, {"item": torch.arange(20)}, (users, items))["item"]
+    losses = []
+    for user, item in zip(users.tolist(), items.tolist(), strict=True):
+        against = [m[user] @ e[other] for other in others.tolist() if other != item]
+        losses.append(-torch.log_softmax(torch.stack([m[user] @ e[item], *against]), dim=0)[0])
+    torch.testing.assert_close(found, torch.stack(losses).mean(), rtol=1e-4, atol=1e-5)
+    halves = [task.loss(3, Share(rank, 2)) for rank in range(2)]
+    torch.testing.assert_close(sum(halves), found, rtol=1e-4, atol=1e-5)

@@ -105,10 +105,13 @@ def test_users_have_no_parameters_of_their_own(network: HeterogeneousGAT, data: 
     assert not torch.allclose(vectors[0], vectors[1])
 
 
-def test_a_mini_batch_of_whole_neighbourhoods_is_the_whole_graph(network: HeterogeneousGAT, data: HeteroData) -> None:
-    expected = of_whole_graph(network, data)["user"]
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_a_mini_batch_of_whole_neighbourhoods_is_the_whole_graph(
+    network: HeterogeneousGAT, data: HeteroData, kind: str
+) -> None:
+    expected = of_whole_graph(network, data)[kind]
     sampler = VectorizedNeighborSampler(data, [-1, -1])
-    for batch in NodeLoader(data, sampler, "user", batch_size=5):
+    for batch in NodeLoader(data, sampler, kind, batch_size=5):
         vectors = network(
             {kind: batch[kind].n_id for kind in batch.node_types},
             batch.edge_index_dict,
@@ -116,8 +119,8 @@ def test_a_mini_batch_of_whole_neighbourhoods_is_the_whole_graph(network: Hetero
             batch.collect("num_sampled_nodes"),
             batch.collect("num_sampled_edges"),
         )
-        seeds = batch["user"].n_id[: batch["user"].batch_size]
-        torch.testing.assert_close(vectors["user"][: len(seeds)], expected[seeds])
+        seeds = batch[kind].n_id[: batch[kind].batch_size]
+        torch.testing.assert_close(vectors[kind][: len(seeds)], expected[seeds])
 
 
 def test_every_parameter_is_trained_even_where_an_edge_type_is_empty(
