@@ -241,8 +241,7 @@ def main() -> None:
         figures = against_recbole(workshop, sizes) if arguments.recbole_python else []
         figures += growth(workshop, sizes)
     packages = ["duckdb", "ibis-framework", "pandera", "polars", "pyarrow"]
-    command = [argument.replace(str(arguments.recbole_python), "PATH") for argument in sys.argv[1:]]
-    write_report(arguments.json, figures, "tests.performance.data_preparation", command, packages)
+    write_report(arguments.json, figures, "tests.performance.data_preparation", sys.argv[1:], packages)
 
 
 if __name__ == "__main__":

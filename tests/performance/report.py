@@ -52,7 +52,7 @@ def write_report(path: Path, figures: list[Figure], module: str, arguments: list
                 }
                 for figure in figures
             ],
-            "command": " ".join([*_environment(), f"python -m {module}", *map(shlex.quote, arguments)]),
+            "command": " ".join([*_environment(), f"python -m {module}", *map(_argument, arguments)]),
             "versions": {
                 "python": platform.python_version(),
                 **{name: importlib.metadata.version(name) for name in packages},
@@ -63,6 +63,11 @@ def write_report(path: Path, figures: list[Figure], module: str, arguments: list
     for figure in figures:
         print(f"{figure.name}: ours {figure.ours:.4g}, peer {figure.peer:.4g}, ratio {figure.ratio:.2f}")
     print(f"written to {path}")
+
+
+def _argument(argument: str) -> str:
+    """As it was typed, but for a path of this machine."""
+    return "PATH" if Path(argument).is_absolute() else shlex.quote(argument)
 
 
 def _environment() -> list[str]:
