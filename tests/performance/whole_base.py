@@ -1,6 +1,6 @@
 """Whole-base inference: the memory it takes and whether its time grows with the number of users and no faster.
 
-    python -m tests.performance.whole_base [--quick] --json FILE
+    python -m tests.performance.whole_base [--quick] [--way encode|layers] [--users N] --json FILE
 
 Two ways, each with 64 dimensions and 6 training interactions a user, in a process of its own, for a quarter of the
 users and for all of them. The vectors are random: what they are does not change the work.
