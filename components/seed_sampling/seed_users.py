@@ -63,6 +63,11 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
         raise InputError(f"--tokens-per-call {config.tokens_per_call}: expected a number, 0 or more")
     users, activity = count_training_interactions(prepared)
     recorded = _recorded_users(config.recorded_rationales) if config.recorded_rationales else None
+    if recorded is not None and config.previous_seeds is not None:
+        raise InputError(
+            f"--previous-seeds {config.previous_seeds}: the users of {config.recorded_rationales} are the seed users, "
+            "expected one of the two"
+        )
     base = UserBase(normalise_rows(_embeddings_of(users, embeddings)), activity)
     number, weekly = None, None
     if recorded is not None:

@@ -97,6 +97,18 @@ def write_recorded(path, *users):
     write_lines(path, [{"user_id": user, **texts} for user in users])
 
 
+def test_recorded_users_and_seeds_of_last_week_exclude_each_other(prepared, embeddings, tmp_path):
+    recorded = tmp_path / "recorded.jsonl"
+    write_recorded(recorded, "user07")
+    run_component(prepared, embeddings, tmp_path / "a")
+    with pytest.raises(
+        InputError, match=r"--previous-seeds .*recorded\.jsonl are the seed users, expected one of the two"
+    ):
+        run_component(
+            prepared, embeddings, tmp_path / "b", recorded, previous_seeds=str(next(tmp_path.rglob("seeds.parquet")))
+        )
+
+
 def test_recorded_users_become_the_seeds(prepared, embeddings, tmp_path, capsys):
     recorded = tmp_path / "recorded.jsonl"
     write_recorded(recorded, "user07", "nobody", "user03")
