@@ -35,7 +35,13 @@ class Settings(BaseSettings):
         Literal["duckdb", "spark"],
         Field(description="what prepares the tables: `duckdb`, or `spark` (extra `spark`; configured as Spark is)"),
     ] = "duckdb"
-    table_memory: Annotated[str, Field(description="memory DuckDB may use, as `4GiB`; empty: its default")] = ""
+    table_memory: Annotated[
+        str,
+        Field(
+            description="memory a DuckDB engine may use, as `4GiB`; statistics have an engine of their own; "
+            "empty: its default"
+        ),
+    ] = ""
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
