@@ -47,7 +47,7 @@ def generate_rationales(
     from components.contracts.artifacts import RESPONSES_FILE
     from components.contracts.batch_format import write_lines
     from components.contracts.progress import say
-    from components.rationale_generation.catalogue import load_catalogue
+    from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.engines import open_engine
     from components.rationale_generation.request_building import read_seed_requests
 
@@ -75,7 +75,7 @@ def validate_rationales(
     from components.contracts.batch_format import read_lines
     from components.contracts.files import write_json
     from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, write_table
-    from components.rationale_generation.catalogue import load_catalogue
+    from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.engines import engine_class
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.recorded_engine import RecordedEngine

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.contracts.errors import InputError
 from components.contracts.recorded_rationales import RecordedFile, read_recorded_file
-from components.rationale_generation.catalogue import Catalogue
+from components.prompting.catalogue import Catalogue
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.recorded_engine import RecordedEngine
 from components.rationale_generation.template_engine import TemplateEngine

@@ -9,9 +9,9 @@ from components.contracts.artifacts import REQUESTS_FILE, SEED_REQUESTS_FILE, SE
 from components.contracts.batch_format import Request, read_lines, write_lines
 from components.contracts.progress import say
 from components.contracts.tables import SEEDS, read_table, write_table
-from components.rationale_generation.catalogue import load_catalogue
-from components.rationale_generation.history import condense_histories
-from components.rationale_generation.prompts import build_request, read_template
+from components.prompting.catalogue import load_catalogue
+from components.prompting.history import condense_histories
+from components.prompting.prompts import build_request, read_template
 
 # The only place where a seed user and a request meet: the requests, which leave the house, name no user.
 SEED_REQUESTS = pa.schema(

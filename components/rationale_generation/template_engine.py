@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from components.contracts.batch_format import Request, Response, make_response
-from components.rationale_generation.catalogue import Catalogue, Item
+from components.prompting.catalogue import Catalogue, Item
 from components.rationale_generation.engine import RationaleEngine
 
 TEMPLATE_MODEL = "template-v1 (no language model)"

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from components.rationale_generation.catalogue import Catalogue, normalise, one_line
+from components.prompting.catalogue import Catalogue, normalise, one_line
 
 SUMMARY_LENGTH = 1_000
 RECOMMENDATION_LENGTH = 4_000

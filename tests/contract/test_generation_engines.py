@@ -8,11 +8,11 @@ import pytest
 
 from components.contracts.batch_format import make_response, read_answer, write_lines
 from components.contracts.errors import InputError
-from components.rationale_generation.catalogue import Catalogue, Item
+from components.prompting.catalogue import Catalogue, Item
+from components.prompting.history import condense
+from components.prompting.prompts import build_request
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.engines import ENGINES, engine_class, engine_model, open_engine
-from components.rationale_generation.history import condense
-from components.rationale_generation.prompts import build_request
 from components.rationale_generation.recorded_engine import RecordedEngine
 from components.rationale_generation.template_engine import TemplateEngine
 from components.rationale_generation.validation import AnswerValidator

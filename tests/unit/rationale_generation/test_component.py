@@ -114,9 +114,9 @@ def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):
 
 
 def test_seed_users_who_share_a_request_share_the_rationale_and_cost_one_inference(prepared, seeds, tmp_path):
-    from components.rationale_generation.catalogue import load_catalogue
-    from components.rationale_generation.history import condense
-    from components.rationale_generation.prompts import build_request
+    from components.prompting.catalogue import load_catalogue
+    from components.prompting.history import condense
+    from components.prompting.prompts import build_request
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.request_building import SeedRequests
     from components.rationale_generation.template_engine import TemplateEngine

@@ -2,9 +2,9 @@
 
 import json
 
-from components.rationale_generation.catalogue import Catalogue, Item
-from components.rationale_generation.history import condense
-from components.rationale_generation.prompts import build_request
+from components.prompting.catalogue import Catalogue, Item
+from components.prompting.history import condense
+from components.prompting.prompts import build_request
 from components.rationale_generation.template_engine import TEMPLATE_MARK, TEMPLATE_MODEL, TemplateEngine
 
 

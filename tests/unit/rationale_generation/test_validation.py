@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.rationale_generation.catalogue import Catalogue, Item, one_line
+from components.prompting.catalogue import Catalogue, Item, one_line
 from components.rationale_generation.validation import (
     RECOMMENDATION_LENGTH,
     SUMMARY_LENGTH,

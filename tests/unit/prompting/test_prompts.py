@@ -7,8 +7,8 @@ import pytest
 
 from components.contracts.batch_format import canonical_json
 from components.contracts.errors import InputError
-from components.rationale_generation.history import condense
-from components.rationale_generation.prompts import build_request, read_template
+from components.prompting.history import condense
+from components.prompting.prompts import build_request, read_template
 from components.rationale_generation.request_building import (
     build_seed_requests,
     read_seed_requests,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.tables import read_training_interactions
-from components.rationale_generation.catalogue import Catalogue, Item
+from components.prompting.catalogue import Catalogue, Item
 
 HISTORY_ITEMS = 50
 COUNTED_CATEGORIES = 20

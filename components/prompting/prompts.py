@@ -6,7 +6,7 @@ from typing import Any
 
 from components.contracts.batch_format import Request, make_request
 from components.contracts.errors import InputError
-from components.rationale_generation.history import CondensedHistory
+from components.prompting.history import CondensedHistory
 
 TEMPLATES = Path(__file__).parent / "templates"
 

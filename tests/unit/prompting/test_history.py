@@ -1,7 +1,7 @@
 """Step 0 against histories condensed by hand."""
 
-from components.rationale_generation.catalogue import Item
-from components.rationale_generation.history import COUNTED_CATEGORIES, HISTORY_ITEMS, condense, condense_histories
+from components.prompting.catalogue import Item
+from components.prompting.history import COUNTED_CATEGORIES, HISTORY_ITEMS, condense, condense_histories
 
 
 def item(name, *categories):

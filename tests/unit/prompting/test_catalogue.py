@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.rationale_generation.catalogue import TITLE_LENGTH, clean_text, normalise
+from components.prompting.catalogue import TITLE_LENGTH, clean_text, normalise
 
 
 def test_the_most_popular_come_first_and_held_out_interactions_do_not_count(catalogue):
