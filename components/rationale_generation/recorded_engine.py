@@ -19,6 +19,7 @@ class RecordedEngine(RationaleEngine):
 
     name = "recorded"
     infers = False
+    paid = False
 
     def __init__(self, recorded: RecordedFile, seed_of_request: Mapping[str, str]):
         self.model = recorded.model

@@ -1,0 +1,153 @@
+"""The factory: from requests to one response each, by way of the ledger, the engine, the validation and the budget.
+
+What the ledger holds is handed out; the rest is asked, and each answer is in the ledger before it counts. An invalid
+answer is asked for again, with another seed: that is another request, with a `custom_id` and a line of the ledger of
+its own, so that a job that is killed and run again goes the same way without asking anything twice.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import cast
+
+from components.contracts.batch_format import Request, Response, make_failure, make_request, read_answer
+from components.contracts.progress import say
+from components.rationale_generation.account import Account
+from components.rationale_generation.budget import SECONDS_AN_HOUR, Budget, Usage, worst_case
+from components.rationale_generation.engine import RationaleEngine
+from components.rationale_generation.ledger import Ledger
+
+AGAIN_TEMPERATURE = 0.7  # with temperature 0 another seed changes nothing
+TOLD_PARTS = 10
+
+
+def ask_again(request: Request, attempt: int) -> Request:
+    """The same request with `attempt`, which counts from 1, as its seed: one with a `custom_id` of its own."""
+    return make_request({**request["body"], "seed": attempt, "temperature": AGAIN_TEMPERATURE})
+
+
+class Factory:
+    """Answers the requests of one shard, and keeps account of what that takes.
+
+    Args:
+        is_valid: whether the text of an answer can be used for the request; if not, it is asked for again.
+        ledger: where answers are kept; None for an engine whose answers cost nothing, which is asked every time, once.
+        attempts: how often an invalid answer is asked for again.
+    """
+
+    def __init__(
+        self,
+        engine: RationaleEngine,
+        is_valid: Callable[[str, Request], bool],
+        ledger: Ledger | None,
+        budget: Budget,
+        attempts: int,
+    ):
+        self.account = Account()
+        self._engine = engine
+        self._is_valid = is_valid
+        self._ledger = ledger
+        self._budget = budget
+        self._attempts = attempts if ledger else 0
+
+    def answer(self, requests: list[Request]) -> list[Response]:
+        """One response to each request, in their order, under the request's own `custom_id`.
+
+        It is the first valid answer, or else the last one, or else an error that says why there is none.
+
+        Raises:
+            InputError: a fault of the engine or of the ledger that the user can mend; what was answered is kept.
+        """
+        originals = {request["custom_id"]: request for request in requests}
+        kept = self._read_ledger(requests)
+        self._tell_forecast([request for request in requests if request["custom_id"] not in kept], len(kept))
+        responses: dict[str, Response] = {}
+        new: set[str] = set()
+        waiting = list(originals)
+        for attempt in range(self._attempts + 1):
+            asked = {key: ask_again(originals[key], attempt) if attempt else originals[key] for key in waiting}
+            unknown = {key: request for key, request in asked.items() if request["custom_id"] not in kept}
+            if unknown and attempt:
+                say(f"{len(unknown)} answers are invalid: asking again ({attempt} of {self._attempts})")
+                self.account.asked_again += len(unknown)
+            answered = self._ask(unknown)
+            invalid = []
+            for key, request in asked.items():
+                response = answered[key] if key in unknown else kept[request["custom_id"]]
+                try:
+                    answer = read_answer(response)
+                except ValueError:
+                    responses.setdefault(key, response)  # where there is an invalid answer it says more than an error
+                    continue
+                responses[key] = {**response, "custom_id": key}
+                self.account.behind += Usage(1, answer.prompt_tokens, answer.completion_tokens)
+                if key in unknown:
+                    new.add(key)
+                if attempt < self._attempts and not self._is_valid(answer.content, originals[key]):
+                    invalid.append(key)
+            waiting = invalid
+        self.account.new = len(new)
+        self.account.spent = self._budget.spent
+        return [responses[request["custom_id"]] for request in requests]
+
+    def _read_ledger(self, requests: list[Request]) -> dict[str, Response]:
+        """Answers that were given before, to the requests and to all attempts that may follow."""
+        if self._ledger is None:
+            return {}
+        again = (ask_again(request, attempt) for attempt in range(1, self._attempts + 1) for request in requests)
+        return self._ledger.read([request["custom_id"] for request in (*requests, *again)])
+
+    def _tell_forecast(self, unknown: list[Request], kept: int) -> None:
+        self.account.forecast = sum(map(worst_case, unknown), Usage())
+        if self._ledger is None:
+            return
+        say(f"forecast: at most {self.account.forecast.describe(self._budget.prices)}; the ledger holds {kept} answers")
+        if ceiling := self._budget.exceeded(self.account.forecast):
+            say(f"that is above {ceiling}: what this keeps out stays without an answer")
+
+    def _ask(self, unknown: dict[str, Request]) -> dict[str, Response]:
+        """Responses of the engine by the keys of `unknown`; answers are in the ledger when this returns.
+
+        A request that the budget refuses while others are under way is tried once more when they have cost what they
+        cost, until nothing fits.
+        """
+        key_of = {request["custom_id"]: key for key, request in unknown.items()}
+        responses: dict[str, Response] = {}
+        left = list(unknown.values())
+        began = time.monotonic()
+        while any(not self._budget.refuses(request) for request in left):
+            refused: list[Request] = []
+            # Closed when the ledger fails, so that the engine stops.
+            with closing(cast(Generator, self._engine.generate(self._admitted(left, refused)))) as answers:
+                for response in answers:
+                    key = key_of[response["custom_id"]]
+                    self._keep(response, key)
+                    responses[key] = response
+                    if len(responses) * TOLD_PARTS // len(unknown) > (len(responses) - 1) * TOLD_PARTS // len(unknown):
+                        say(f"{len(responses)} of {len(unknown)} answered")
+            left = refused
+        self.account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
+        for request in left:
+            ceiling = self._budget.refuses(request)
+            self.account.ceiling = ceiling
+            message = f"not asked, because of the ceiling {ceiling}"
+            responses[key_of[request["custom_id"]]] = make_failure(request["custom_id"], "ceiling", message)
+        return responses
+
+    def _admitted(self, requests: list[Request], refused: list[Request]) -> Iterator[Request]:
+        for request in requests:
+            if self._budget.admit(request):
+                yield request
+            else:
+                refused.append(request)
+
+    def _keep(self, response: Response, key: str) -> None:
+        try:
+            answer = read_answer(response)
+        except ValueError:
+            self._budget.settle(response["custom_id"], 0, 0)
+            return
+        if self._ledger:
+            self._ledger.append(response, request_id=key)
+        self._budget.settle(response["custom_id"], answer.prompt_tokens, answer.completion_tokens)
+        self.account.inferences += 1
