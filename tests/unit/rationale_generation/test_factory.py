@@ -53,7 +53,10 @@ def requests(count):
     ]
 
 
-def run(folder, engine, asked, attempts=2, ceilings=Ceilings(), prices=Prices()):
+NO_CEILING, NO_PRICE = Ceilings(), Prices()
+
+
+def run(folder, engine, asked, attempts=2, ceilings=NO_CEILING, prices=NO_PRICE):
     with Ledger(folder) as ledger:
         factory = Factory(engine, lambda content, _: content == "valid", ledger, Budget(ceilings, prices), attempts)
         return factory.answer(asked), factory.account
@@ -90,7 +93,7 @@ def test_an_invalid_answer_is_asked_for_with_another_seed_until_one_is_valid(tmp
     # A catalogue or a rule that changed may reject what was valid: then another answer is asked for, and only that.
     third = Oracle()
     with Ledger(tmp_path) as ledger:
-        factory = Factory(third, lambda _, request: request != asked[0], ledger, Budget(Ceilings(), Prices()), 1)
+        factory = Factory(third, lambda _, request: request != asked[0], ledger, Budget(NO_CEILING, NO_PRICE), 1)
         factory.answer(asked[:1])
     assert dict(third.asked) == {ask_again(asked[0], 1)["custom_id"]: 1}
 
@@ -125,7 +128,7 @@ def test_a_job_that_ends_in_the_middle_goes_on_where_it_was(tmp_path):
 
 def test_an_engine_without_cost_is_asked_every_time_and_once():
     engine = Oracle({("user 0", 0): "bad"})
-    factory = Factory(engine, lambda content, _: content == "valid", None, Budget(Ceilings(), Prices()), 5)
+    factory = Factory(engine, lambda content, _: content == "valid", None, Budget(NO_CEILING, NO_PRICE), 5)
     assert contents(factory.answer(requests(2))) == ["bad", "valid"]
     assert sum(engine.asked.values()) == 2 and factory.account.asked_again == 0
 
@@ -164,7 +167,7 @@ def test_the_forecast_is_told_before_and_is_no_less_than_what_was_spent(tmp_path
     assert (
         "forecast: at most 4 calls, 136 prompt tokens, 400 of answers, 0.15 GPU-hours, cost 136.30; the ledger" in told
     )
-    assert "above --max-calls 2" in told and told.index("forecast") < told.index("answered")
+    assert "above --max-calls 2" in told and told.index("forecast: ") < told.index("answered")
     assert account.forecast.calls == 4 and account.forecast.completion_tokens >= account.spent.completion_tokens
 
 
@@ -182,5 +185,5 @@ def test_the_engine_is_stopped_when_the_ledger_cannot_be_written(tmp_path):
     with Ledger(tmp_path) as ledger:
         ledger.append = lambda *_, **__: (_ for _ in ()).throw(InputError("disk full"))
         with pytest.raises(InputError, match="disk full"):
-            Factory(Watched(), lambda *_: True, ledger, Budget(Ceilings(), Prices()), 0).answer(asked)
+            Factory(Watched(), lambda *_: True, ledger, Budget(NO_CEILING, NO_PRICE), 0).answer(asked)
     assert stopped == [True]
