@@ -99,7 +99,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         splits,
         parameters.previous,
     )
-    engine_model(parameters.rationale_engine, parameters.recorded_rationales)
+    engine_model(parameters.rationale_engine, parameters.recorded_rationales, None)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
     if not (settings.triton_environment / "bin" / "python").exists():

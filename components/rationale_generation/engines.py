@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.contracts.errors import InputError
+from components.contracts.language_model import LanguageModel
 from components.contracts.recorded_rationales import RecordedFile, read_recorded_file
+from components.contracts.settings import Settings
 from components.prompting.catalogue import Catalogue
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.recorded_engine import RecordedEngine
@@ -24,33 +26,53 @@ def engine_class(name: str) -> type[RationaleEngine]:
     return ENGINES[name]
 
 
-def engine_model(name: str, recorded_rationales: str) -> str:
-    """The model that will answer, which every request names.
+def engine_model(name: str, recorded_rationales: str, model: LanguageModel | None) -> LanguageModel:
+    """The model that will answer: every request names it, and its tokenizer counts the tokens of the prompts.
+
+    Recorded answers of a batch are those to requests that named `model`, where one is given: a hosted endpoint answers
+    to `gpt-4o` under the name of a snapshot of it. Else they are those to requests that named the model which answered.
+
+    Args:
+        model: the model that was chosen; None or one without a name: none was.
 
     Raises:
-        InputError: no engine has this name, or a fault of the file of recorded answers.
+        InputError: no engine has this name, a fault of the file of recorded answers, or the engine needs a model.
     """
     engine = engine_class(name)
-    return _recorded(recorded_rationales).model if engine is RecordedEngine else engine.model
+    given = model if model is not None and model.name else None
+    if engine is TemplateEngine:
+        return LanguageModel(name=TemplateEngine.model)
+    if engine is RecordedEngine:
+        return given or LanguageModel(name=_recorded(recorded_rationales, None).models[0])
+    raise NotImplementedError(f"engine {name} is named in ENGINES, but nothing knows its model")
 
 
 def open_engine(
-    name: str, catalogue: Catalogue, recorded_rationales: str, seed_of_request: Mapping[str, str]
+    name: str,
+    model: LanguageModel | None,
+    catalogue: Catalogue,
+    recorded_rationales: str,
+    seed_of_request: Mapping[str, str],
+    settings: Settings,
 ) -> RationaleEngine:
-    """An engine that is ready to answer.
+    """An engine that is ready to answer; the caller closes it.
+
+    Args:
+        model: as `engine_model` takes it.
 
     Raises:
-        InputError: no engine has this name, or a fault of the file of recorded answers.
+        InputError: as `engine_model` does, or a setting that the engine needs is missing.
     """
     engine = engine_class(name)
-    if engine is RecordedEngine:
-        return RecordedEngine(_recorded(recorded_rationales), seed_of_request)
+    asked = engine_model(name, recorded_rationales, model)
     if engine is TemplateEngine:
         return TemplateEngine(catalogue)
+    if engine is RecordedEngine:
+        return RecordedEngine(_recorded(recorded_rationales, asked.name), asked.name, seed_of_request)
     raise NotImplementedError(f"engine {name} is named in ENGINES, but nothing opens it")
 
 
-def _recorded(recorded_rationales: str) -> RecordedFile:
+def _recorded(recorded_rationales: str, asked_model: str | None) -> RecordedFile:
     if not recorded_rationales:
         raise InputError("--rationale-engine recorded needs --rationales FILE")
-    return read_recorded_file(Path(recorded_rationales))
+    return read_recorded_file(Path(recorded_rationales), asked_model)

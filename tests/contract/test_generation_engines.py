@@ -8,6 +8,8 @@ import pytest
 
 from components.contracts.batch_format import make_response, read_answer, write_lines
 from components.contracts.errors import InputError
+from components.contracts.language_model import LanguageModel
+from components.contracts.settings import Settings
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
@@ -37,20 +39,20 @@ def seed_of_request(model: str) -> dict[str, str]:
 
 
 def open_template(_folder: Path) -> RationaleEngine:
-    return open_engine("template", CATALOGUE, "", {})
+    return open_engine("template", None, CATALOGUE, "", {}, Settings())
 
 
 def open_recorded_batch(folder: Path) -> RationaleEngine:
     content = json.dumps({"preference_summary": "Likes it.", "categories": ["Drama"], "items": []})
     lines = [make_response(request["custom_id"], "gpt", content, 10, 5) for request in make_requests("gpt")]
     write_lines(folder / "batch.jsonl", lines)
-    return open_engine("recorded", CATALOGUE, str(folder / "batch.jsonl"), {})
+    return open_engine("recorded", None, CATALOGUE, str(folder / "batch.jsonl"), {}, Settings())
 
 
 def open_recorded_text(folder: Path) -> RationaleEngine:
     row = {"model": "gpt", "preference_summary": "Likes it.", "recommendation": "Drama."}
     write_lines(folder / "text.jsonl", [{"user_id": seed, **row} for seed in SEEDS])
-    return open_engine("recorded", CATALOGUE, str(folder / "text.jsonl"), seed_of_request("gpt"))
+    return open_engine("recorded", None, CATALOGUE, str(folder / "text.jsonl"), seed_of_request("gpt"), Settings())
 
 
 @pytest.fixture(params=[open_template, open_recorded_batch, open_recorded_text])
@@ -66,7 +68,7 @@ def test_every_engine_is_in_the_suite():
 def test_an_engine_that_nothing_opens_is_not_answered_by_another(monkeypatch):
     monkeypatch.setitem(ENGINES, "new", type("NewEngine", (TemplateEngine,), {"name": "new"}))
     with pytest.raises(NotImplementedError, match="new"):
-        open_engine("new", CATALOGUE, "", {})
+        open_engine("new", None, CATALOGUE, "", {}, Settings())
 
 
 def test_it_is_listed_under_its_name(engine):
@@ -113,9 +115,35 @@ def test_an_unknown_engine_is_named_with_the_known_ones():
         engine_class("oracle")
 
 
+def test_answers_of_a_snapshot_belong_to_the_requests_that_named_its_alias(tmp_path):
+    lines = [
+        make_response(request["custom_id"], snapshot, "{}", 10, 5)
+        for request, snapshot in zip(make_requests("gpt"), ["gpt-2026-08-06", "gpt-2026-10-01"], strict=True)
+    ]
+    write_lines(tmp_path / "batch.jsonl", lines)
+    asked = LanguageModel(name="gpt")
+    assert engine_model("recorded", str(tmp_path / "batch.jsonl"), asked) == asked
+    engine = open_engine("recorded", asked, CATALOGUE, str(tmp_path / "batch.jsonl"), {}, Settings())
+    answers = [read_answer(response).model for response in engine.generate(make_requests("gpt"))]
+    assert answers == ["gpt-2026-08-06", "gpt-2026-10-01"]  # who answered, not who was asked
+    with pytest.raises(InputError, match=r":2: an answer of 'gpt-2026-10-01'.*--model"):
+        engine_model("recorded", str(tmp_path / "batch.jsonl"), None)
+
+
+def test_batch_output_in_another_order_with_foreign_and_missing_answers(tmp_path, capsys):
+    first, second = make_requests("gpt")
+    lines = [make_response(name, "gpt", "{}", 1, 1) for name in ("foreign", second["custom_id"])]
+    write_lines(tmp_path / "batch.jsonl", lines)
+    engine = open_engine("recorded", None, CATALOGUE, str(tmp_path / "batch.jsonl"), {}, Settings())
+    responses = {row["custom_id"]: row for row in engine.generate([first, second])}
+    assert responses[first["custom_id"]]["error"]["code"] == "not_recorded"
+    assert read_answer(responses[second["custom_id"]]).content == "{}"
+    assert "1 answers belong to none of the 2 requests" in capsys.readouterr().out
+
+
 def test_recorded_without_a_file():
     with pytest.raises(InputError, match="needs --rationales"):
-        engine_model("recorded", "")
+        engine_model("recorded", "", None)
 
 
 def test_a_request_that_is_not_recorded_gets_an_error(tmp_path):
@@ -129,5 +157,7 @@ def test_a_request_that_is_not_recorded_gets_an_error(tmp_path):
 
 def test_a_recorded_file_that_answers_no_request(tmp_path):
     engine = open_recorded_batch(tmp_path)
-    with pytest.raises(InputError, match="covers nobody, it answers none of the 1 requests to the model 'gpt'"):
+    with pytest.raises(
+        InputError, match=r"covers nobody, it answers none of the 1 requests to the model 'gpt'.*--model"
+    ):
         list(engine.generate([build_request(condense([]), read_template("recommendation-v1"), CATALOGUE, "gpt")]))
