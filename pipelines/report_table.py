@@ -71,6 +71,7 @@ def _facts(summary: dict[str, Any]) -> list[str]:
         f"{seeds['coverage']['threshold']:g} or more",
         f"Rationales  {summary['pool']['size']:,} by engine {cost['engine']}, model {cost['model']}; "
         f"{cost['inferences']:,} inferences, {cost['reused']:,} answers reused, {cost['rejected']:,} rejected",
+        *_cost(cost),
         f"Pool        {summary['pool']['collection']}, {summary['pool']['size']:,} rationales",
         f"Matching    {matching['coverage']:.1%} of {matching['users']:,} users, "
         f"median similarity {matching['similarity_p50']:.3f}",
@@ -81,3 +82,22 @@ def _facts(summary: dict[str, Any]) -> list[str]:
         f"Released    Triton version {release['triton_version']}, answers as PyTorch does: "
         f"{'yes' if release['smoke_request_ok'] else 'no'}",
     ]
+
+
+def _cost(cost: dict[str, Any]) -> list[str]:
+    """What a language model took, and would have taken by the other methods of the paper's Table 3."""
+    methods = cost["methods"]
+    if not methods["reland"]["calls"]:
+        return []
+    lines = [
+        f"Cost        {cost['calls']:,} calls, {cost['prompt_tokens'] + cost['completion_tokens']:,} tokens, "
+        f"{cost['hours']:.2f} h in this run; money {cost['money']:.2f}; per 1,000 users "
+        f"{cost['per_thousand_users']['calls']:.1f} calls",
+        "            calls behind the pool: "
+        + ", ".join(
+            f"{title} {methods[name]['calls']:,}" for title, name in (("RELAND", "reland"), ("KAR", "kar"), ("SLIM", "slim"))
+        ),
+    ]
+    if cost["ceiling"]:
+        lines.append(f"            stopped at {cost['ceiling']}: {cost['not_asked']:,} requests were not asked")
+    return lines
