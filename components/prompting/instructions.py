@@ -13,6 +13,7 @@ from pathlib import Path
 from components.contracts.errors import InputError
 
 PATTERNS_FILE = Path(__file__).parent / "instructions.txt"
+TITLE_PATTERNS_FILE = Path(__file__).parent / "instructions_in_titles.txt"
 LONGEST = 2_000  # characters of a text that are looked at
 
 # Cyrillic and Greek letters that look like Latin ones. They count as such in a word that has Latin letters too.
@@ -20,6 +21,7 @@ _LOOK_ALIKE = str.maketrans("асԁеһіјӏорԛѕԝхуьвкмнтαεικ�
 _LEET = str.maketrans("013457@$", "oieastas")
 _MIXED_WORD = re.compile(r"(?=\w*[a-z])(?=\w*[\u0370-\u052f])\w+")
 _LEET_WORD = re.compile(r"(?=[a-z013457@$]*[a-z])(?=[a-z013457@$]*[013457@$])[a-z013457@$]{3,}")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _SPACED_WORD = re.compile(r"(?<!\w)\w(?:[ ._*~-]\w){3,}(?!\w)")
 
 
@@ -42,14 +44,23 @@ def fold(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text in their folded form; in scripts without spaces every sign is a word."""
-    return re.findall(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+", fold(text))
+    return _WORD.findall(fold(text))
 
 
-def reads_like_instruction(text: str) -> bool:
-    """Whether a text is an instruction to a model, as it is or with digits read as letters (`1gn0re`)."""
+def reads_like_instruction(title: str) -> bool:
+    """Whether the text of an item is an instruction to a model, as it is or with digits read as letters (`1gn0re`)."""
+    return _found(title, _patterns(PATTERNS_FILE)) or _found(title, _patterns(TITLE_PATTERNS_FILE))
+
+
+def holds_instruction(answer: str) -> bool:
+    """Whether a text of an answer holds what no explanation says and no title: tokens of roles, orders to forget."""
+    return _found(answer, _patterns(PATTERNS_FILE))
+
+
+def _found(text: str, patterns: list[re.Pattern[str]]) -> bool:
     folded = fold(text)
     plain = _LEET_WORD.sub(lambda word: word[0].translate(_LEET), folded)
-    return any(pattern.search(variant) for variant in dict.fromkeys((folded, plain)) for pattern in _patterns())
+    return any(pattern.search(variant) for variant in dict.fromkeys((folded, plain)) for pattern in patterns)
 
 
 def read_patterns(path: Path) -> list[re.Pattern[str]]:
@@ -74,9 +85,10 @@ def read_patterns(path: Path) -> list[re.Pattern[str]]:
 
 
 def _invisible(sign: str) -> bool:
-    return unicodedata.category(sign) in ("Cf", "Co", "Cn", "Cs") or "\u0300" <= sign <= "\u036f" or "\ufe00" <= sign <= "\ufe0f"
+    accent_or_variant = "\u0300" <= sign <= "\u036f" or "\ufe00" <= sign <= "\ufe0f"
+    return accent_or_variant or unicodedata.category(sign) in ("Cf", "Cn", "Co", "Cs")
 
 
 @cache
-def _patterns() -> list[re.Pattern[str]]:
-    return read_patterns(PATTERNS_FILE)
+def _patterns(path: Path) -> list[re.Pattern[str]]:
+    return read_patterns(path)
