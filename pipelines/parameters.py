@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.llm_tuning.naming import LORA_PREFIX
+
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
@@ -13,7 +15,6 @@ from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
-from components.llm_tuning.naming import LORA_PREFIX
 from components.prompting.prompt_template import read_template
 from components.rationale_generation.budget import Ceilings, Prices
 from components.rationale_generation.engines import engine_model

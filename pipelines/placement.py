@@ -47,7 +47,9 @@ def place(task: dsl.PipelineTask, *, uses_outside_state: bool = False) -> dsl.Pi
     return task
 
 
-def place_with_model(task: dsl.PipelineTask, nodes: ModelNodes, *, uses_outside_state: bool = False) -> dsl.PipelineTask:
+def place_with_model(
+    task: dsl.PipelineTask, nodes: ModelNodes, *, uses_outside_state: bool = False
+) -> dsl.PipelineTask:
     """Place a task that loads a language model: on nodes with an accelerator, beside the cache of models."""
     place(task, uses_outside_state=uses_outside_state)
     if nodes.accelerator:

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from components.llm_tuning.component import tune_model
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import embed_users
-from components.llm_tuning.component import tune_model
 from components.model_registry.component import register_language_model
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
 from components.rationale_generation.ledger import PARTITIONS

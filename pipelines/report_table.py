@@ -95,7 +95,8 @@ def _cost(cost: dict[str, Any]) -> list[str]:
         f"{cost['per_thousand_users']['calls']:.1f} calls",
         "            calls behind the pool: "
         + ", ".join(
-            f"{title} {methods[name]['calls']:,}" for title, name in (("RELAND", "reland"), ("KAR", "kar"), ("SLIM", "slim"))
+            f"{title} {methods[name]['calls']:,}"
+            for title, name in (("RELAND", "reland"), ("KAR", "kar"), ("SLIM", "slim"))
         ),
     ]
     if cost["ceiling"]:

@@ -22,6 +22,7 @@ class Account:
         inferences: calls of this run that were answered.
         asked_again: calls of this run because an answer was invalid.
         new: requests with an answer that was made in this run.
+        not_asked: requests that a ceiling kept out.
         behind: calls and tokens of all answers, whichever run made them.
         ceiling: the ceiling that kept a request from being asked; empty where none did.
         hours: how long the engine took, in this run.
@@ -32,6 +33,7 @@ class Account:
     inferences: int = 0
     asked_again: int = 0
     new: int = 0
+    not_asked: int = 0
     behind: Usage = field(default_factory=Usage)
     ceiling: str = ""
     hours: float = 0.0
@@ -76,11 +78,18 @@ def read_population(prepared: Path) -> Population:
     return Population(*rows)
 
 
-def cost_fields(account: Account, prices: Prices, population: Population) -> dict[str, Any]:
+def cost_fields(account: Account, answered: int, prices: Prices, population: Population) -> dict[str, Any]:
     """What `generation_cost` of the summary says of calls, tokens, GPU-hours and money.
+
+    `inferences` counts answers that were made in this run, `reused` the seed users whose answer cost no inference of
+    its own; calls and tokens are those of this run. GPU-hours and money follow from what the settings state; `hours` is
+    how long the engine took.
 
     `methods` has the columns of the paper's Table 3: what the pool took, in whichever run, beside what KAR (|U| + |I|
     calls) and SLIM (|D| calls) would have taken on these data, each call as dear as the mean one of the pool.
+
+    Args:
+        answered: seed users who have an answer.
     """
     calls = {
         "reland": account.behind.calls,
@@ -89,7 +98,9 @@ def cost_fields(account: Account, prices: Prices, population: Population) -> dic
     }
     return {
         "inferences": account.inferences,
+        "reused": answered - account.new,
         "asked_again": account.asked_again,
+        "not_asked": account.not_asked,
         "ceiling": account.ceiling,
         **account.spent.priced(prices),
         "hours": round(account.hours, 6),

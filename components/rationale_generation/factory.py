@@ -6,8 +6,8 @@ its own, so that a job that is killed and run again goes the same way without as
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from typing import cast
 
 from components.contracts.batch_format import Request, Response, make_failure, make_request, read_answer
@@ -16,6 +16,8 @@ from components.rationale_generation.account import Account
 from components.rationale_generation.budget import SECONDS_AN_HOUR, Budget, Usage, worst_case
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.ledger import Ledger
+from components.rationale_generation.text_rules import InvalidAnswerError
+from components.rationale_generation.validation import AnswerValidator
 
 AGAIN_TEMPERATURE = 0.7  # with temperature 0 another seed changes nothing
 TOLD_PARTS = 10
@@ -26,34 +28,48 @@ def ask_again(request: Request, attempt: int) -> Request:
     return make_request({**request["body"], "seed": attempt, "temperature": AGAIN_TEMPERATURE})
 
 
+def hand_out(engine: RationaleEngine, requests: list[Request]) -> tuple[list[Response], Account]:
+    """The responses of an engine whose answers cost nothing, which is asked every time and once."""
+    responses = list(engine.generate(requests))
+    account = Account()
+    for response in responses:
+        with suppress(ValueError):
+            answer = read_answer(response)
+            account.behind += Usage(1, answer.prompt_tokens, answer.completion_tokens)
+    if engine.infers:
+        account.spent = account.behind
+        account.inferences = account.new = account.behind.calls
+    return responses, account
+
+
 class Factory:
-    """Answers the requests of one shard, and keeps account of what that takes.
+    """Answers the requests of one shard by an engine that is paid, and keeps account of what that takes.
 
     Args:
-        is_valid: whether the text of an answer can be used for the request; if not, it is asked for again.
-        ledger: where answers are kept; None for an engine whose answers cost nothing, which is asked every time, once.
+        validator: what it does not accept is asked for again.
+        ledger: where answers are kept.
         attempts: how often an invalid answer is asked for again.
     """
 
     def __init__(
         self,
         engine: RationaleEngine,
-        is_valid: Callable[[str, Request], bool],
-        ledger: Ledger | None,
+        validator: AnswerValidator,
+        ledger: Ledger,
         budget: Budget,
         attempts: int,
     ):
-        self.account = Account()
+        self._account = Account()
         self._engine = engine
-        self._is_valid = is_valid
+        self._validator = validator
         self._ledger = ledger
         self._budget = budget
-        self._attempts = attempts if ledger else 0
+        self._attempts = attempts
 
-    def answer(self, requests: list[Request]) -> list[Response]:
-        """One response to each request, in their order, under the request's own `custom_id`.
+    def answer(self, requests: list[Request]) -> tuple[list[Response], Account]:
+        """One response to each request, in their order, under the request's own `custom_id`, and what they took.
 
-        It is the first valid answer, or else the last one, or else an error that says why there is none.
+        A response is the first valid answer, or else the last one, or else an error that says why there is none.
 
         Raises:
             InputError: a fault of the engine or of the ledger that the user can mend; what was answered is kept.
@@ -69,7 +85,7 @@ class Factory:
             unknown = {key: request for key, request in asked.items() if request["custom_id"] not in kept}
             if unknown and attempt:
                 say(f"{len(unknown)} answers are invalid: asking again ({attempt} of {self._attempts})")
-                self.account.asked_again += len(unknown)
+                self._account.asked_again += len(unknown)
             answered = self._ask(unknown)
             invalid = []
             for key, request in asked.items():
@@ -80,29 +96,34 @@ class Factory:
                     responses.setdefault(key, response)  # where there is an invalid answer it says more than an error
                     continue
                 responses[key] = {**response, "custom_id": key}
-                self.account.behind += Usage(1, answer.prompt_tokens, answer.completion_tokens)
+                self._account.behind += Usage(1, answer.prompt_tokens, answer.completion_tokens)
                 if key in unknown:
                     new.add(key)
                 if attempt < self._attempts and not self._is_valid(answer.content, originals[key]):
                     invalid.append(key)
             waiting = invalid
-        self.account.new = len(new)
-        self.account.spent = self._budget.spent
-        return [responses[request["custom_id"]] for request in requests]
+        self._account.new = len(new)
+        self._account.spent = self._budget.spent
+        return [responses[request["custom_id"]] for request in requests], self._account
+
+    def _is_valid(self, content: str, request: Request) -> bool:
+        try:
+            self._validator.validate(content, request)
+        except InvalidAnswerError:
+            return False
+        return True
 
     def _read_ledger(self, requests: list[Request]) -> dict[str, Response]:
         """Answers that were given before, to the requests and to all attempts that may follow."""
-        if self._ledger is None:
-            return {}
         again = (ask_again(request, attempt) for attempt in range(1, self._attempts + 1) for request in requests)
         return self._ledger.read([request["custom_id"] for request in (*requests, *again)])
 
     def _tell_forecast(self, unknown: list[Request], kept: int) -> None:
-        self.account.forecast = sum(map(worst_case, unknown), Usage())
-        if self._ledger is None:
-            return
-        say(f"forecast: at most {self.account.forecast.describe(self._budget.prices)}; the ledger holds {kept} answers")
-        if ceiling := self._budget.exceeded(self.account.forecast):
+        self._account.forecast = sum(map(worst_case, unknown), Usage())
+        say(
+            f"forecast: at most {self._account.forecast.describe(self._budget.prices)}; the ledger holds {kept} answers"
+        )
+        if ceiling := self._budget.exceeded(self._account.forecast):
             say(f"that is above {ceiling}: what this keeps out stays without an answer")
 
     def _ask(self, unknown: dict[str, Request]) -> dict[str, Response]:
@@ -126,10 +147,11 @@ class Factory:
                     if len(responses) * TOLD_PARTS // len(unknown) > (len(responses) - 1) * TOLD_PARTS // len(unknown):
                         say(f"{len(responses)} of {len(unknown)} answered")
             left = refused
-        self.account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
+        self._account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
         for request in left:
             ceiling = self._budget.refuses(request)
-            self.account.ceiling = ceiling
+            self._account.ceiling = ceiling
+            self._account.not_asked += 1
             message = f"not asked, because of the ceiling {ceiling}"
             responses[key_of[request["custom_id"]]] = make_failure(request["custom_id"], "ceiling", message)
         return responses
@@ -147,7 +169,6 @@ class Factory:
         except ValueError:
             self._budget.settle(response["custom_id"], 0, 0)
             return
-        if self._ledger:
-            self._ledger.append(response, request_id=key)
+        self._ledger.append(response, request_id=key)
         self._budget.settle(response["custom_id"], answer.prompt_tokens, answer.completion_tokens)
-        self.account.inferences += 1
+        self._account.inferences += 1

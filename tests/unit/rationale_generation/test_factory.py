@@ -9,8 +9,9 @@ from components.contracts.batch_format import make_failure, make_request, make_r
 from components.contracts.errors import InputError
 from components.rationale_generation.budget import Budget, Ceilings, Prices, worst_case
 from components.rationale_generation.engine import RationaleEngine
-from components.rationale_generation.factory import Factory, ask_again
+from components.rationale_generation.factory import Factory, ask_again, hand_out
 from components.rationale_generation.ledger import Ledger
+from components.rationale_generation.text_rules import InvalidAnswerError, Reason
 
 
 class Oracle(RationaleEngine):
@@ -53,13 +54,23 @@ def requests(count):
     ]
 
 
+class Validator:
+    """Stands in for the validation: an answer is valid that says so, and to a request that is not `refused`."""
+
+    def __init__(self, refused=None):
+        self._refused = refused
+
+    def validate(self, content, request):
+        if content != "valid" or request == self._refused:
+            raise InvalidAnswerError(Reason.NOT_JSON, content)
+
+
 NO_CEILING, NO_PRICE = Ceilings(), Prices()
 
 
 def run(folder, engine, asked, attempts=2, ceilings=NO_CEILING, prices=NO_PRICE):
     with Ledger(folder) as ledger:
-        factory = Factory(engine, lambda content, _: content == "valid", ledger, Budget(ceilings, prices), attempts)
-        return factory.answer(asked), factory.account
+        return Factory(engine, Validator(), ledger, Budget(ceilings, prices), attempts).answer(asked)
 
 
 def contents(responses):
@@ -93,8 +104,7 @@ def test_an_invalid_answer_is_asked_for_with_another_seed_until_one_is_valid(tmp
     # A catalogue or a rule that changed may reject what was valid: then another answer is asked for, and only that.
     third = Oracle()
     with Ledger(tmp_path) as ledger:
-        factory = Factory(third, lambda _, request: request != asked[0], ledger, Budget(NO_CEILING, NO_PRICE), 1)
-        factory.answer(asked[:1])
+        Factory(third, Validator(refused=asked[0]), ledger, Budget(NO_CEILING, NO_PRICE), 1).answer(asked[:1])
     assert dict(third.asked) == {ask_again(asked[0], 1)["custom_id"]: 1}
 
 
@@ -127,10 +137,14 @@ def test_a_job_that_ends_in_the_middle_goes_on_where_it_was(tmp_path):
 
 
 def test_an_engine_without_cost_is_asked_every_time_and_once():
-    engine = Oracle({("user 0", 0): "bad"})
-    factory = Factory(engine, lambda content, _: content == "valid", None, Budget(NO_CEILING, NO_PRICE), 5)
-    assert contents(factory.answer(requests(2))) == ["bad", "valid"]
-    assert sum(engine.asked.values()) == 2 and factory.account.asked_again == 0
+    engine = Oracle({("user 0", 0): "bad", ("user 2", 0): None})
+    for times in (1, 2):
+        responses, account = hand_out(engine, requests(3))
+        assert contents(responses) == ["bad", "valid", None] and set(engine.asked.values()) == {times}
+        assert (account.inferences, account.new, account.spent.calls, account.behind.tokens) == (2, 2, 2, 100)
+    engine.infers = False  # as of recorded answers: nothing is made, and so nothing spent
+    _, account = hand_out(engine, requests(3))
+    assert (account.inferences, account.new, account.spent.calls, account.behind.tokens) == (0, 0, 0, 100)
 
 
 @pytest.mark.parametrize("reads_all_first", [False, True])
@@ -185,5 +199,5 @@ def test_the_engine_is_stopped_when_the_ledger_cannot_be_written(tmp_path):
     with Ledger(tmp_path) as ledger:
         ledger.append = lambda *_, **__: (_ for _ in ()).throw(InputError("disk full"))
         with pytest.raises(InputError, match="disk full"):
-            Factory(Watched(), lambda *_: True, ledger, Budget(NO_CEILING, NO_PRICE), 0).answer(asked)
+            Factory(Watched(), Validator(), ledger, Budget(NO_CEILING, NO_PRICE), 0).answer(asked)
     assert stopped == [True]
