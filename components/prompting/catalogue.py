@@ -1,6 +1,7 @@
 """What the prompts, the template engine and the validation know about items: metadata and training popularity."""
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from components.contracts.artifacts import ITEMS_FILE
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
 
 TITLE_LENGTH = 120
+SHORT_TITLE_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Item:
     categories: tuple[str, ...]
     popularity: int
 
+    @property
+    def short_title(self) -> str:
+        """The title as prompts show it where it need not be copied."""
+        return self.title[:SHORT_TITLE_LENGTH].rstrip()
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -31,11 +38,12 @@ class Catalogue:
     @cached_property
     def item_of_title(self) -> dict[str, Item]:
         """Normalised title → item; of items that share a title the most popular."""
-        found: dict[str, Item] = {}
-        for item in self.items.values():
-            if item.title:
-                found.setdefault(normalise(item.title), item)
-        return found
+        return self._first_by(lambda item: item.title)
+
+    @cached_property
+    def item_of_short_title(self) -> dict[str, Item]:
+        """Normalised short title → item; of items that share it the most popular."""
+        return self._first_by(lambda item: item.short_title)
 
     @cached_property
     def category_of_name(self) -> dict[str, str]:
@@ -51,6 +59,19 @@ class Catalogue:
             for name in item.categories:
                 if item.title:
                     found.setdefault(name, []).append(item)
+        return found
+
+    @cached_property
+    def common_categories(self) -> frozenset[str]:
+        """The categories of every described item ("Beauty" in a beauty shop): they say nothing about a user."""
+        described = sum(1 for item in self.items.values() if item.categories and item.title)
+        return frozenset(name for name, items in self.items_of_category.items() if len(items) == described)
+
+    def _first_by(self, text_of: Callable[[Item], str]) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        for item in self.items.values():
+            if text := text_of(item):
+                found.setdefault(normalise(text), item)
         return found
 
 

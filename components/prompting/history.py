@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,18 +16,17 @@ COUNTED_CATEGORIES = 20
 
 @dataclass(frozen=True)
 class CondensedHistory:
-    """The most recent distinct items, oldest first, and how many of all the user's items are of each category."""
+    """What a prompt may tell of a user.
+
+    Attributes:
+        items: the most recent distinct items, oldest first.
+        category_counts: how many of all the user's distinct items are of each category, the largest first.
+        chosen: the ids of all the user's items; none of them is a candidate.
+    """
 
     items: tuple[Item, ...]
     category_counts: dict[str, int]
-
-    def to_document(self) -> dict[str, Any]:
-        """The JSON document of the user message. It names no user; a text that is not known is left out."""
-        history: list[dict[str, Any]] = []
-        for item in self.items:
-            fields = {"title": item.title, "brand": item.brand, "categories": list(item.categories)}
-            history.append({name: value for name, value in fields.items() if value})
-        return {"history": [entry for entry in history if entry], "category_counts": self.category_counts}
+    chosen: frozenset[str]
 
 
 def condense_histories(prepared: Path, users: list[str], catalogue: Catalogue) -> dict[str, CondensedHistory]:
@@ -47,4 +45,5 @@ def condense(items: list[Item]) -> CondensedHistory:
     latest_first = list(dict.fromkeys(reversed(items)))
     counts = Counter(name for item in latest_first for name in item.categories)
     largest = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:COUNTED_CATEGORIES]
-    return CondensedHistory(tuple(reversed(latest_first[:HISTORY_ITEMS])), dict(largest))
+    chosen = frozenset(item.item_id for item in items)
+    return CondensedHistory(tuple(reversed(latest_first[:HISTORY_ITEMS])), dict(largest), chosen)

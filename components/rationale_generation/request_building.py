@@ -11,7 +11,8 @@ from components.contracts.progress import say
 from components.contracts.tables import SEEDS, read_table, write_table
 from components.prompting.catalogue import load_catalogue
 from components.prompting.history import condense_histories
-from components.prompting.prompts import build_request, read_template
+from components.prompting.prompt_template import read_template
+from components.prompting.prompts import build_request
 
 # The only place where a seed user and a request meet: the requests, which leave the house, name no user.
 SEED_REQUESTS = pa.schema(
@@ -48,11 +49,12 @@ def build_seed_requests(prepared: Path, seeds: Path, prompt_version: str, model:
     """
     template = read_template(prompt_version)
     users = sorted(read_table(seeds / SEEDS_FILE, SEEDS, ["user_id"]).column("user_id").to_pylist())
-    histories = condense_histories(prepared, users, load_catalogue(prepared))
+    catalogue = load_catalogue(prepared)
+    histories = condense_histories(prepared, users, catalogue)
     request_of_id: dict[str, Request] = {}
     request_of_seed: dict[str, str] = {}
     for user in users:
-        request = build_request(histories[user], template, model)
+        request = build_request(histories[user], template, catalogue, model)
         request_of_id[request["custom_id"]] = request
         request_of_seed[user] = request["custom_id"]
     say(f"{len(request_of_id)} prompts for {len(users)} seed users ({prompt_version})")

@@ -28,9 +28,6 @@ class TemplateEngine(RationaleEngine):
 
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue
-        described = sum(1 for item in catalogue.items.values() if item.categories and item.title)
-        # A category of every item ("Beauty" in a beauty shop) says nothing about a user.
-        self._common = {name for name, items in catalogue.items_of_category.items() if len(items) == described}
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         for request in requests:
@@ -40,7 +37,7 @@ class TemplateEngine(RationaleEngine):
 
     def _answer(self, document: dict[str, Any]) -> dict[str, Any]:
         counts: dict[str, int] = document["category_counts"]
-        telling = [name for name in counts if name not in self._common] or list(counts)
+        telling = [name for name in counts if name not in self._catalogue.common_categories] or list(counts)
         categories = telling[:CATEGORIES]
         consumed = {entry["title"] for entry in document["history"] if "title" in entry}
         if categories:

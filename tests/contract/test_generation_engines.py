@@ -12,6 +12,7 @@ from components.contracts.language_model import LanguageModel
 from components.contracts.settings import Settings
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
+from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.engines import ENGINES, engine_class, engine_model, open_engine
@@ -30,7 +31,7 @@ SEEDS = ["ann", "bob"]
 
 def make_requests(model: str) -> list[dict]:
     histories = [condense([CATALOGUE.items["alien"]]), condense([CATALOGUE.items["emma"]])]
-    return [build_request(history, "Instruction.", model) for history in histories]
+    return [build_request(history, read_template("recommendation-v1"), CATALOGUE, model) for history in histories]
 
 
 def seed_of_request(model: str) -> dict[str, str]:
@@ -89,8 +90,9 @@ def test_every_request_is_answered_once_in_the_batch_format(engine):
 
 def test_its_answers_are_valid(engine):
     validator = AnswerValidator(CATALOGUE, free_text=not engine.infers)
-    for response in engine.generate(make_requests(engine.model)):
-        assert validator.validate(read_answer(response).content).recommendation
+    requests = {request["custom_id"]: request for request in make_requests(engine.model)}
+    for response in engine.generate(requests.values()):
+        assert validator.validate(read_answer(response).content, requests[response["custom_id"]]).recommendation
 
 
 def test_it_repeats_itself(engine):
@@ -147,7 +149,7 @@ def test_recorded_without_a_file():
 
 def test_a_request_that_is_not_recorded_gets_an_error(tmp_path):
     engine = open_recorded_batch(tmp_path)
-    other = build_request(condense([]), "Instruction.", "gpt")
+    other = build_request(condense([]), read_template("recommendation-v1"), CATALOGUE, "gpt")
     responses = {row["custom_id"]: row for row in engine.generate([other, *make_requests("gpt")])}
     assert responses[other["custom_id"]]["error"]["code"] == "not_recorded"
     with pytest.raises(ValueError, match="none for this request"):
@@ -159,4 +161,4 @@ def test_a_recorded_file_that_answers_no_request(tmp_path):
     with pytest.raises(
         InputError, match=r"covers nobody, it answers none of the 1 requests to the model 'gpt'.*--model"
     ):
-        list(engine.generate([build_request(condense([]), "Instruction.", "gpt")]))
+        list(engine.generate([build_request(condense([]), read_template("recommendation-v1"), CATALOGUE, "gpt")]))

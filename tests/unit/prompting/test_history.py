@@ -28,14 +28,6 @@ def test_categories_are_ordered_by_count_then_name_and_cut():
     assert len(history.category_counts) == COUNTED_CATEGORIES
 
 
-def test_only_what_is_known_enters_the_document():
-    history = condense([item("a"), Item("n", "", "", (), 0), Item("b", "B", "Brand", ("X",), 0)])
-    assert history.to_document() == {
-        "history": [{"title": "A"}, {"title": "B", "brand": "Brand", "categories": ["X"]}],
-        "category_counts": {"X": 1},
-    }
-
-
 def test_histories_are_read_in_the_order_of_time(prepared, catalogue):
     histories = condense_histories(prepared, ["ann", "bob"], catalogue)
     assert [entry.item_id for entry in histories["ann"].items] == ["brazil", "alien"]

@@ -2,13 +2,12 @@
 
 import hashlib
 import re
-
-import pytest
+from dataclasses import replace
 
 from components.contracts.batch_format import canonical_json
-from components.contracts.errors import InputError
 from components.prompting.history import condense
-from components.prompting.prompts import build_request, read_template
+from components.prompting.prompt_template import read_template
+from components.prompting.prompts import build_request
 from components.rationale_generation.request_building import (
     build_seed_requests,
     read_seed_requests,
@@ -16,37 +15,35 @@ from components.rationale_generation.request_building import (
 )
 
 VERSION = "recommendation-v1"
+TEMPLATE = read_template(VERSION)
 
 
 def build(prepared, seeds, model="m"):
     return build_seed_requests(prepared, seeds, VERSION, model)
 
 
-def test_the_request_is_the_document_after_the_shared_instruction():
-    request = build_request(condense([]), "Instruction.", "m")
+def test_the_request_is_the_document_after_the_shared_instruction(catalogue):
+    request = build_request(condense([]), TEMPLATE, catalogue, "m")
     assert request["method"] == "POST" and request["url"] == "/v1/chat/completions"
     assert request["body"]["messages"] == [
-        {"role": "system", "content": "Instruction."},
+        {"role": "system", "content": TEMPLATE.system},
         {"role": "user", "content": '{"history": [], "category_counts": {}}'},
     ]
-    assert request["body"]["response_format"]["json_schema"]["schema"]["required"] == [
-        "preference_summary",
-        "categories",
-        "items",
-    ]
+    assert request["body"]["response_format"]["json_schema"]["schema"] == TEMPLATE.answer_schema()
     assert request["custom_id"] == hashlib.sha256(canonical_json(request["body"]).encode()).hexdigest()
 
 
-def test_the_hash_covers_prompt_and_model():
-    base = build_request(condense([]), "Instruction.", "m")["custom_id"]
-    assert build_request(condense([]), "Instruction.", "m")["custom_id"] == base
-    assert build_request(condense([]), "Another.", "m")["custom_id"] != base
-    assert build_request(condense([]), "Instruction.", "n")["custom_id"] != base
+def test_the_hash_covers_prompt_and_model(catalogue):
+    base = build_request(condense([]), TEMPLATE, catalogue, "m")["custom_id"]
+    assert build_request(condense([]), TEMPLATE, catalogue, "m")["custom_id"] == base
+    assert build_request(condense([]), replace(TEMPLATE, system="Another."), catalogue, "m")["custom_id"] != base
+    assert build_request(condense([]), TEMPLATE, catalogue, "n")["custom_id"] != base
 
 
-def test_an_unknown_prompt_version_is_named_with_the_known_ones():
-    with pytest.raises(InputError, match=r"'\.\./secrets' is not known.*recommendation-v1"):
-        read_template("../secrets")
+def test_a_request_that_was_asked_before_has_the_same_id_so_that_its_answer_is_used_again(catalogue):
+    history = condense([catalogue.items["casablanca"], catalogue.items["alien"]])
+    request = build_request(history, TEMPLATE, catalogue, "m")
+    assert request["custom_id"] == "ee00e488c1f6174acbf5ac1645caeaf8fa819f0d794647b26e572f52c7e6f015"
 
 
 def test_no_user_id_is_in_a_prompt(prepared, seeds):

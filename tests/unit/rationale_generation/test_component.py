@@ -116,6 +116,7 @@ def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):
 def test_seed_users_who_share_a_request_share_the_rationale_and_cost_one_inference(prepared, seeds, tmp_path):
     from components.prompting.catalogue import load_catalogue
     from components.prompting.history import condense
+    from components.prompting.prompt_template import read_template
     from components.prompting.prompts import build_request
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.request_building import SeedRequests
@@ -123,7 +124,7 @@ def test_seed_users_who_share_a_request_share_the_rationale_and_cost_one_inferen
     from components.rationale_generation.validation import AnswerValidator
 
     catalogue = load_catalogue(prepared)
-    request = build_request(condense([catalogue.items["alien"]]), "Instruction.", "m")
+    request = build_request(condense([catalogue.items["alien"]]), read_template("recommendation-v1"), catalogue, "m")
     asked = SeedRequests([request], {"ann": request["custom_id"], "bob": request["custom_id"]}, "v")
     responses = list(TemplateEngine(catalogue).generate([request]))
     result = validate_responses(asked, responses, TemplateEngine, AnswerValidator(catalogue, free_text=False))

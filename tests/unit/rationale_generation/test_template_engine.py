@@ -4,12 +4,13 @@ import json
 
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
+from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
 from components.rationale_generation.template_engine import TEMPLATE_MARK, TEMPLATE_MODEL, TemplateEngine
 
 
 def answer(catalogue, history):
-    request = build_request(condense(history), "Instruction.", TEMPLATE_MODEL)
+    request = build_request(condense(history), read_template("recommendation-v1"), catalogue, TEMPLATE_MODEL)
     (response,) = TemplateEngine(catalogue).generate([request])
     return json.loads(response["response"]["body"]["choices"][0]["message"]["content"]), response
 

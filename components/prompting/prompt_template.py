@@ -1,0 +1,85 @@
+"""Versioned prompt templates: the instruction, and the form of answer it asks for. One file a version."""
+
+import string
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from components.contracts.errors import InputError
+
+TEMPLATES = Path(__file__).parent / "templates"
+DEFAULT_VERSION = "recommendation-v1"
+
+AnswerForm = Literal["titles", "numbers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """What the instruction calls the things that are recommended: films, products; neutral by default."""
+
+    item: str = "item"
+    items: str = "items"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptTemplate:
+    """A prompt version. What a version says never changes: another wording is another version.
+
+    Attributes:
+        version: its name, the file's.
+        system: the system message; it comes first and is the same for every user, so that its computation is shared.
+        answer: what the answer's `items` are: exact titles, or numbers of the document's candidates.
+        answer_fields: the answer's fields in the order in which they are written.
+        answer_tokens: most tokens of an answer.
+        history_items: most items of a history that the document shows.
+        counted_categories: how many categories the document counts.
+        candidates: how many candidates the document lists; 0 where titles are asked for.
+    """
+
+    version: str
+    system: str
+    answer: AnswerForm
+    answer_fields: tuple[str, ...]
+    answer_tokens: int
+    history_items: int
+    counted_categories: int
+    candidates: int
+
+    def answer_schema(self) -> dict[str, Any]:
+        """The JSON schema of an answer."""
+        item: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+        if self.answer == "numbers":
+            number = {"type": "integer", "minimum": 1, "maximum": self.candidates}
+            item = {"type": "array", "items": number, "maxItems": self.candidates}
+        properties = {
+            "preference_summary": {"type": "string"},
+            "categories": {"type": "array", "items": {"type": "string"}},
+            "items": item,
+        }
+        return {
+            "type": "object",
+            "properties": {name: properties[name] for name in self.answer_fields},
+            "required": list(self.answer_fields),
+            "additionalProperties": False,
+        }
+
+
+def prompt_versions() -> list[str]:
+    """The names of all prompt versions."""
+    return sorted(path.stem for path in TEMPLATES.glob("*.toml"))
+
+
+def read_template(prompt_version: str, domain: Domain = Domain()) -> PromptTemplate:
+    """A prompt version, in the words of a domain.
+
+    Raises:
+        InputError: there is no such version.
+    """
+    if prompt_version not in prompt_versions():
+        known = ", ".join(prompt_versions())
+        raise InputError(f"prompt version {prompt_version!r} is not known, expected one of {known}")
+    content = tomllib.loads((TEMPLATES / f"{prompt_version}.toml").read_text(encoding="utf-8"))
+    system = string.Template(content.pop("system").strip()).substitute(item=domain.item, items=domain.items)
+    fields = tuple(content.pop("answer_fields"))
+    return PromptTemplate(version=prompt_version, system=system, answer_fields=fields, **content)
