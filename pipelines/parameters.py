@@ -9,6 +9,7 @@ from components.llm_tuning.naming import LORA_PREFIX
 
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
+from components.contracts.language_model import LanguageModel
 from components.contracts.settings import Settings
 from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
@@ -17,7 +18,7 @@ from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.prompting.prompt_template import read_template
 from components.rationale_generation.budget import Ceilings, Prices
-from components.rationale_generation.engines import engine_model
+from components.rationale_generation.engines import check_engine
 from components.rationale_generation.ledger import PARTITIONS
 from components.seed_sampling.seed_users import check_seeds
 from serving.triton.server import free_ports
@@ -42,8 +43,8 @@ class RunParameters:
         previous_seeds: last week's seeds.parquet, of whose seed users those stay who still fit; empty: a new sampling.
         rationale_engine: who writes the rationales.
         recorded_rationales: file of recorded answers, for the engine `recorded`.
-        language_model: the model that is asked: a Hugging Face id, a folder, `scratch` or `lora:BASE`; for an endpoint its
-            name there; empty where the engine needs none.
+        language_model: the model that is asked: a Hugging Face id, a folder, `scratch` or `lora:BASE`; for an endpoint
+            its name there; empty where the engine needs none.
         prompt_version: how it is asked; empty: as such a model can be.
         shards: tasks among which the requests are divided, at most 64.
         attempts: how often an invalid answer is asked for again.
@@ -120,10 +121,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         splits,
         parameters.previous,
     )
-    engine_model(parameters.rationale_engine, parameters.recorded_rationales, None)
-    check_generation(parameters, settings)
-    if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
-        raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
+    _check_generation(parameters, settings)
     if not (settings.triton_environment / "bin" / "python").exists():
         raise InputError(
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
@@ -137,11 +135,15 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     free_ports(settings.triton_http_port, settings.triton_grpc_port)
 
 
-def check_generation(parameters: RunParameters, settings: Settings) -> None:
+def _check_generation(parameters: RunParameters, settings: Settings) -> None:
     """
     Raises:
         InputError: a parameter of the rationale generation is at fault.
     """
+    model = LanguageModel(name=parameters.language_model)
+    check_engine(parameters.rationale_engine, parameters.recorded_rationales, model, settings)
+    if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
+        raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
     if not 1 <= parameters.shards <= PARTITIONS:
         raise InputError(f"--shards {parameters.shards}: expected 1 to {PARTITIONS}")
     if parameters.attempts < 0:

@@ -47,11 +47,12 @@ def place(task: dsl.PipelineTask, *, uses_outside_state: bool = False) -> dsl.Pi
     return task
 
 
-def place_with_model(
-    task: dsl.PipelineTask, nodes: ModelNodes, *, uses_outside_state: bool = False
-) -> dsl.PipelineTask:
-    """Place a task that loads a language model: on nodes with an accelerator, beside the cache of models."""
-    place(task, uses_outside_state=uses_outside_state)
+def place_with_model(task: dsl.PipelineTask, nodes: ModelNodes) -> dsl.PipelineTask:
+    """Place a task that loads a language model: on nodes with an accelerator, beside the cache of models.
+
+    It is never answered from the cache of pipelines: models and the ledger are no artifacts.
+    """
+    place(task, uses_outside_state=True)
     if nodes.accelerator:
         task.set_accelerator_type(nodes.accelerator).set_accelerator_limit(nodes.accelerators)
     for label, value in nodes.selector.items():

@@ -73,7 +73,6 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 seed=seed,
             ),
             nodes,
-            uses_outside_state=True,
         )
         register = place(
             register_language_model(tuned=tune.outputs["tuned"], prepared=prepared, generation=generation),
@@ -83,7 +82,8 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
             build_prompts(
                 prepared=prepared,
                 seeds=sample.outputs["seeds"],
-                language_model=tune.outputs["tuned"],
+                tuned=tune.outputs["tuned"],
+                language_model=language_model,
                 prompt_version=prompt_version,
                 engine=rationale_engine,
                 recorded_rationales=recorded_rationales,
@@ -95,7 +95,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 generate_rationales(
                     requests=prompts.outputs["requests"],
                     prepared=prepared,
-                    language_model=tune.outputs["tuned"],
+                    tuned=tune.outputs["tuned"],
                     engine=rationale_engine,
                     recorded_rationales=recorded_rationales,
                     shard=shard,
@@ -106,7 +106,6 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                     max_cost=max_cost,
                 ),
                 nodes,
-                uses_outside_state=True,
             )
         validate = place(
             validate_rationales(

@@ -107,13 +107,13 @@ def cost_fields(account: Account, answered: int, prices: Prices, population: Pop
         "forecast": account.forecast.priced(prices),
         "per_thousand_users": _scaled(account, prices, account.spent, 1_000 / population.users),
         "methods": {
-            name: _scaled(account, prices, account.behind, number / max(1, account.behind.calls))
+            name: _scaled(account, prices, account.behind, number / max(1, account.behind.calls)) | {"calls": number}
             for name, number in calls.items()
         },
     }
 
 
-def _scaled(account: Account, prices: Prices, usage: Usage, factor: float) -> dict[str, Any]:
+def _scaled(account: Account, prices: Prices, usage: Usage, factor: float) -> dict[str, float]:
     """`usage` times `factor`; its hours by those of an inference of this run, where there was one."""
     told = {
         "calls": usage.calls,

@@ -9,10 +9,14 @@ from components.contracts.recorded_rationales import RecordedFile, read_recorded
 from components.contracts.settings import Settings
 from components.prompting.catalogue import Catalogue
 from components.rationale_generation.engine import RationaleEngine
+from components.rationale_generation.openai_engine import Endpoint, OpenAIEngine
 from components.rationale_generation.recorded_engine import RecordedEngine
 from components.rationale_generation.template_engine import TemplateEngine
+from components.rationale_generation.vllm_engine import VllmConfiguration, VllmEngine, check_python
 
-ENGINES: dict[str, type[RationaleEngine]] = {engine.name: engine for engine in (TemplateEngine, RecordedEngine)}
+ENGINES: dict[str, type[RationaleEngine]] = {
+    engine.name: engine for engine in (TemplateEngine, RecordedEngine, VllmEngine, OpenAIEngine)
+}
 
 
 def engine_class(name: str) -> type[RationaleEngine]:
@@ -43,8 +47,25 @@ def engine_model(name: str, recorded_rationales: str, model: LanguageModel | Non
     if engine is TemplateEngine:
         return LanguageModel(name=TemplateEngine.model)
     if engine is RecordedEngine:
-        return given or LanguageModel(name=_recorded(recorded_rationales, None).models[0])
-    raise NotImplementedError(f"engine {name} is named in ENGINES, but nothing knows its model")
+        recorded = _recorded(recorded_rationales, given.name if given else None)
+        return given or LanguageModel(name=recorded.models[0])
+    if given is None:
+        raise InputError(f"--rationale-engine {name} needs --model")
+    return given
+
+
+def check_engine(name: str, recorded_rationales: str, model: LanguageModel | None, settings: Settings) -> None:
+    """Find what can be found wrong before the model is there: `model` may be its name alone, as an option gives it.
+
+    Raises:
+        InputError: as `open_engine` does.
+    """
+    engine = engine_class(name)
+    asked = engine_model(name, recorded_rationales, model)
+    if engine is VllmEngine:
+        check_python(settings.vllm_python)
+    if engine is OpenAIEngine:
+        OpenAIEngine(asked.name, _endpoint(settings))
 
 
 def open_engine(
@@ -69,7 +90,17 @@ def open_engine(
         return TemplateEngine(catalogue)
     if engine is RecordedEngine:
         return RecordedEngine(_recorded(recorded_rationales, asked.name), asked.name, seed_of_request)
+    if engine is VllmEngine:
+        return VllmEngine(VllmConfiguration(asked, settings.vllm_python, settings.vllm_engine_arguments))
+    if engine is OpenAIEngine:
+        return OpenAIEngine(asked.name, _endpoint(settings))
     raise NotImplementedError(f"engine {name} is named in ENGINES, but nothing opens it")
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    return Endpoint(
+        settings.openai_base_url, settings.openai_api_key, settings.openai_concurrency, settings.openai_timeout
+    )
 
 
 def _recorded(recorded_rationales: str, asked_model: str | None) -> RecordedFile:

@@ -120,9 +120,8 @@ class Factory:
 
     def _tell_forecast(self, unknown: list[Request], kept: int) -> None:
         self._account.forecast = sum(map(worst_case, unknown), Usage())
-        say(
-            f"forecast: at most {self._account.forecast.describe(self._budget.prices)}; the ledger holds {kept} answers"
-        )
+        told = self._account.forecast.describe(self._budget.prices)
+        say(f"forecast: at most {told}; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
             say(f"that is above {ceiling}: what this keeps out stays without an answer")
 

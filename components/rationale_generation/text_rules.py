@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -114,21 +114,19 @@ class TextRules:
         A lenient bound: titles are quoted in their own language, and of a few words little can be told. A sentence of
         another language is still far below it (German, French, Spanish: 0.002 and less of 0.007).
         """
-        probabilities = dict(self._languages.rank(text))
+        probabilities = dict(_language_identifier().rank(text))
+        if self.language not in probabilities:
+            raise InputError(f"setting RELAND_ANSWER_LANGUAGE: {self.language!r} is not known, expected one as en or zh")
         return probabilities[self.language] >= 1 / len(probabilities)
-
-    @cached_property
-    def _languages(self) -> LanguageIdentifier:
-        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        if self.language not in identifier.labels:
-            raise InputError(
-                f"setting RELAND_ANSWER_LANGUAGE: {self.language!r} is not known, expected one as en or zh"
-            )
-        return identifier
 
     @cached_property
     def _forbidden(self) -> list[re.Pattern[str]]:
         return read_patterns(self.forbidden)
+
+
+@cache
+def _language_identifier() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)  # a second, so once
 
 
 def _hash(texts: list[str]) -> np.ndarray:
