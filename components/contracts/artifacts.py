@@ -38,6 +38,7 @@ METRICS_FILE = "metrics.json"
 MODEL_CARD_FILE = "README.md"
 ONNX_FILE = "model.onnx"
 ITEM_INDEX_FILE = "item_index.parquet"
+TUNING_FILE = "tuning.json"  # of a language model that was trained here: on what, and how
 
 # seeds, generation, matching
 SEEDS_FILE = "seeds.parquet"
