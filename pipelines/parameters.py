@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.llm_tuning.naming import LORA_PREFIX
-
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
-from components.contracts.language_model import LanguageModel
+from components.contracts.language_model import LORA_PREFIX, LanguageModel
 from components.contracts.settings import Settings
 from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path

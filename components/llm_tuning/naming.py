@@ -6,10 +6,14 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from components.contracts.errors import InputError
-from components.contracts.language_model import LANGUAGE_MODEL_FILE, LanguageModel, read_language_model
+from components.contracts.language_model import (
+    LANGUAGE_MODEL_FILE,
+    LORA_PREFIX,
+    SCRATCH,
+    LanguageModel,
+    read_language_model,
+)
 
-SCRATCH = "scratch"
-LORA_PREFIX = "lora:"
 # Which engine loads weights by itself. The others are told no more than the model's name.
 LOADING_ENGINE = "vllm"
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}

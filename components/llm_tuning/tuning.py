@@ -23,7 +23,7 @@ from components.contracts.artifacts import METRICS_FILE, MODEL_CARD_FILE, TUNING
 from components.contracts.errors import InputError
 from components.contracts.files import write_json
 from components.contracts.fingerprint import data_fingerprint
-from components.contracts.language_model import LanguageModel, write_language_model
+from components.contracts.language_model import LORA_PREFIX, SCRATCH, LanguageModel, write_language_model
 from components.contracts.progress import say
 from components.llm_tuning import evaluation
 from components.llm_tuning.chat_tokenizer import train_tokenizer
@@ -31,7 +31,7 @@ from components.llm_tuning.encoding import EncodedExample, encode
 from components.llm_tuning.examples import FEWEST_EXAMPLES, ExampleConfig, Examples, build_examples
 from components.llm_tuning.lora import AdapterConfig, add_adapter, load_base, save_adapter
 from components.llm_tuning.model_card import model_card
-from components.llm_tuning.naming import LORA_PREFIX, SCRATCH, load_chat_tokenizer, weights_digest
+from components.llm_tuning.naming import load_chat_tokenizer, weights_digest
 from components.llm_tuning.scratch import ScratchConfig, new_model
 from components.llm_tuning.training import TrainingConfig, mean_loss, train
 from components.prompting.catalogue import Catalogue, load_catalogue

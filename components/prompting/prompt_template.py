@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.contracts.errors import InputError
+from components.contracts.language_model import SCRATCH
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_VERSION = "recommendation-v1"
@@ -77,7 +78,7 @@ def choose_version(named: str, language_model: str) -> str:
     Args:
         language_model: as the option `--model` says it.
     """
-    return named or (NUMBERED_VERSION if language_model == "scratch" else DEFAULT_VERSION)
+    return named or (NUMBERED_VERSION if language_model == SCRATCH else DEFAULT_VERSION)
 
 
 def read_template(prompt_version: str, domain: Domain = Domain()) -> PromptTemplate:
