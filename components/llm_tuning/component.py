@@ -24,11 +24,12 @@ def tune_model(
 
     from components.contracts.language_model import SCRATCH, write_language_model
     from components.llm_tuning.naming import LOADING_ENGINE, describe_model, is_trained_here
-    from components.llm_tuning.tuning import adapter_config, scratch_config, train_language_model
     from components.prompting.prompt_template import choose_version
 
     folder = Path(tuned.path)
     if rationale_engine == LOADING_ENGINE and is_trained_here(language_model):
+        from components.llm_tuning.tuning import adapter_config, scratch_config, train_language_model
+
         config = (scratch_config if language_model == SCRATCH else adapter_config)(seed)
         version = choose_version(prompt_version, language_model)
         train_language_model(Path(prepared.path), language_model, version, config, folder)

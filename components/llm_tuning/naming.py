@@ -2,8 +2,7 @@
 
 import hashlib
 from pathlib import Path
-
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from components.contracts.errors import InputError
 from components.contracts.language_model import (
@@ -13,6 +12,9 @@ from components.contracts.language_model import (
     LanguageModel,
     read_language_model,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Which engine loads weights by itself. The others are told no more than the model's name.
 LOADING_ENGINE = "vllm"
@@ -56,12 +58,14 @@ def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
     return LanguageModel(name=name, weights=str(folder), tokenizer=str(folder))
 
 
-def load_chat_tokenizer(model: str) -> PreTrainedTokenizerBase:
+def load_chat_tokenizer(model: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model given by id or folder.
 
     Raises:
         InputError: there is no such model, or its tokenizer has no chat template.
     """
+    from transformers import AutoTokenizer  # seconds to import, and most runs name no model
+
     folder = Path(model).expanduser().absolute()
     if folder.is_dir():
         if not (folder / _CONFIG).exists():
