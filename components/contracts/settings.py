@@ -43,6 +43,16 @@ class Settings(BaseSettings):
             "empty: its default"
         ),
     ] = ""
+    answer_language: Annotated[
+        str, Field(description="language in which rationales are asked for, as `en`; empty: any is accepted")
+    ] = "en"
+    forbidden_texts: Annotated[
+        Path | None,
+        Field(
+            description="file of regular expressions that no rationale may match, one a line; "
+            "empty: the list that comes with the platform"
+        ),
+    ] = None
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
@@ -83,7 +93,7 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
     ] = 60.0
 
-    @field_validator("home", "data_dir", "model_repository", "triton_environment", "vllm_python")
+    @field_validator("home", "data_dir", "forbidden_texts", "model_repository", "triton_environment", "vllm_python")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.

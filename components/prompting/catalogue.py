@@ -3,11 +3,13 @@
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from components.contracts.artifacts import ITEMS_FILE
+from components.contracts.progress import say
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
+from components.prompting.instructions import reads_like_instruction
 
 TITLE_LENGTH = 120
 SHORT_TITLE_LENGTH = 40
@@ -31,9 +33,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take."""
+    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take.
+
+    `withheld` are the texts of items that read like an instruction to a language model. The items are there without
+    them: no prompt shows such a text, and no answer can name the item by it.
+    """
 
     items: dict[str, Item]
+    withheld: frozenset[str] = frozenset()
 
     @cached_property
     def item_of_title(self) -> dict[str, Item]:
@@ -85,18 +92,29 @@ def load_catalogue(prepared: Path) -> Catalogue:
     counts = training.group_by("item_id").aggregate([([], "count_all")])
     popularity = dict(zip(counts["item_id"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
 
+    withheld: set[str] = set()
+
+    @cache  # brands and categories repeat
+    def shown(text: str) -> str:
+        if reads_like_instruction(text):
+            withheld.add(text)
+            return ""
+        return clean_text(text)
+
     items = [
         Item(
             row["item_id"],
-            clean_text(row["title"]),
-            clean_text(row["brand"]),
-            tuple(dict.fromkeys(filter(None, map(clean_text, row["categories"])))),
+            shown(row["title"]),
+            shown(row["brand"]),
+            tuple(dict.fromkeys(filter(None, map(shown, row["categories"])))),
             popularity.get(row["item_id"], 0),
         )
         for row in read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
     ]
     items.sort(key=lambda item: (-item.popularity, item.item_id))
-    return Catalogue({item.item_id: item for item in items})
+    if withheld:
+        say(f"{len(withheld)} texts of items read like an instruction and are shown to no language model")
+    return Catalogue({item.item_id: item for item in items}, frozenset(withheld))
 
 
 def one_line(text: str) -> str:
