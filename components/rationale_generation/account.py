@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from components.contracts.artifacts import HISTORIES_FILE, INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.errors import InputError
+from components.contracts.artifacts import ITEMS_FILE
 from components.contracts.files import read_json, write_json
+from components.contracts.tables import ITEMS, read_interactions, read_table
 from components.rationale_generation.budget import Prices, Usage
 
 
@@ -64,18 +64,14 @@ class Population:
 
 
 def read_population(prepared: Path) -> Population:
-    """The numbers of rows of a prepared data set's tables; no row is read.
+    """Count them in a prepared data set.
 
     Raises:
-        InputError: a table is missing or no Parquet file.
+        InputError: a table is missing or does not hold its schema.
     """
-    rows = []
-    for name in (HISTORIES_FILE, ITEMS_FILE, INTERACTIONS_FILE):
-        try:
-            rows.append(pq.read_metadata(prepared / name).num_rows)
-        except OSError as error:
-            raise InputError(f"{prepared / name}: not readable ({error})") from error
-    return Population(*rows)
+    users = read_interactions(prepared, ["user_id"]).column("user_id")
+    items = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id"])
+    return Population(pc.count_distinct(users).as_py(), len(items), len(users))
 
 
 def cost_fields(account: Account, answered: int, prices: Prices, population: Population) -> dict[str, Any]:

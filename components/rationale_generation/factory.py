@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from typing import cast
 
 from components.contracts.batch_format import Request, Response, make_failure, make_request, read_answer
+from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.rationale_generation.account import Account
 from components.rationale_generation.budget import SECONDS_AN_HOUR, Budget, Usage, worst_case
@@ -85,8 +86,10 @@ class Factory:
             unknown = {key: request for key, request in asked.items() if request["custom_id"] not in kept}
             if unknown and attempt:
                 say(f"{len(unknown)} answers are invalid: asking again ({attempt} of {self._attempts})")
-                self._account.asked_again += len(unknown)
-            answered = self._ask(unknown)
+            calls = self._budget.spent.calls
+            answered = self._ask(unknown, alone=not kept and not responses)
+            if attempt:
+                self._account.asked_again += self._budget.spent.calls - calls
             invalid = []
             for key, request in asked.items():
                 response = answered[key] if key in unknown else kept[request["custom_id"]]
@@ -125,11 +128,15 @@ class Factory:
         if ceiling := self._budget.exceeded(self._account.forecast):
             say(f"that is above {ceiling}: what this keeps out stays without an answer")
 
-    def _ask(self, unknown: dict[str, Request]) -> dict[str, Response]:
+    def _ask(self, unknown: dict[str, Request], *, alone: bool) -> dict[str, Response]:
         """Responses of the engine by the keys of `unknown`; answers are in the ledger when this returns.
 
         A request that the budget refuses while others are under way is tried once more when they have cost what they
         cost, until nothing fits.
+
+        Args:
+            alone: whether no other request has an answer. Then an engine that can answer none of these has a fault;
+                otherwise these requests have.
         """
         key_of = {request["custom_id"]: key for key, request in unknown.items()}
         responses: dict[str, Response] = {}
@@ -139,19 +146,21 @@ class Factory:
             refused: list[Request] = []
             # Closed when the ledger fails, so that the engine stops.
             with closing(cast(Generator, self._engine.generate(self._admitted(left, refused)))) as answers:
-                for response in answers:
-                    key = key_of[response["custom_id"]]
-                    self._keep(response, key)
-                    responses[key] = response
-                    if len(responses) * TOLD_PARTS // len(unknown) > (len(responses) - 1) * TOLD_PARTS // len(unknown):
-                        say(f"{len(responses)} of {len(unknown)} answered")
+                try:
+                    for response in answers:
+                        key = key_of[response["custom_id"]]
+                        self._keep(response, key)
+                        responses[key] = response
+                        _tell_progress(len(responses), len(unknown))
+                except InputError:
+                    if alone or len(responses) + len(refused) < len(unknown):
+                        raise
             left = refused
         self._account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
         for request in left:
-            ceiling = self._budget.refuses(request)
-            self._account.ceiling = ceiling
+            self._account.ceiling = self._budget.refuses(request)
             self._account.not_asked += 1
-            message = f"not asked, because of the ceiling {ceiling}"
+            message = f"not asked, because of the ceiling {self._account.ceiling}"
             responses[key_of[request["custom_id"]]] = make_failure(request["custom_id"], "ceiling", message)
         return responses
 
@@ -171,3 +180,8 @@ class Factory:
         self._ledger.append(response, request_id=key)
         self._budget.settle(response["custom_id"], answer.prompt_tokens, answer.completion_tokens)
         self._account.inferences += 1
+
+
+def _tell_progress(done: int, total: int) -> None:
+    if done * TOLD_PARTS // total > (done - 1) * TOLD_PARTS // total:
+        say(f"{done} of {total} responses")

@@ -136,6 +136,28 @@ def test_a_job_that_ends_in_the_middle_goes_on_where_it_was(tmp_path):
     assert set((first.asked + second.asked).values()) == {1}
 
 
+def test_requests_that_cannot_be_answered_do_not_end_a_job_whose_others_are(tmp_path):
+    class Gloomy(Oracle):
+        """Says at its end, as engines do, that it answered nothing."""
+
+        def generate(self, requests):
+            answered = False
+            for response in super().generate(requests):
+                answered = answered or response["error"] is None
+                yield response
+            if not answered:
+                raise InputError("no request is answered")
+
+    asked = requests(2)
+    answers = {("user 1", 0): None}
+    responses, _ = run(tmp_path / "a", Gloomy(answers), asked)
+    for _ in range(2):  # only the second is asked now
+        again, account = run(tmp_path / "a", Gloomy(answers), asked)
+        assert contents(again) == ["valid", None] == contents(responses) and account.spent.calls == 1
+    with pytest.raises(InputError, match="no request is answered"):
+        run(tmp_path / "b", Gloomy({("user 0", 0): None, ("user 1", 0): None}), asked)
+
+
 def test_an_engine_without_cost_is_asked_every_time_and_once():
     engine = Oracle({("user 0", 0): "bad", ("user 2", 0): None})
     for times in (1, 2):
@@ -181,7 +203,7 @@ def test_the_forecast_is_told_before_and_is_no_less_than_what_was_spent(tmp_path
     assert (
         "forecast: at most 4 calls, 136 prompt tokens, 400 of answers, 0.15 GPU-hours, cost 136.30; the ledger" in told
     )
-    assert "above --max-calls 2" in told and told.index("forecast: ") < told.index("answered")
+    assert "above --max-calls 2" in told and told.index("forecast: ") < told.index("2 of 4 responses")
     assert account.forecast.calls == 4 and account.forecast.completion_tokens >= account.spent.completion_tokens
 
 
