@@ -18,6 +18,7 @@ LONGEST = 2_000  # characters of a text that are looked at
 
 # Cyrillic and Greek letters that look like Latin ones. They count as such in a word that has Latin letters too.
 _LOOK_ALIKE = str.maketrans("асԁеһіјӏорԛѕԝхуьвкмнтαεικνορτυχ", "acdehijlopqswxybbkmhtaeikvoptux")
+_STROKED = str.maketrans("đħłø", "dhlo")
 _LEET = str.maketrans("013457@$", "oieastas")
 _MIXED_WORD = re.compile(r"(?=\w*[a-z])(?=\w*[\u0370-\u052f])\w+")
 _LEET_WORD = re.compile(r"(?=[a-z013457@$]*[a-z])(?=[a-z013457@$]*[013457@$])[a-z013457@$]{3,}")
@@ -36,10 +37,11 @@ def fold(text: str) -> str:
         tags = "".join(chr(ord(sign) - 0xE0000) if 0xE0020 <= ord(sign) <= 0xE007E else sign for sign in text)
         seen = (sign for sign in unicodedata.normalize("NFKD", tags) if not _invisible(sign))
         text = unicodedata.normalize("NFKC", "".join(seen))
-    text = " ".join("".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text).casefold().split())
+    text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text).casefold()
     if not text.isascii():
-        text = _MIXED_WORD.sub(lambda word: word[0].translate(_LOOK_ALIKE), text)
-    return _SPACED_WORD.sub(lambda word: re.sub(r"[ ._*~-]", "", word[0]), text)
+        text = _MIXED_WORD.sub(lambda word: word[0].translate(_LOOK_ALIKE), text.translate(_STROKED))
+    text = _SPACED_WORD.sub(lambda word: re.sub(r"[ ._*~-]", "", word[0]), text)
+    return " ".join(text.split())
 
 
 def words(text: str) -> list[str]:

@@ -26,7 +26,7 @@ class ValidatedRationales:
 
     In the report, `rationale_validation` counts what was rejected by reason, and in the answers that were not: names
     that stand for nothing in the catalogue (`hallucinated_items`, `unknown_categories`), items found by a similar
-    title, items dropped because the text of another item named them, and near-duplicates. The latter stay: users who
+    title, items dropped because the history named them, and near-duplicates. The latter stay: users who
     are alike may be reasoned about alike, and every seed user has a rationale of its own. Many of them say that the
     model has little to tell users apart by.
     """
@@ -63,7 +63,7 @@ def validate_responses(
     rejected: list[dict[str, str]] = []
     models: set[str] = set()
     answered = 0
-    counts = dict.fromkeys(("hallucinated_items", "unknown_categories", "similar_items", "promoted_items"), 0)
+    counts = dict.fromkeys(("hallucinated_items", "unknown_categories", "similar_items", "named_items"), 0)
     for seed, custom_id in sorted(asked.request_of_seed.items()):
         content = ""
         try:
@@ -79,7 +79,7 @@ def validate_responses(
         counts["hallucinated_items"] += valid.dropped_items
         counts["unknown_categories"] += valid.dropped_categories
         counts["similar_items"] += valid.similar_items
-        counts["promoted_items"] += valid.promoted_items
+        counts["named_items"] += valid.named_items
         rationales.append(
             {
                 "rationale_id": make_rationale_id(custom_id, valid),

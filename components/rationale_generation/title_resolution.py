@@ -75,8 +75,17 @@ class TitleResolver:
         return [title.text for title in self._plain_titles]
 
 
+def plain_words(title: str) -> list[str]:
+    """The folded words of a title without articles, which move: "Matrix, The"."""
+    return [word for word in words(title) if word not in _ARTICLES]
+
+
+def without_years(listed: list[str]) -> list[str]:
+    return [word for word in listed if not _YEAR.fullmatch(word)]
+
+
 def _plain(title: str) -> _PlainTitle:
-    listed = [word for word in words(title) if word not in _ARTICLES]
-    years = frozenset(word for word in listed if _YEAR.fullmatch(word))
-    rest = [word for word in listed if word not in years]
-    return _PlainTitle(" ".join(rest), years, tuple(sorted(word for word in rest if _NUMBER.fullmatch(word))))
+    listed = plain_words(title)
+    rest = without_years(listed)
+    numbers = sorted(word for word in rest if _NUMBER.fullmatch(word))
+    return _PlainTitle(" ".join(rest), frozenset(listed) - frozenset(rest), tuple(numbers))

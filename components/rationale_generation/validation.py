@@ -13,7 +13,7 @@ from components.contracts.tables import read_training_interactions
 from components.prompting.candidates import candidate_items
 from components.prompting.catalogue import Catalogue, Item, normalise, one_line
 from components.prompting.document import answer_form
-from components.rationale_generation.hostile_titles import InstructionEchoes, named_items
+from components.rationale_generation.hostile_titles import HostileTitles
 from components.rationale_generation.text_rules import FORBIDDEN_FILE, InvalidAnswerError, Reason, TextRules, UserIds
 from components.rationale_generation.title_resolution import TitleResolver
 
@@ -34,7 +34,7 @@ class ValidAnswer:
         dropped_categories: names that are no category of the catalogue.
         dropped_items: titles and numbers that stand for no item: they are made up.
         similar_items: items found by a similar title.
-        promoted_items: items that were dropped because the text of another item in the prompt names them.
+        named_items: items that were dropped because the prompt's history names them, as chosen or within another text.
     """
 
     preference_summary: str
@@ -44,15 +44,15 @@ class ValidAnswer:
     dropped_categories: int = 0
     dropped_items: int = 0
     similar_items: int = 0
-    promoted_items: int = 0
+    named_items: int = 0
 
 
 class AnswerValidator:
     """Validates answers of the forms that are known.
 
     - What prompts ask for: `preference_summary`, `categories` and `items`. Items are titles, or numbers where the
-      request lists candidates. Names and numbers that stand for nothing are dropped and counted; so are items that the
-      text of another item in the prompt names, because no item recommends another.
+      request lists candidates. Names and numbers that stand for nothing are dropped and counted; so are items that are
+      in the history, and those that the text of another item in the prompt names: no item recommends another.
     - Free text, where it is allowed: `preference_summary` and `recommendation`. The text stays as it is; its categories
       are those of the catalogue that occur in it as whole words.
 
@@ -65,7 +65,7 @@ class AnswerValidator:
         self._catalogue = catalogue
         self._free_text = free_text
         self._rules = rules or TextRules()
-        self._echoes = InstructionEchoes(catalogue.withheld)
+        self._hostile = HostileTitles(catalogue)
         self._titles = TitleResolver(catalogue)
         self._patterns = [
             (name, re.compile(rf"(?<!\w){re.escape(normalised)}(?!\w)"))
@@ -108,8 +108,8 @@ class AnswerValidator:
         known_categories = [self._catalogue.category_of_name.get(normalise(name)) for name in categories]
         accepted_categories = list(dict.fromkeys(name for name in known_categories if name is not None))
         known_items = list(dict.fromkeys(item for item in items if item is not None))
-        promoted = named_items(known_items, request)
-        accepted_items = [item for item in known_items if item not in promoted]
+        named = self._hostile.named_items(known_items, request)
+        accepted_items = [item for item in known_items if item not in named]
         parts = []
         if accepted_categories:
             parts.append(f"Recommended categories: {', '.join(accepted_categories)}")
@@ -126,7 +126,7 @@ class AnswerValidator:
             dropped_categories=known_categories.count(None),
             dropped_items=items.count(None),
             similar_items=similar,
-            promoted_items=len(promoted),
+            named_items=len(named),
         )
 
     def _accept_text(self, summary: str, recommendation: str) -> ValidAnswer:
@@ -144,7 +144,7 @@ class AnswerValidator:
         if len(line) > longest:
             raise InvalidAnswerError(Reason.LENGTH, f"{name} has {len(line)} characters, more than {longest}")
         self._rules.check(name, value)
-        if self._echoes.repeated_in(value, request):
+        if self._hostile.repeats_instruction(value, request):
             raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} repeats an instruction that is the text of an item")
         return line
 
