@@ -42,6 +42,13 @@ class Settings(BaseSettings):
             "empty: its default"
         ),
     ] = ""
+    history_days: Annotated[
+        int,
+        Field(ge=0, description="days before a seed user's last interaction that a prompt tells of; 0: all of them"),
+    ] = 0
+    items_name: Annotated[
+        str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")
+    ] = "items"
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
