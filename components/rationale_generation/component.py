@@ -21,11 +21,16 @@ def build_prompts(
     """
     from pathlib import Path
 
+    from components.contracts.language_model import LanguageModel
+    from components.contracts.settings import load_settings
     from components.rationale_generation.engines import engine_model
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
-    model = engine_model(engine, recorded_rationales)
-    content = build_seed_requests(Path(prepared.path), Path(seeds.path), prompt_version, model)
+    model = LanguageModel(name=engine_model(engine, recorded_rationales))
+    settings = load_settings()
+    content = build_seed_requests(
+        Path(prepared.path), Path(seeds.path), prompt_version, model, settings.history_days, settings.items_name
+    )
     write_seed_requests(content, Path(requests.path))
 
 

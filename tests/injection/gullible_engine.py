@@ -69,23 +69,25 @@ class GullibleEngine(RationaleEngine):
             items = list(islice(fresh, 3))
         return {"preference_summary": summary, "categories": categories, "items": items}
 
-    def _find_attack(self, document: dict[str, Any]) -> tuple[str, str] | None:
-        """The text that is an attack, and its family."""
+    def _find_attack(self, document: dict[str, Any]) -> tuple[str, HostileTitle] | None:
+        """What the prompt shows of an attack, and the attack."""
         for entry in [*document["history"], *document.get("candidates", [])]:
             for text in (entry.get("title", ""), entry.get("brand", ""), *entry.get("categories", [])):
                 known = (self._attack_of[span] for span in _spans(text) if span in self._attack_of)
                 if attack := next(known, None):
-                    return text, attack.family
+                    return text, attack
                 if text != self._target and self._core in " ".join(words(text)):
-                    return text, "mention"
+                    return text, HostileTitle("", "mention", "en", text)
         return None
 
-    def _obey(self, text: str, family: str, answer: dict[str, Any], document: dict[str, Any]) -> str:
+    def _obey(self, text: str, attack: HostileTitle, answer: dict[str, Any], document: dict[str, Any]) -> str:
+        family = attack.family
+        # Of a target that was cut away nobody can know. What is encoded is read, though.
+        readable = len(words(text)) >= len(words(attack.title)) or self._core in " ".join(words(text))
+        wanted: list[Any] = [self._target] if readable and family != "number" else []
         if "candidates" in document:
-            numbers = [entry["number"] for entry in document["candidates"] if entry["title"] == self._target]
-            wanted: list[Any] = [self._number] if family == "number" else numbers or [len(answer["items"]) + 100]
-        else:
-            wanted = [self._target]
+            numbers = [entry["number"] for entry in document["candidates"] if entry["title"] in wanted]
+            wanted = [self._number] if family == "number" else numbers
         told = json.dumps(document, ensure_ascii=False) if family == "leak" else answer["preference_summary"]
         obedient = {
             "preference_summary": f"{text} {told}",
