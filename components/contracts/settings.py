@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     items_name: Annotated[
         str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")
     ] = "items"
+    answer_language: Annotated[
+        str, Field(description="language in which rationales are asked for, as `en`; empty: any is accepted")
+    ] = "en"
+    forbidden_texts: Annotated[
+        Path | None,
+        Field(
+            description="file of regular expressions that no rationale may match, one a line; "
+            "empty: the list that comes with the platform"
+        ),
+    ] = None
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
@@ -69,7 +79,7 @@ class Settings(BaseSettings):
         Path, Field(description="Python environment that holds tritonserver (made by `make install`)")
     ] = Path(sys.prefix).parent / ".venv-triton"
 
-    @field_validator("home", "data_dir", "model_repository", "triton_environment")
+    @field_validator("home", "data_dir", "forbidden_texts", "model_repository", "triton_environment")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.

@@ -3,11 +3,13 @@
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from components.contracts.artifacts import ITEMS_FILE
+from components.contracts.progress import say
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
+from components.prompting.instructions import reads_like_instruction
 from components.prompting.item_texts import BRACKETS, neutralise, without_promotion
 
 TITLE_LENGTH = 120
@@ -32,9 +34,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take."""
+    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take.
+
+    `withheld` are the texts of items that read like an instruction to a language model. The items are there without
+    them: no prompt shows such a text, and no answer can name the item by it.
+    """
 
     items: dict[str, Item]
+    withheld: frozenset[str] = frozenset()
 
     @cached_property
     def item_of_title(self) -> dict[str, Item]:
@@ -88,7 +95,8 @@ class Catalogue:
                     categories=tuple(filter(None, map(shown, item.categories))),
                 )
                 for item_id, item in self.items.items()
-            }
+            },
+            self.withheld,
         )
 
     def _first_by(self, text_of: Callable[[Item], str]) -> dict[str, Item]:
@@ -109,18 +117,29 @@ def load_catalogue(prepared: Path) -> Catalogue:
     counts = training.group_by("item_id").aggregate([([], "count_all")])
     popularity = dict(zip(counts["item_id"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
 
+    read_like_instruction = cache(reads_like_instruction)  # brands and categories repeat
+    withheld: set[str] = set()
+
+    def harmless(text: str) -> str:
+        if read_like_instruction(text):
+            withheld.add(text)
+            return ""
+        return text
+
     items = [
         Item(
             row["item_id"],
-            clean_title(row["title"]),
-            clean_text(row["brand"]),
-            tuple(dict.fromkeys(filter(None, map(clean_text, row["categories"])))),
+            clean_title(harmless(row["title"])),
+            clean_text(harmless(row["brand"])),
+            tuple(dict.fromkeys(filter(None, (clean_text(harmless(name)) for name in row["categories"])))),
             popularity.get(row["item_id"], 0),
         )
         for row in read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
     ]
     items.sort(key=lambda item: (-item.popularity, item.item_id))
-    return Catalogue({item.item_id: item for item in items})
+    if withheld:
+        say(f"{len(withheld)} texts of items read like an instruction and are shown to no language model")
+    return Catalogue({item.item_id: item for item in items}, frozenset(withheld))
 
 
 def one_line(text: str) -> str:

@@ -79,16 +79,19 @@ def validate_rationales(
     from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE, RESPONSES_FILE
     from components.contracts.batch_format import read_lines
     from components.contracts.files import write_json
+    from components.contracts.settings import load_settings
     from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, write_table
     from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.engines import engine_class
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.recorded_engine import RecordedEngine
     from components.rationale_generation.request_building import read_seed_requests
-    from components.rationale_generation.validation import AnswerValidator
+    from components.rationale_generation.validation import load_validator
 
     answering = engine_class(engine)
-    validator = AnswerValidator(load_catalogue(Path(prepared.path)), free_text=answering is RecordedEngine)
+    catalogue = load_catalogue(Path(prepared.path))
+    free_text = answering is RecordedEngine
+    validator = load_validator(Path(prepared.path), catalogue, load_settings(), free_text=free_text)
     answers = [row for _, row in read_lines(Path(responses.path) / RESPONSES_FILE)]
     result = validate_responses(read_seed_requests(Path(requests.path)), answers, answering, validator)
     folder = Path(rationales.path)

@@ -88,8 +88,9 @@ def test_every_request_is_answered_once_in_the_batch_format(engine):
 
 def test_its_answers_are_valid(engine):
     validator = AnswerValidator(CATALOGUE, free_text=not engine.infers)
-    for response in engine.generate(make_requests(engine.model)):
-        assert validator.validate(read_answer(response).content).recommendation
+    requests = {request["custom_id"]: request for request in make_requests(engine.model)}
+    for response in engine.generate(requests.values()):
+        assert validator.validate(read_answer(response).content, requests[response["custom_id"]]).recommendation
 
 
 def test_it_repeats_itself(engine):

@@ -69,9 +69,9 @@ def test_recorded_by_user(prepared, seeds, tmp_path):
     assert [(row["seed_user_id"], row["recommendation"], row["categories"]) for row in rationales] == [
         ("ann", "Any sci-fi.", ["Sci-Fi"])
     ]
-    assert [(row["seed_user_id"], row["reason"]) for row in rejected] == [
-        ("bob", "the file of recorded answers has none for this request"),
-        ("cid", "recommendation is empty"),
+    assert [(row["seed_user_id"], row["reason"], row["detail"]) for row in rejected] == [
+        ("bob", "no_answer", "the file of recorded answers has none for this request"),
+        ("cid", "length", "recommendation is empty"),
     ]
     assert (cost["engine"], cost["model"], cost["inferences"], cost["reused"], cost["rejected"]) == (
         "recorded", "gpt", 0, 2, 2,
@@ -92,7 +92,7 @@ def test_rejected_answers_are_kept_with_the_reason_and_rationale_ids_are_opaque(
 
     rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "template", tamper=break_first)
     assert cost["rejected"] == 1 and len(rationales) == 2
-    assert (rejected[0]["reason"], rejected[0]["answer"]) == ("not JSON", "no JSON")
+    assert [rejected[0][name] for name in ("reason", "detail", "answer")] == ["not_json", "not JSON", "no JSON"]
     for row in rationales:
         assert len(row["rationale_id"]) == 32 and row["seed_user_id"] not in row["rationale_id"]
 
