@@ -43,6 +43,13 @@ class Settings(BaseSettings):
             "empty: its default"
         ),
     ] = ""
+    history_days: Annotated[
+        int,
+        Field(ge=0, description="days before a seed user's last interaction that a prompt tells of; 0: all of them"),
+    ] = 0
+    items_name: Annotated[
+        str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")
+    ] = "items"
     answer_language: Annotated[
         str, Field(description="language in which rationales are asked for, as `en`; empty: any is accepted")
     ] = "en"

@@ -17,14 +17,6 @@ AnswerForm = Literal["titles", "numbers"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
-    """What the instruction calls the things that are recommended: films, products; neutral by default."""
-
-    item: str = "item"
-    items: str = "items"
-
-
-@dataclass(frozen=True, kw_only=True)
 class PromptTemplate:
     """A prompt version. What a version says never changes: another wording is another version.
 
@@ -81,8 +73,11 @@ def choose_version(named: str, language_model: str) -> str:
     return named or (NUMBERED_VERSION if language_model == SCRATCH else DEFAULT_VERSION)
 
 
-def read_template(prompt_version: str, domain: Domain = Domain()) -> PromptTemplate:
-    """A prompt version, in the words of a domain.
+def read_template(prompt_version: str, items_name: str = "items") -> PromptTemplate:
+    """A prompt version.
+
+    Args:
+        items_name: what the instruction calls the things that are recommended: films, products; neutral by default.
 
     Raises:
         InputError: there is no such version.
@@ -91,6 +86,6 @@ def read_template(prompt_version: str, domain: Domain = Domain()) -> PromptTempl
         known = ", ".join(prompt_versions())
         raise InputError(f"prompt version {prompt_version!r} is not known, expected one of {known}")
     content = tomllib.loads((TEMPLATES / f"{prompt_version}.toml").read_text(encoding="utf-8"))
-    system = string.Template(content.pop("system").strip()).substitute(item=domain.item, items=domain.items)
+    system = string.Template(content.pop("system").strip()).substitute(items=items_name)
     fields = tuple(content.pop("answer_fields"))
     return PromptTemplate(version=prompt_version, system=system, answer_fields=fields, **content)

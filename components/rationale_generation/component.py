@@ -29,13 +29,17 @@ def build_prompts(
     from pathlib import Path
 
     from components.contracts.language_model import read_language_model
+    from components.contracts.settings import load_settings
     from components.prompting.prompt_template import choose_version
     from components.rationale_generation.engines import engine_model
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
     model = engine_model(engine, recorded_rationales, read_language_model(Path(tuned.path)))
     version = choose_version(prompt_version, language_model)
-    content = build_seed_requests(Path(prepared.path), Path(seeds.path), version, model.name)
+    settings = load_settings()
+    content = build_seed_requests(
+        Path(prepared.path), Path(seeds.path), version, model, settings.history_days, settings.items_name
+    )
     write_seed_requests(content, Path(requests.path))
     return list(range(shards))
 
