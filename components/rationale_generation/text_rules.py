@@ -116,7 +116,9 @@ class TextRules:
         """
         probabilities = dict(_language_identifier().rank(text))
         if self.language not in probabilities:
-            raise InputError(f"setting RELAND_ANSWER_LANGUAGE: {self.language!r} is not known, expected one as en or zh")
+            raise InputError(
+                f"setting RELAND_ANSWER_LANGUAGE: {self.language!r} is not known, expected one as en or zh"
+            )
         return probabilities[self.language] >= 1 / len(probabilities)
 
     @cached_property
