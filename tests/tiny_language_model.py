@@ -9,11 +9,12 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+CONTEXT = 4096  # tokens, which are bytes here
 SPECIAL_TOKENS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
 def write_tiny_language_model(
-    folder: Path, *, context: int = 2048, chat_template: bool = True, width: int = 32, layers: int = 1
+    folder: Path, *, context: int = CONTEXT, chat_template: bool = True, width: int = 32, layers: int = 1
 ) -> Path:
     """Write weights, configuration and tokenizer in the form of the Hugging Face hub; `folder`."""
     import torch

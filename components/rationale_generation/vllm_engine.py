@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,17 @@ class VllmEngine(RationaleEngine):
             InputError: vLLM does not load the model, the tokenizer has no chat template, the worker ended, or no
                 request at all can be answered.
         """
+        requests = iter(requests)
+        first = next(requests, None)
+        if first is None:
+            return
         if self._worker is None:
             self._worker = _Worker(self._configuration)
         worker = self._worker
         answered = 0
         first_failure: Response | None = None
         try:
-            for response in worker.generate(requests):
+            for response in worker.generate(chain([first], requests)):
                 answered += response["error"] is None
                 first_failure = first_failure or (response if response["error"] else None)
                 yield response
@@ -133,6 +138,7 @@ class _Worker:
             env={
                 "VLLM_LOGGING_LEVEL": "WARNING",
                 **os.environ,
+                "TMPDIR": str(self._path),  # what is left there goes with the folder
                 "VLLM_NO_USAGE_STATS": "1",
                 "DO_NOT_TRACK": "1",
             },

@@ -25,6 +25,8 @@ from typing import Any
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM takes these upper bounds alone
 
+TOLD_CHARACTERS = 500  # of a reason; vLLM's can be pages
+
 
 class FaultError(Exception):
     """A fault beyond a single request; the message is one line."""
@@ -103,10 +105,16 @@ class Worker:
         from vllm.renderers.chat_utils import ChatTemplateResolutionError
 
         request = ChatCompletionRequest(**body)
-        longest = request.max_completion_tokens or request.max_tokens or self.llm.model_config.max_model_len
+        longest = body.get("max_completion_tokens") or body.get("max_tokens") or self.llm.model_config.max_model_len
         params = request.to_sampling_params(longest, self.default_sampling)
         try:
-            (internal,) = self.llm.enqueue_chat(body["messages"], params, use_tqdm=False, lora_request=self.lora)
+            (internal,) = self.llm.enqueue_chat(
+                body["messages"],
+                params,
+                use_tqdm=False,
+                lora_request=self.lora,
+                chat_template_kwargs=request.chat_template_kwargs,
+            )
         except ChatTemplateResolutionError as error:
             raise FaultError(f"{self.llm.model_config.tokenizer}: the tokenizer has no chat template") from error
         return internal.partition("-")[0]  # without what vLLM appends within its engine
@@ -151,7 +159,7 @@ def smallest_rank(adapter: Path) -> int:
 
 
 def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:TOLD_CHARACTERS] or type(error).__name__
 
 
 def read_requests(path: Path) -> Iterator[dict[str, Any]]:
@@ -161,13 +169,15 @@ def read_requests(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def receive(jobs: "queue.SimpleQueue[dict[str, str]]") -> None:
-    """Pass jobs on until the standard input ends; then end this process and those that vLLM started, in its session."""
+    """Pass jobs on until the standard input ends; then end this process and those that vLLM started, in its group."""
     for line in sys.stdin:
         jobs.put(json.loads(line))
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def main(folder: Path) -> None:
+    if os.getpgid(0) != os.getpid():
+        os.setsid()  # a group of its own, which can be ended without the shell that it was started from
     jobs: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
     threading.Thread(target=receive, args=(jobs,), daemon=True).start()
     try:
@@ -178,7 +188,7 @@ def main(folder: Path) -> None:
                 for response in worker.answer(read_requests(Path(job["requests"]))):
                     stream.write(json.dumps(response, ensure_ascii=False) + "\n")
                     stream.flush()
-    except FaultError as fault:
+    except (FaultError, OSError) as fault:
         (folder / "fault.txt").write_text(str(fault), encoding="utf-8")
         sys.exit(1)
 

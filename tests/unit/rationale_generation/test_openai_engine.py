@@ -100,7 +100,7 @@ def test_a_key_that_is_refused_is_not_repeated(capsys):
 
 def test_an_unknown_model_or_address_is_named():
     with chat_endpoint(lambda body, before: Reply(404, b"The model does not exist.")) as it:
-        with pytest.raises(InputError, match="no model 'stub' there .*does not exist"):
+        with pytest.raises(InputError, match=r"no model 'stub' there .*does not exist"):
             generate(it.url, 2)
         with pytest.raises(InputError, match="/v2/chat/completions: no such address"):
             generate(it.url.replace("/v1", "/v2"), 2)
