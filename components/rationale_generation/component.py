@@ -93,7 +93,8 @@ def generate_rationales(
             validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
             budget = Budget(Ceilings(max_calls, max_tokens, max_cost).share(shard, shards), Prices.of(settings))
             with Ledger(settings.resolved_ledger, shard, shards) as ledger:
-                answers, account = Factory(answering, validator, ledger, budget, attempts).answer(own)
+                factory = Factory(answering, validator, ledger, budget, asked.prompt_tokens, attempts)
+                answers, account = factory.answer(own)
         else:
             answers, account = hand_out(answering, own)
     write_lines(Path(responses.path) / RESPONSES_FILE, answers)
