@@ -23,7 +23,8 @@ def tune_model(
     from pathlib import Path
 
     from components.contracts.language_model import write_language_model
-    from components.llm_tuning.naming import LOADING_ENGINE, SCRATCH, describe_model, is_trained_here
+    from components.llm_tuning.describing import describe_model
+    from components.llm_tuning.naming import LOADING_ENGINE, SCRATCH, is_trained_here
     from components.llm_tuning.tuning import adapter_config, scratch_config, train_language_model
 
     folder = Path(tuned.path)

@@ -27,11 +27,12 @@ from components.contracts.language_model import LanguageModel, write_language_mo
 from components.contracts.progress import say
 from components.llm_tuning import evaluation
 from components.llm_tuning.chat_tokenizer import train_tokenizer
+from components.llm_tuning.describing import load_chat_tokenizer
 from components.llm_tuning.encoding import EncodedExample, encode
 from components.llm_tuning.examples import FEWEST_EXAMPLES, ExampleConfig, Examples, build_examples
 from components.llm_tuning.lora import AdapterConfig, add_adapter, load_base, save_adapter
 from components.llm_tuning.model_card import model_card
-from components.llm_tuning.naming import LORA_PREFIX, SCRATCH, load_chat_tokenizer, weights_digest
+from components.llm_tuning.naming import LORA_PREFIX, SCRATCH, weights_digest
 from components.llm_tuning.scratch import ScratchConfig, new_model
 from components.llm_tuning.training import TrainingConfig, mean_loss, train
 from components.prompting.catalogue import Catalogue, load_catalogue
@@ -57,7 +58,7 @@ def scratch_config(seed: int) -> TuningConfig:
         examples=ExampleConfig(seed=seed),
         model=ScratchConfig(),
         training=TrainingConfig(
-            batch_size=16, passes=2, fewest_steps=400, most_steps=700, learning_rate=3e-3, seed=seed
+            batch_size=16, passes=1.5, fewest_steps=250, most_steps=400, learning_rate=4e-3, seed=seed
         ),
     )
 
