@@ -47,6 +47,7 @@ SEEDS_PAGE_FILE = "seeds.html"
 REQUESTS_FILE = "requests.jsonl"
 SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
 RESPONSES_FILE = "responses.jsonl"
+ACCOUNT_FILE = "account.json"  # beside the responses: what they took
 RATIONALES_FILE = "rationales.parquet"
 REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"
 MATCHES_FILE = "matches.parquet"

@@ -4,19 +4,20 @@ Settings say *where things are and how much is tolerated*; what a single run doe
 come from the `reland-settings` config map, on a laptop from the shell.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from components.contracts.errors import InputError
 
 ENVIRONMENT_PREFIX = "RELAND_"
-# Read by `feature_repo/feature_store.redis.yaml`; they may hold passwords, so on a cluster they come from a secret.
-SECRET_VARIABLES = ("RELAND_REDIS", "RELAND_FEAST_REGISTRY")
+# On a cluster these come from a secret. The first two are read by `feature_repo/feature_store.redis.yaml`.
+SECRET_VARIABLES = ("RELAND_REDIS", "RELAND_FEAST_REGISTRY", "RELAND_OPENAI_API_KEY")
 
 
 class Settings(BaseSettings):
@@ -42,6 +43,23 @@ class Settings(BaseSettings):
             "empty: its default"
         ),
     ] = ""
+    history_days: Annotated[
+        int,
+        Field(ge=0, description="days before a seed user's last interaction that a prompt tells of; 0: all of them"),
+    ] = 0
+    items_name: Annotated[
+        str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")
+    ] = "items"
+    answer_language: Annotated[
+        str, Field(description="language in which rationales are asked for, as `en`; empty: any is accepted")
+    ] = "en"
+    forbidden_texts: Annotated[
+        Path | None,
+        Field(
+            description="file of regular expressions that no rationale may match, one a line; "
+            "empty: the list that comes with the platform"
+        ),
+    ] = None
     mlflow_tracking_uri: Annotated[
         str, Field(description="MLflow server; empty: SQLite and a folder under `RELAND_HOME/mlflow`")
     ] = ""
@@ -52,6 +70,17 @@ class Settings(BaseSettings):
     model_repository: Annotated[
         Path | None, Field(description="Triton model repository; empty: `RELAND_HOME/model_repository`")
     ] = None
+    ledger: Annotated[
+        Path | None,
+        Field(description="folder of the answers that were paid for, shared by all runs; empty: `RELAND_HOME/ledger`"),
+    ] = None
+    prompt_price: Annotated[float, Field(ge=0, description="price of a million prompt tokens, in any currency")] = 0.0
+    completion_price: Annotated[float, Field(ge=0, description="price of a million tokens of answers")] = 0.0
+    gpu_hour_price: Annotated[float, Field(ge=0, description="price of an hour of one GPU")] = 0.0
+    gpu_tokens_per_second: Annotated[
+        float,
+        Field(ge=0, description="tokens of prompts and answers that one GPU gets through in a second: tells GPU-hours"),
+    ] = 0.0
     triton_http_port: Annotated[
         int, Field(ge=0, le=65535, description="loopback port of a local Triton; 0: a free one")
     ] = 0
@@ -61,8 +90,30 @@ class Settings(BaseSettings):
     triton_environment: Annotated[
         Path, Field(description="Python environment that holds tritonserver (made by `make install`)")
     ] = Path(sys.prefix).parent / ".venv-triton"
+    vllm_python: Annotated[
+        Path, Field(description="Python that runs vLLM, in an environment of its own (made by `make vllm`)")
+    ] = Path(sys.prefix).parent / ".venv-vllm" / "bin" / "python"
+    vllm_arguments: Annotated[
+        str,
+        Field(
+            description="vLLM's engine arguments for this machine, as JSON: "
+            '`{"tensor_parallel_size": 4, "quantization": "fp8"}`'
+        ),
+    ] = ""
+    openai_base_url: Annotated[
+        str, Field(description="OpenAI-compatible endpoint of `--rationale-engine openai`, as `http://vllm:8000/v1`")
+    ] = ""
+    openai_api_key: Annotated[
+        SecretStr, Field(description="key of that endpoint, if it wants one; a secret: it is never printed")
+    ] = SecretStr("")
+    openai_concurrency: Annotated[int, Field(ge=1, description="requests that wait for that endpoint at a time")] = 32
+    openai_timeout: Annotated[
+        float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
+    ] = 60.0
 
-    @field_validator("home", "data_dir", "model_repository", "triton_environment")
+    @field_validator(
+        "home", "data_dir", "forbidden_texts", "model_repository", "ledger", "triton_environment", "vllm_python"
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.
@@ -77,6 +128,26 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"(\d+(\.\d+)? ?[KMGT]i?B)?", memory):
             raise ValueError("expected an amount of memory, as 4GiB or 500MB")
         return memory
+
+    @field_validator("vllm_arguments")
+    @classmethod
+    def _arguments(cls, arguments: str) -> str:
+        try:
+            named = isinstance(json.loads(arguments or "{}"), dict)
+        except ValueError:
+            named = False
+        if not named:
+            raise ValueError('expected a JSON object, as {"tensor_parallel_size": 4}')
+        return arguments
+
+    @property
+    def vllm_engine_arguments(self) -> dict[str, Any]:
+        """`vllm_arguments`, read."""
+        return json.loads(self.vllm_arguments or "{}")
+
+    @property
+    def resolved_ledger(self) -> Path:
+        return self.ledger or self.home / "ledger"
 
     @property
     def resolved_model_repository(self) -> Path:

@@ -125,11 +125,13 @@ RATIONALES = pa.schema(
     ]
 )
 
+# One row for each answer that is none. `reason` is of a closed list (`rationale_generation.text_rules.Reason`).
 REJECTED_RATIONALES = pa.schema(
     [
         _required("seed_user_id", pa.string()),
         _required("custom_id", pa.string()),
         _required("reason", pa.string()),
+        _required("detail", pa.string()),
         _required("answer", pa.string()),
     ]
 )

@@ -1,13 +1,16 @@
 """What the prompts, the template engine and the validation know about items: metadata and training popularity."""
 
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 
 from components.contracts.artifacts import ITEMS_FILE
+from components.contracts.progress import say
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
+from components.prompting.instructions import reads_like_instruction
+from components.prompting.item_texts import BRACKETS, neutralise, without_promotion
 
 TITLE_LENGTH = 120
 SHORT_TITLE_LENGTH = 40
@@ -31,9 +34,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take."""
+    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take.
+
+    `withheld` are the texts of items that read like an instruction to a language model. The items are there without
+    them: no prompt shows such a text, and no answer can name the item by it.
+    """
 
     items: dict[str, Item]
+    withheld: frozenset[str] = frozenset()
 
     @cached_property
     def item_of_title(self) -> dict[str, Item]:
@@ -67,6 +75,30 @@ class Catalogue:
         described = sum(1 for item in self.items.values() if item.categories and item.title)
         return frozenset(name for name, items in self.items_of_category.items() if len(items) == described)
 
+    def without_texts(self, tokens: Iterable[str]) -> "Catalogue":
+        """The catalogue without the texts in which one of `tokens` occurs: special tokens of a model, which neutral
+        brackets do not break. Such an item has no title, no brand or not this category; it keeps its place.
+        """
+        found = [token for token in tokens if token and not BRACKETS & set(token)]
+        if not found:
+            return self
+
+        def shown(text: str) -> str:
+            return "" if any(token in text for token in found) else text
+
+        return Catalogue(
+            {
+                item_id: replace(
+                    item,
+                    title=shown(item.title),
+                    brand=shown(item.brand),
+                    categories=tuple(filter(None, map(shown, item.categories))),
+                )
+                for item_id, item in self.items.items()
+            },
+            self.withheld,
+        )
+
     def _first_by(self, text_of: Callable[[Item], str]) -> dict[str, Item]:
         found: dict[str, Item] = {}
         for item in self.items.values():
@@ -85,18 +117,29 @@ def load_catalogue(prepared: Path) -> Catalogue:
     counts = training.group_by("item_id").aggregate([([], "count_all")])
     popularity = dict(zip(counts["item_id"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
 
+    read_like_instruction = cache(reads_like_instruction)  # brands and categories repeat
+    withheld: set[str] = set()
+
+    def harmless(text: str) -> str:
+        if read_like_instruction(text):
+            withheld.add(text)
+            return ""
+        return text
+
     items = [
         Item(
             row["item_id"],
-            clean_text(row["title"]),
-            clean_text(row["brand"]),
-            tuple(dict.fromkeys(filter(None, map(clean_text, row["categories"])))),
+            clean_title(harmless(row["title"])),
+            clean_text(harmless(row["brand"])),
+            tuple(dict.fromkeys(filter(None, (clean_text(harmless(name)) for name in row["categories"])))),
             popularity.get(row["item_id"], 0),
         )
         for row in read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
     ]
     items.sort(key=lambda item: (-item.popularity, item.item_id))
-    return Catalogue({item.item_id: item for item in items})
+    if withheld:
+        say(f"{len(withheld)} texts of items read like an instruction and are shown to no language model")
+    return Catalogue({item.item_id: item for item in items}, frozenset(withheld))
 
 
 def one_line(text: str) -> str:
@@ -106,8 +149,13 @@ def one_line(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """A title or name as prompts show it: one line of at most 120 characters."""
-    return one_line(text)[:TITLE_LENGTH].rstrip()
+    """A name as prompts show it: one neutralised line of at most 120 characters."""
+    return neutralise(text)[:TITLE_LENGTH].rstrip()
+
+
+def clean_title(title: str) -> str:
+    """A title as prompts show it: as other texts, and without promotion."""
+    return without_promotion(neutralise(title))[:TITLE_LENGTH].rstrip()
 
 
 def normalise(text: str) -> str:

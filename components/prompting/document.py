@@ -17,7 +17,7 @@ def build_document(history: CondensedHistory, template: PromptTemplate, candidat
     A model that answers with numbers copies no title: it is shown cut titles and no brands.
     """
     short = template.answer == "numbers"
-    shown = [_entry(item, short) for item in history.items[-template.history_items :]]
+    shown = [_entry(item, short) for item in history.shortened(template.history_items).items]
     document: dict[str, Any] = {
         "history": [entry for entry in shown if entry],
         "category_counts": dict(islice(history.category_counts.items(), template.counted_categories)),

@@ -7,19 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.contracts.errors import InputError
+from components.contracts.language_model import SCRATCH
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_VERSION = "recommendation-v1"
+NUMBERED_VERSION = "numbered-v1"
 
 AnswerForm = Literal["titles", "numbers"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Domain:
-    """What the instruction calls the things that are recommended: films, products; neutral by default."""
-
-    item: str = "item"
-    items: str = "items"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +64,20 @@ def prompt_versions() -> list[str]:
     return sorted(path.stem for path in TEMPLATES.glob("*.toml"))
 
 
-def read_template(prompt_version: str, domain: Domain = Domain()) -> PromptTemplate:
-    """A prompt version, in the words of a domain.
+def choose_version(named: str, language_model: str) -> str:
+    """The prompt version that is named, or else that which the model can answer: a small one answers by numbers.
+
+    Args:
+        language_model: as the option `--model` says it.
+    """
+    return named or (NUMBERED_VERSION if language_model == SCRATCH else DEFAULT_VERSION)
+
+
+def read_template(prompt_version: str, items_name: str = "items") -> PromptTemplate:
+    """A prompt version.
+
+    Args:
+        items_name: what the instruction calls the things that are recommended: films, products; neutral by default.
 
     Raises:
         InputError: there is no such version.
@@ -80,6 +86,6 @@ def read_template(prompt_version: str, domain: Domain = Domain()) -> PromptTempl
         known = ", ".join(prompt_versions())
         raise InputError(f"prompt version {prompt_version!r} is not known, expected one of {known}")
     content = tomllib.loads((TEMPLATES / f"{prompt_version}.toml").read_text(encoding="utf-8"))
-    system = string.Template(content.pop("system").strip()).substitute(item=domain.item, items=domain.items)
+    system = string.Template(content.pop("system").strip()).substitute(items=items_name)
     fields = tuple(content.pop("answer_fields"))
     return PromptTemplate(version=prompt_version, system=system, answer_fields=fields, **content)

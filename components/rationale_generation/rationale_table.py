@@ -1,26 +1,39 @@
-"""From responses to the table of rationales, the rejected answers and the account of what the generation cost."""
+"""From responses to the table of rationales and the rejected answers."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from components.contracts.batch_format import Response, canonical_json, read_answer
+from components.contracts.batch_format import Answer, Response, canonical_json, read_answer
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
 from components.rationale_generation.engine import RationaleEngine
+from components.rationale_generation.near_duplicates import count_near_duplicates
 from components.rationale_generation.request_building import SeedRequests
-from components.rationale_generation.validation import AnswerValidator, InvalidAnswerError, ValidAnswer
+from components.rationale_generation.text_rules import InvalidAnswerError, Reason
+from components.rationale_generation.validation import AnswerValidator, ValidAnswer
 
 
 @dataclass(frozen=True)
 class ValidatedRationales:
-    """Rationales and rejected answers, each sorted by seed user; `report` is the fragment of `summary.json`."""
+    """Rationales and rejected answers, each sorted by seed user; `report` is the fragment of `summary.json`.
+
+    `answered` counts the seed users who have an answer, valid or not.
+
+    In the report, `rationale_validation` counts what was rejected by reason, and in the answers that were not: names
+    that stand for nothing in the catalogue (`hallucinated_items`, `unknown_categories`), items found by a similar
+    title, items dropped because the history named them, and near-duplicates. The latter stay: users who
+    are alike may be reasoned about alike, and every seed user has a rationale of its own. Many of them say that the
+    model has little to tell users apart by.
+    """
 
     rationales: pa.Table
     rejected: pa.Table
+    answered: int
     report: dict[str, Any]
 
 
@@ -39,33 +52,34 @@ def validate_responses(
 ) -> ValidatedRationales:
     """Give every seed user its validated answer, or say why there is none.
 
-    Seed users who share a request share its answer and its `rationale_id`. In the report, `inferences` counts answers
-    made in this run and `reused` the seed users whose answer cost no inference of its own; the token counts are those
-    of the inferences.
+    Seed users who share a request share its answer and its `rationale_id`.
 
     Raises:
         InputError: no answer is valid.
     """
+    request_of_id = {request["custom_id"]: request for request in asked.requests}
     response_of_id = {response["custom_id"]: response for response in responses}
     rationales: list[dict[str, Any]] = []
     rejected: list[dict[str, str]] = []
-    tokens_of_request: dict[str, tuple[int, int]] = {}
     models: set[str] = set()
-    answered = dropped_categories = dropped_items = 0
+    answered = 0
+    counts = dict.fromkeys(("hallucinated_items", "unknown_categories", "similar_items", "named_items"), 0)
     for seed, custom_id in sorted(asked.request_of_seed.items()):
         content = ""
         try:
-            answer = read_answer(response_of_id.get(custom_id, {"error": "no response to this request"}))
+            answer = _read_answer(response_of_id.get(custom_id, {"error": "no response to this request"}))
             content = answer.content
             answered += 1
             models.add(answer.model)
-            tokens_of_request[custom_id] = (answer.prompt_tokens, answer.completion_tokens)
-            valid = validator.validate(content)
-        except (ValueError, InvalidAnswerError) as error:
-            rejected.append({"seed_user_id": seed, "custom_id": custom_id, "reason": str(error), "answer": content})
+            valid = validator.validate(content, request_of_id[custom_id])
+        except InvalidAnswerError as error:
+            key = {"seed_user_id": seed, "custom_id": custom_id}
+            rejected.append({**key, "reason": error.reason.value, "detail": str(error), "answer": content})
             continue
-        dropped_categories += valid.dropped_categories
-        dropped_items += valid.dropped_items
+        counts["hallucinated_items"] += valid.dropped_items
+        counts["unknown_categories"] += valid.dropped_categories
+        counts["similar_items"] += valid.similar_items
+        counts["named_items"] += valid.named_items
         rationales.append(
             {
                 "rationale_id": make_rationale_id(custom_id, valid),
@@ -83,25 +97,41 @@ def validate_responses(
             }
         )
     if not rationales:
-        reason = f"; the first answer: {rejected[0]['reason']}" if rejected else ""
+        reason = f"; the first answer: {rejected[0]['detail']}" if rejected else ""
         raise InputError(f"--rationale-engine {engine.name}: no valid rationale of {len(rejected)} answers{reason}")
 
-    inferences = len(tokens_of_request) if engine.infers else 0
-    report = {
+    generation = {
         "engine": engine.name,
         "model": ", ".join(sorted(models)),
-        "inferences": inferences,
-        "reused": answered - inferences,
-        "prompt_tokens": sum(prompt for prompt, _ in tokens_of_request.values()) if engine.infers else 0,
-        "completion_tokens": sum(completion for _, completion in tokens_of_request.values()) if engine.infers else 0,
+        "prompt_version": asked.prompt_version,
         "rejected": len(rejected),
     }
-    say(
-        f"{len(rationales)} rationales, {len(rejected)} answers rejected; dropped as unknown to the catalogue: "
-        f"{dropped_categories} categories, {dropped_items} items"
-    )
+    reasons = Counter(row["reason"] for row in rejected)
+    validation = {
+        "valid": len(rationales),
+        "rejected": {reason.value: reasons[reason.value] for reason in Reason if reasons[reason.value]},
+        **counts,
+        "near_duplicates": _count_near_duplicates(rationales),
+    }
+    told = ", ".join(f"{reason} {count}" for reason, count in validation["rejected"].items())
+    say(f"{len(rationales)} rationales, {len(rejected)} answers rejected{f' ({told})' if told else ''}")
+    say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in list(validation.items())[2:]))
     return ValidatedRationales(
         pa.Table.from_pylist(rationales, schema=RATIONALES),
         pa.Table.from_pylist(rejected, schema=REJECTED_RATIONALES),
-        {"generation_cost": report},
+        answered,
+        {"generation_cost": generation, "rationale_validation": validation},
     )
+
+
+def _read_answer(response: Response) -> Answer:
+    try:
+        return read_answer(response)
+    except ValueError as error:
+        raise InvalidAnswerError(Reason.NO_ANSWER, str(error)) from None
+
+
+def _count_near_duplicates(rationales: list[dict[str, Any]]) -> int:
+    """Of the different rationales: seed users who share a request share its rationale, which is no duplicate."""
+    text_of_id = {row["rationale_id"]: f"{row['preference_summary']} {row['recommendation']}" for row in rationales}
+    return count_near_duplicates(list(text_of_id.values()))

@@ -1,18 +1,20 @@
 """From seed users to request lines, and which seed user asks which request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from components.contracts.artifacts import REQUESTS_FILE, SEED_REQUESTS_FILE, SEEDS_FILE
 from components.contracts.batch_format import Request, read_lines, write_lines
+from components.contracts.language_model import LanguageModel
 from components.contracts.progress import say
 from components.contracts.tables import SEEDS, read_table, write_table
 from components.prompting.catalogue import load_catalogue
 from components.prompting.history import condense_histories
 from components.prompting.prompt_template import read_template
-from components.prompting.prompts import build_request
+from components.prompting.prompts import build_fitting_request
+from components.prompting.token_counting import open_token_counter
 
 # The only place where a seed user and a request meet: the requests, which leave the house, name no user.
 SEED_REQUESTS = pa.schema(
@@ -20,6 +22,7 @@ SEED_REQUESTS = pa.schema(
         pa.field("seed_user_id", pa.string(), nullable=False),
         pa.field("custom_id", pa.string(), nullable=False),
         pa.field("prompt_version", pa.string(), nullable=False),
+        pa.field("prompt_tokens", pa.int64(), nullable=False),
     ]
 )
 
@@ -28,12 +31,14 @@ SEED_REQUESTS = pa.schema(
 class SeedRequests:
     """Requests in the order of their `custom_id`, and the `custom_id` of every seed user, by user id.
 
-    Seed users with equal prompts share a request.
+    Seed users with equal prompts share a request. `prompt_tokens` are the tokens of each request's prompt, as counted
+    before it is asked, by `custom_id`.
     """
 
     requests: list[Request]
     request_of_seed: dict[str, str]
     prompt_version: str
+    prompt_tokens: dict[str, int] = field(default_factory=dict)
 
     @property
     def seed_of_request(self) -> dict[str, str]:
@@ -41,32 +46,59 @@ class SeedRequests:
         return {custom_id: seed for seed, custom_id in reversed(self.request_of_seed.items())}
 
 
-def build_seed_requests(prepared: Path, seeds: Path, prompt_version: str, model: str) -> SeedRequests:
+def build_seed_requests(
+    prepared: Path,
+    seeds: Path,
+    prompt_version: str,
+    model: LanguageModel,
+    history_days: int = 0,
+    items_name: str = "items",
+) -> SeedRequests:
     """One request for each different prompt of the seed users.
 
+    Args:
+        history_days: as of `condense_histories`.
+        items_name: as of `read_template`.
+
     Raises:
-        InputError: the prompt version is not known, or a table is missing.
+        InputError: the prompt version is not known, a table is missing, the model's tokenizer cannot be used, or its
+            context is too small.
     """
-    template = read_template(prompt_version)
+    template = read_template(prompt_version, items_name)
+    counter = open_token_counter(model)
     users = sorted(read_table(seeds / SEEDS_FILE, SEEDS, ["user_id"]).column("user_id").to_pylist())
-    catalogue = load_catalogue(prepared)
-    histories = condense_histories(prepared, users, catalogue)
+    catalogue = load_catalogue(prepared).without_texts(counter.special_tokens)
+    histories = condense_histories(prepared, users, catalogue, history_days)
     request_of_id: dict[str, Request] = {}
     request_of_seed: dict[str, str] = {}
+    tokens_of_id: dict[str, int] = {}
     for user in users:
-        request = build_request(histories[user], template, catalogue, model)
-        request_of_id[request["custom_id"]] = request
-        request_of_seed[user] = request["custom_id"]
-    say(f"{len(request_of_id)} prompts for {len(users)} seed users ({prompt_version})")
-    return SeedRequests([request_of_id[key] for key in sorted(request_of_id)], request_of_seed, prompt_version)
+        request, tokens = build_fitting_request(histories[user], template, catalogue, model.name, counter)
+        custom_id = request["custom_id"]
+        request_of_id[custom_id] = request
+        request_of_seed[user] = custom_id
+        tokens_of_id[custom_id] = tokens
+    say(
+        f"{len(request_of_id)} prompts for {len(users)} seed users ({prompt_version}); {sum(tokens_of_id.values()):,} "
+        f"tokens, at most {max(tokens_of_id.values(), default=0):,} in one ({counter.name})"
+    )
+    requests = [request_of_id[key] for key in sorted(request_of_id)]
+    return SeedRequests(requests, request_of_seed, prompt_version, tokens_of_id)
 
 
 def write_seed_requests(content: SeedRequests, folder: Path) -> None:
     """Write the request lines and, beside them, the table of who asks what."""
-    seeds, custom_ids = list(content.request_of_seed), list(content.request_of_seed.values())
-    columns = [pa.array(column, pa.string()) for column in (seeds, custom_ids, [content.prompt_version] * len(seeds))]
+    rows = [
+        {
+            "seed_user_id": seed,
+            "custom_id": custom_id,
+            "prompt_version": content.prompt_version,
+            "prompt_tokens": content.prompt_tokens[custom_id],
+        }
+        for seed, custom_id in content.request_of_seed.items()
+    ]
     write_lines(folder / REQUESTS_FILE, content.requests)
-    write_table(pa.table(columns, schema=SEED_REQUESTS), folder / SEED_REQUESTS_FILE, SEED_REQUESTS)
+    write_table(pa.Table.from_pylist(rows, schema=SEED_REQUESTS), folder / SEED_REQUESTS_FILE, SEED_REQUESTS)
 
 
 def read_seed_requests(folder: Path) -> SeedRequests:
@@ -74,4 +106,5 @@ def read_seed_requests(folder: Path) -> SeedRequests:
     table = read_table(folder / SEED_REQUESTS_FILE, SEED_REQUESTS).to_pydict()
     requests = [row for _, row in read_lines(folder / REQUESTS_FILE)]
     request_of_seed = dict(zip(table["seed_user_id"], table["custom_id"], strict=True))
-    return SeedRequests(requests, request_of_seed, table["prompt_version"][0])
+    prompt_tokens = dict(zip(table["custom_id"], table["prompt_tokens"], strict=True))
+    return SeedRequests(requests, request_of_seed, table["prompt_version"][0], prompt_tokens)

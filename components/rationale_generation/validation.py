@@ -1,24 +1,41 @@
-"""Checks one answer against the schema that was asked for and against the catalogue."""
+"""Checks one answer against the form that was asked for, against the catalogue, and against what may be said."""
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from components.prompting.catalogue import Catalogue, normalise, one_line
+from components.contracts.batch_format import Request
+from components.contracts.settings import Settings
+from components.contracts.tables import read_training_interactions
+from components.prompting.candidates import candidate_items
+from components.prompting.catalogue import Catalogue, Item, normalise, one_line
+from components.prompting.document import answer_form
+from components.rationale_generation.hostile_titles import HostileTitles
+from components.rationale_generation.text_rules import FORBIDDEN_FILE, InvalidAnswerError, Reason, TextRules, UserIds
+from components.rationale_generation.title_resolution import TitleResolver
 
 SUMMARY_LENGTH = 1_000
 RECOMMENDATION_LENGTH = 4_000
 NAMES = 50
 
-
-class InvalidAnswerError(Exception):
-    """An answer that cannot be used; the message is the reason."""
+_NAMES_FORM = ("preference_summary", "categories", "items")
+_TEXT_FORM = ("preference_summary", "recommendation")
+_CODE_FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n\s*```\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class ValidAnswer:
-    """Step 1 and step 2 of an answer. `items` are item ids; the counts are of names the catalogue does not know."""
+    """Step 1 and step 2 of an answer; `items` are item ids.
+
+    Attributes:
+        dropped_categories: names that are no category of the catalogue.
+        dropped_items: titles and numbers that stand for no item: they are made up.
+        similar_items: items found by a similar title.
+        named_items: items that were dropped because the prompt's history names them, as chosen or within another text.
+    """
 
     preference_summary: str
     categories: list[str]
@@ -26,55 +43,80 @@ class ValidAnswer:
     recommendation: str
     dropped_categories: int = 0
     dropped_items: int = 0
+    similar_items: int = 0
+    named_items: int = 0
 
 
 class AnswerValidator:
-    """Validates answers of the two forms.
+    """Validates answers of the forms that are known.
 
-    - The form that the prompt asks for: `preference_summary`, `categories` and `items` (titles). Categories and titles
-      that the catalogue does not know, without regard to case, are dropped and counted.
+    - What prompts ask for: `preference_summary`, `categories` and `items`. Items are titles, or numbers where the
+      request lists candidates. Names and numbers that stand for nothing are dropped and counted; so are items that are
+      in the history, and those that the text of another item in the prompt names: no item recommends another.
     - Free text, where it is allowed: `preference_summary` and `recommendation`. The text stays as it is; its categories
       are those of the catalogue that occur in it as whole words.
+
+    Args:
+        free_text: whether the second form is allowed.
+        rules: what the texts may say. Beside that, none may repeat an instruction that is the text of an item.
     """
 
-    def __init__(self, catalogue: Catalogue, free_text: bool):
+    def __init__(self, catalogue: Catalogue, *, free_text: bool = False, rules: TextRules | None = None):
         self._catalogue = catalogue
         self._free_text = free_text
+        self._rules = rules or TextRules()
+        self._hostile = HostileTitles(catalogue)
+        self._titles = TitleResolver(catalogue)
         self._patterns = [
             (name, re.compile(rf"(?<!\w){re.escape(normalised)}(?!\w)"))
             for normalised, name in sorted(catalogue.category_of_name.items())
         ]
 
-    def validate(self, content: str) -> ValidAnswer:
+    def validate(self, content: str, request: Request) -> ValidAnswer:
         """The valid answer in the text of a model's message.
 
-        Raises:
-            InvalidAnswerError: the text is not JSON of the form that was asked for, a text is empty or too long, or
-                none of its categories and items is in the catalogue.
-        """
-        try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError):
-            raise InvalidAnswerError("not JSON") from None
-        if not isinstance(answer, dict):
-            raise InvalidAnswerError("not a JSON object")
-        summary = _text(answer, "preference_summary", SUMMARY_LENGTH)
-        if self._free_text and "recommendation" in answer:
-            return self._validate_free_text(summary, _text(answer, "recommendation", RECOMMENDATION_LENGTH))
-        return self._validate_names(summary, _names(answer, "categories"), _names(answer, "items"))
+        White space around the JSON object, and a code fence around it, are passed over; nothing else is.
 
-    def _validate_names(self, summary: str, categories: list[str], titles: list[str]) -> ValidAnswer:
+        Raises:
+            InvalidAnswerError: the text is not JSON of a form that was asked for, a text is empty, too long or breaks
+                the rules, or none of its categories and items is left.
+        """
+        answer = _parse(content)
+        if self._free_text and "recommendation" in answer:
+            _check_fields(answer, _TEXT_FORM)
+            recommendation = self._text(answer, "recommendation", RECOMMENDATION_LENGTH, request)
+            summary = self._text(answer, "preference_summary", SUMMARY_LENGTH, request)
+            return self._accept_text(summary, recommendation)
+        _check_fields(answer, _NAMES_FORM)
+        summary = self._text(answer, "preference_summary", SUMMARY_LENGTH, request)
+        categories = _list(answer, "categories", str)
+        items: list[Item | None]
+        if answer_form(request) == "numbers":
+            candidates = candidate_items(request, self._catalogue)
+            items = [candidates.get(number) for number in _list(answer, "items", int)]
+            similar = 0
+        else:
+            titles = _list(answer, "items", str)
+            items = [self._titles.resolve(title) for title in titles]
+            exact = map(self._catalogue.item_of_title.get, map(normalise, titles))
+            similar = sum(item is not None and item is not same for item, same in zip(items, exact, strict=True))
+        return self._accept_names(summary, categories, items, similar, request)
+
+    def _accept_names(
+        self, summary: str, categories: list[str], items: list[Item | None], similar: int, request: Request
+    ) -> ValidAnswer:
         known_categories = [self._catalogue.category_of_name.get(normalise(name)) for name in categories]
-        known_items = [self._catalogue.item_of_title.get(normalise(title)) for title in titles]
         accepted_categories = list(dict.fromkeys(name for name in known_categories if name is not None))
-        accepted_items = list(dict.fromkeys(item for item in known_items if item is not None))
+        known_items = list(dict.fromkeys(item for item in items if item is not None))
+        named = self._hostile.named_items(known_items, request)
+        accepted_items = [item for item in known_items if item not in named]
         parts = []
         if accepted_categories:
             parts.append(f"Recommended categories: {', '.join(accepted_categories)}")
         if accepted_items:
             parts.append(f"recommended items: {', '.join(item.title for item in accepted_items)}")
         if not parts:
-            raise InvalidAnswerError("names no category and no item of the catalogue")
+            raise InvalidAnswerError(Reason.UNKNOWN_NAMES, "names no category and no item of the catalogue")
         recommendation = "; ".join(parts) + "."
         return ValidAnswer(
             summary,
@@ -82,31 +124,77 @@ class AnswerValidator:
             [item.item_id for item in accepted_items],
             recommendation[0].upper() + recommendation[1:],
             dropped_categories=known_categories.count(None),
-            dropped_items=known_items.count(None),
+            dropped_items=items.count(None),
+            similar_items=similar,
+            named_items=len(named),
         )
 
-    def _validate_free_text(self, summary: str, recommendation: str) -> ValidAnswer:
+    def _accept_text(self, summary: str, recommendation: str) -> ValidAnswer:
         text = recommendation.casefold()
         categories = [name for name, pattern in self._patterns if pattern.search(text)]
         return ValidAnswer(summary, categories, [], recommendation)
 
+    def _text(self, answer: dict[str, Any], name: str, longest: int, request: Request) -> str:
+        value = answer[name]
+        if not isinstance(value, str):
+            raise InvalidAnswerError(Reason.SCHEMA, f"{name} is no text")
+        line = one_line(value)
+        if not line:
+            raise InvalidAnswerError(Reason.LENGTH, f"{name} is empty")
+        if len(line) > longest:
+            raise InvalidAnswerError(Reason.LENGTH, f"{name} has {len(line)} characters, more than {longest}")
+        self._rules.check(name, value)
+        if self._hostile.repeats_instruction(value, request):
+            raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} repeats an instruction that is the text of an item")
+        return line
 
-def _text(answer: dict[str, Any], name: str, longest: int) -> str:
-    value = answer.get(name)
-    if not isinstance(value, str):
-        raise InvalidAnswerError(f"{name} is missing or no text")
-    line = one_line(value)
-    if not line:
-        raise InvalidAnswerError(f"{name} is empty")
-    if len(line) > longest:
-        raise InvalidAnswerError(f"{name} has {len(line)} characters, more than {longest}")
-    return line
+
+def load_validator(prepared: Path, catalogue: Catalogue, settings: Settings, *, free_text: bool) -> AnswerValidator:
+    """The validator of a prepared data set, whose users no answer may name, under the rules of the settings."""
+    user_ids = read_training_interactions(prepared, ["user_id"]).column("user_id").unique()
+    rules = TextRules(
+        settings.answer_language, settings.forbidden_texts or FORBIDDEN_FILE, UserIds(user_ids.to_pylist())
+    )
+    return AnswerValidator(catalogue, free_text=free_text, rules=rules)
 
 
-def _names(answer: dict[str, Any], name: str) -> list[str]:
-    values = answer.get(name)
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise InvalidAnswerError(f"{name} is missing or no list of texts")
+def _parse(content: str) -> dict[str, Any]:
+    text = content.strip()
+    if fenced := _CODE_FENCE.match(text):
+        text = fenced[1]
+    try:
+        answer = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except (ValueError, RecursionError):
+        raise InvalidAnswerError(Reason.NOT_JSON, "not JSON") from None
+    if not isinstance(answer, dict):
+        raise InvalidAnswerError(Reason.NOT_JSON, "not a JSON object")
+    return answer
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ValueError("a name twice in one object")
+    return dict(pairs)
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_fields(answer: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in answer:
+            raise InvalidAnswerError(Reason.SCHEMA, f"{name} is missing")
+    if len(answer) > len(names):
+        raise InvalidAnswerError(Reason.SCHEMA, f"has other fields than {', '.join(names)}")
+
+
+def _list(answer: dict[str, Any], name: str, kind: type) -> list[Any]:
+    values = answer[name]
+    # type(): True is an int to isinstance
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        raise InvalidAnswerError(Reason.SCHEMA, f"{name} is no list of {'texts' if kind is str else 'whole numbers'}")
     if len(values) > NAMES:
-        raise InvalidAnswerError(f"{name} has {len(values)} entries, more than {NAMES}")
+        raise InvalidAnswerError(Reason.LENGTH, f"{name} has {len(values)} entries, more than {NAMES}")
     return values

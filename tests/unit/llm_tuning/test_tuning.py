@@ -11,14 +11,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from components.contracts.errors import InputError
 from components.contracts.language_model import read_language_model
-from components.llm_tuning.describing import describe_model
 from components.llm_tuning.examples import ExampleConfig
 from components.llm_tuning.lora import AdapterConfig
+from components.llm_tuning.naming import describe_model
 from components.llm_tuning.scratch import ScratchConfig
 from components.llm_tuning.training import TrainingConfig
 from components.llm_tuning.tuning import TuningConfig, train_language_model
+from components.prompting.prompt_template import read_template
 from tests.unit.shop import write_shop
 
+NUMBERED = read_template("numbered-v1")
 TRAINING = TrainingConfig(batch_size=8, passes=1, fewest_steps=4, most_steps=4, learning_rate=1e-3)
 SCRATCH = TuningConfig(
     examples=ExampleConfig(examples=64, held_out_users=4),
@@ -36,7 +38,7 @@ def shop(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def scratch(shop, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("scratch")
-    train_language_model(shop, "scratch", "numbered-v1", SCRATCH, folder)
+    train_language_model(shop, "scratch", NUMBERED, SCRATCH, folder)
     return folder
 
 
@@ -61,7 +63,7 @@ def test_the_account_says_what_it_was_trained_on_and_how_good_it_is(scratch):
 
 
 def test_equal_data_and_seed_give_equal_bytes_and_another_seed_another_name(scratch, shop, tmp_path):
-    train_language_model(shop, "scratch", "numbered-v1", SCRATCH, tmp_path / "again")
+    train_language_model(shop, "scratch", NUMBERED, SCRATCH, tmp_path / "again")
     files = {path.relative_to(scratch): path.read_bytes() for path in scratch.rglob("*") if path.is_file()}
     again = {
         path.relative_to(tmp_path / "again"): path.read_bytes()
@@ -71,7 +73,7 @@ def test_equal_data_and_seed_give_equal_bytes_and_another_seed_another_name(scra
     assert files == again
 
     other = dataclasses.replace(SCRATCH, training=dataclasses.replace(TRAINING, seed=1))
-    named = train_language_model(shop, "scratch", "numbered-v1", other, tmp_path / "other").name
+    named = train_language_model(shop, "scratch", NUMBERED, other, tmp_path / "other").name
     assert named != read_language_model(scratch).name
 
 
@@ -81,7 +83,7 @@ def test_a_folder_that_a_tuning_wrote_is_what_it_says_of_itself(scratch):
 
 def test_an_adapter_is_tuned_on_a_base_that_stays_as_it_is(scratch, shop, tmp_path):
     before = {path.name: path.read_bytes() for path in scratch.iterdir()}
-    tuned = train_language_model(shop, f"lora:{scratch}", "numbered-v1", LORA, tmp_path)
+    tuned = train_language_model(shop, f"lora:{scratch}", NUMBERED, LORA, tmp_path)
 
     assert {path.name: path.read_bytes() for path in scratch.iterdir()} == before
     assert tuned == read_language_model(tmp_path)
@@ -104,12 +106,12 @@ def test_an_adapter_is_tuned_on_a_base_that_stays_as_it_is(scratch, shop, tmp_pa
 def test_examples_beyond_the_longest_are_not_trained_on(shop, tmp_path):
     short = dataclasses.replace(SCRATCH, model=dataclasses.replace(SCRATCH.model, longest=20))
     with pytest.raises(InputError, match="--model scratch: 0 examples have at most 20 tokens, expected 40 or more"):
-        train_language_model(shop, "scratch", "numbered-v1", short, tmp_path)
+        train_language_model(shop, "scratch", NUMBERED, short, tmp_path)
 
 
 def test_a_base_that_is_not_there_is_one_clear_line(shop, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        train_language_model(shop, f"lora:{tmp_path / 'missing'}", "numbered-v1", LORA, tmp_path / "tuned")
+        train_language_model(shop, f"lora:{tmp_path / 'missing'}", NUMBERED, LORA, tmp_path / "tuned")
     assert not (tmp_path / "tuned").exists()
 
 
@@ -120,4 +122,4 @@ def test_a_base_whose_weights_cannot_be_read_is_one_clear_line(scratch, shop, tm
         if path.name != "model.safetensors":
             (base / path.name).write_bytes(path.read_bytes())
     with pytest.raises(InputError, match=f"--model lora:{base}: cannot be loaded"):
-        train_language_model(shop, f"lora:{base}", "numbered-v1", LORA, tmp_path / "tuned")
+        train_language_model(shop, f"lora:{base}", NUMBERED, LORA, tmp_path / "tuned")

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.prompting.catalogue import TITLE_LENGTH, clean_text, normalise
+from components.prompting.catalogue import (
+    SHORT_TITLE_LENGTH,
+    TITLE_LENGTH,
+    Catalogue,
+    Item,
+    clean_text,
+    clean_title,
+    normalise,
+)
 
 
 def test_the_most_popular_come_first_and_held_out_interactions_do_not_count(catalogue):
@@ -33,3 +41,25 @@ def test_clean_text_is_one_short_line(text):
     assert len(cleaned) <= TITLE_LENGTH
     assert cleaned == clean_text(cleaned)
     assert len(cleaned.splitlines()) <= 1 and "\x00" not in cleaned
+
+
+@given(st.text())
+def test_clean_titles_are_short_and_found_again(title):
+    cleaned = clean_title(title)
+    assert len(cleaned) <= TITLE_LENGTH and cleaned == clean_text(cleaned)
+    catalogue = Catalogue({"a": Item("a", cleaned, "", (), 0)})
+    if cleaned:
+        assert catalogue.item_of_title[normalise(cleaned)].item_id == "a"
+        assert len(catalogue.items["a"].short_title) <= SHORT_TITLE_LENGTH
+        assert catalogue.item_of_short_title[normalise(catalogue.items["a"].short_title)].item_id == "a"
+
+
+def test_texts_with_a_special_token_of_the_model_are_withheld():
+    items = {
+        "a": Item("a", "The ◁think▷ film", "B", ("X", "◁think▷"), 2),
+        "b": Item("b", "Think", "◁think▷ Inc", ("X",), 1),
+    }
+    catalogue = Catalogue(items)
+    assert catalogue.without_texts(["<s>", "[INST]", ""]) is catalogue  # brackets were made neutral before
+    shown = catalogue.without_texts(["<s>", "◁think▷"])
+    assert shown.items == {"a": Item("a", "", "B", ("X",), 2), "b": Item("b", "Think", "", ("X",), 1)}

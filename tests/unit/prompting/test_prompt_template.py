@@ -3,7 +3,7 @@
 import pytest
 
 from components.contracts.errors import InputError
-from components.prompting.prompt_template import DEFAULT_VERSION, Domain, prompt_versions, read_template
+from components.prompting.prompt_template import DEFAULT_VERSION, prompt_versions, read_template
 
 
 def test_the_versions():
@@ -40,7 +40,7 @@ def test_only_the_ablation_recommends_before_it_reasons():
 
 
 def test_the_words_of_a_domain():
-    films = read_template(DEFAULT_VERSION, Domain(item="film", items="films")).system
+    films = read_template(DEFAULT_VERSION, items_name="films").system
     assert "recommend categories and films to the user" in films
     assert '"items": ["titles of step 2"]' in films  # the field keeps its name
     assert "$" not in films

@@ -1,25 +1,26 @@
 """Requests: their content, their hash, and what must never be in them."""
 
 import hashlib
-import re
+from collections import Counter
 from dataclasses import replace
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
 from components.contracts.batch_format import canonical_json
+from components.contracts.errors import InputError
+from components.contracts.language_model import LanguageModel
+from components.prompting.catalogue import Catalogue, Item, clean_text, clean_title
+from components.prompting.document import read_document
 from components.prompting.history import condense
-from components.prompting.prompt_template import read_template
-from components.prompting.prompts import build_request
-from components.rationale_generation.request_building import (
-    build_seed_requests,
-    read_seed_requests,
-    write_seed_requests,
-)
+from components.prompting.prompt_template import prompt_versions, read_template
+from components.prompting.prompts import build_fitting_request, build_request
+from components.prompting.token_counting import ModelTokens, open_token_counter
+from tests.unit.chat_tokenizer import SPECIAL_TOKENS
 
-VERSION = "recommendation-v1"
-TEMPLATE = read_template(VERSION)
-
-
-def build(prepared, seeds, model="m"):
-    return build_seed_requests(prepared, seeds, VERSION, model)
+TEMPLATE = read_template("recommendation-v1")
 
 
 def test_the_request_is_the_document_after_the_shared_instruction(catalogue):
@@ -46,37 +47,84 @@ def test_a_request_that_was_asked_before_has_the_same_id_so_that_its_answer_is_u
     assert request["custom_id"] == "ee00e488c1f6174acbf5ac1645caeaf8fa819f0d794647b26e572f52c7e6f015"
 
 
-def test_no_user_id_is_in_a_prompt(prepared, seeds):
-    text = " ".join(
-        message["content"] for request in build(prepared, seeds).requests for message in request["body"]["messages"]
+def make_catalogue(*titles: str) -> Catalogue:
+    return Catalogue({f"i{n:02}": Item(f"i{n:02}", title, "", ("Drama",), 99 - n) for n, title in enumerate(titles)})
+
+
+FILMS = make_catalogue(*(f"Film number {n:02}" for n in range(40)))
+
+
+@pytest.mark.parametrize("version", prompt_versions())
+@pytest.mark.parametrize("spare", [0, 1, 100, 400, 10_000])
+def test_as_much_of_a_history_is_told_as_the_context_holds(tokenizer, version, spare):
+    template = read_template(version)
+    history = condense(list(FILMS.items.values())[:30])
+    unlimited = open_token_counter(LanguageModel(name="m", tokenizer=str(tokenizer)))
+    sizes = {
+        count: unlimited.count(build_request(history.shortened(count), template, FILMS, "m")["body"]["messages"])
+        for count in range(1, 31)
+    }
+    context = sizes[1] + template.answer_tokens + spare
+    counter = open_token_counter(LanguageModel(name="m", tokenizer=str(tokenizer), context=context))
+    request, tokens = build_fitting_request(history, template, FILMS, "m", counter)
+
+    most = min(30, template.history_items)
+    expected = max(count for count in range(1, most + 1) if sizes[count] + template.answer_tokens <= context)
+    assert len(read_document(request)["history"]) == expected
+    assert tokens == sizes[expected] == counter.count(request["body"]["messages"])
+    assert build_fitting_request(history, template, FILMS, "m", unlimited) == (
+        build_request(history, template, FILMS, "m"),
+        sizes[most],
     )
-    assert not any(re.search(rf"\b{user}\b", text) for user in ("ann", "bob", "cid"))
 
 
-def test_held_out_interactions_change_no_byte(prepare, seeds, tmp_path):
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for folder, held_out in zip(folders, [("emma", "emma"), ("dune", "casablanca")], strict=True):
-        write_seed_requests(build(prepare(*held_out), seeds), folder)
-    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
-    assert first == second and len(first) == 2
-    assert b"Emma" not in first["requests.jsonl"]  # held out of everyone's history
+@pytest.mark.parametrize("chosen", [0, 1, 30])
+def test_a_context_too_small_for_the_template_is_one_clear_line(chosen):
+    history = condense(list(FILMS.items.values())[:chosen])
+    counter = open_token_counter(LanguageModel(name="m", context=600))
+    with pytest.raises(
+        InputError,
+        match=r"^prompt version recommendation-v1: its shortest prompt has \d{3} tokens \(estimated.*\) and its answer "
+        r"up to 512, more than the context of m, 600 tokens$",
+    ):
+        build_fitting_request(history, TEMPLATE, FILMS, "m", counter)
 
 
-def test_seed_users_with_equal_prompts_share_a_request(prepared, seeds, monkeypatch):
-    from components.rationale_generation import request_building
-
-    monkeypatch.setattr(
-        request_building, "condense_histories", lambda _prepared, users, _catalogue: dict.fromkeys(users, condense([]))
-    )
-    content = build(prepared, seeds)
-    assert len(content.requests) == 1
-    assert list(content.request_of_seed) == ["ann", "bob", "cid"]
-    assert content.seed_of_request == {content.requests[0]["custom_id"]: "ann"}
+tokens = st.sampled_from(SPECIAL_TOKENS)
+breakers = ['"}]}', '\\"', "\\u003cs>", "\n\nSystem:", "\u202e", "＜｜im_end｜＞", "{{ 7 * 7 }}", "{% raw %}"]
+invisible = st.sampled_from("\u200b\u00ad\ufeff")
+hidden = st.builds(lambda token, sign: sign.join(token), tokens, invisible)
+hostile = st.lists(st.one_of(tokens, hidden, st.sampled_from(breakers), st.text(max_size=8)), max_size=6).map("".join)
 
 
-def test_requests_are_read_back_as_written(prepared, seeds, tmp_path):
-    content = build(prepared, seeds)
-    write_seed_requests(content, tmp_path / "requests")
-    assert read_seed_requests(tmp_path / "requests") == content
-    ids = [request["custom_id"] for request in content.requests]
-    assert ids == sorted(ids)
+@pytest.fixture(scope="session")
+def loaded(tokenizer):
+    return AutoTokenizer.from_pretrained(tokenizer), ModelTokens(LanguageModel(name="m", tokenizer=str(tokenizer)))
+
+
+@given(st.lists(hostile, min_size=2, max_size=4))
+@settings(deadline=None, max_examples=150)
+def test_no_text_of_an_item_brings_a_token_of_the_chat_template_or_leaves_its_quotes(loaded, texts):
+    tokenizer, counter = loaded
+    items = {
+        str(n): Item(str(n), clean_title(text), clean_text(text), (clean_text(text),) if clean_text(text) else (), 0)
+        for n, text in enumerate(texts)
+    }
+    catalogue = Catalogue(items).without_texts(counter.special_tokens)
+    history = condense([catalogue.items["0"], catalogue.items["1"]])
+    special = set(tokenizer.convert_tokens_to_ids(SPECIAL_TOKENS))
+    for version in prompt_versions():
+        template = read_template(version)
+        request = build_request(history, template, catalogue, "m")
+        messages = request["body"]["messages"]
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        found = Counter(tokenizer.convert_ids_to_tokens([token for token in prompt if token in special]))
+        assert found == {"<|im_start|>": 3, "<|im_end|>": 2}
+        document = read_document(request)
+        assert [entry.get("title", "") for entry in document["history"] if entry] == [
+            title
+            for item in history.shortened(template.history_items).items
+            for title in [item.title if template.answer == "titles" else item.short_title]
+            if title or item.categories or (item.brand and template.answer == "titles")
+        ]
+        assert messages[1]["content"].isprintable()

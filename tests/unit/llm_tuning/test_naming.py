@@ -6,7 +6,7 @@ import pytest
 from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel, read_language_model
 from components.llm_tuning.chat_tokenizer import train_tokenizer
-from components.llm_tuning.describing import describe_model
+from components.llm_tuning.naming import describe_model
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""How many tokens a prompt has for the model that will read it, and how many it may have."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from components.contracts.errors import InputError
+from components.contracts.language_model import LanguageModel
+
+BYTES_OF_TOKEN = 3
+
+Messages = list[dict[str, str]]
+
+
+class TokenCounter(ABC):
+    """Counts the tokens of a chat's messages, those of the chat template and of the answer's beginning included.
+
+    Attributes:
+        name: what counts, for messages to the user.
+        context: tokens that prompt and answer may have together; 0: not known, so there is no limit.
+        special_tokens: texts that the model takes for its own; none of them may come from a title.
+    """
+
+    name: str
+    context: int
+    special_tokens: tuple[str, ...] = ()
+
+    @abstractmethod
+    def count(self, messages: Messages) -> int:
+        """The tokens of `messages` as a prompt."""
+
+
+class EstimatedTokens(TokenCounter):
+    """Where no tokenizer is known: one token for every 3 bytes of UTF-8, more than tokenizers of English need."""
+
+    name = "estimated, as no tokenizer is known"
+
+    def __init__(self, context: int):
+        self.context = context
+
+    def count(self, messages: Messages) -> int:
+        return sum(-(-len(message["content"].encode()) // BYTES_OF_TOKEN) for message in messages)
+
+
+class ModelTokens(TokenCounter):
+    """The tokens of the model's own tokenizer and chat template.
+
+    Raises:
+        InputError: there is no tokenizer at the place that the model names, or it has no chat template.
+    """
+
+    def __init__(self, model: LanguageModel):
+        from transformers import AutoTokenizer
+
+        self.name = f"counted by the tokenizer of {model.name}"
+        self._place = model.tokenizer
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                model.tokenizer, local_files_only=_is_local(model.tokenizer)
+            )
+        except Exception as error:  # transformers raises whatever its loaders raise
+            raise InputError(f"tokenizer {model.tokenizer}: cannot be loaded ({_first_line(error)})") from error
+        if not self._tokenizer.chat_template:
+            raise InputError(f"tokenizer {model.tokenizer}: has no chat template, expected that of a chat model")
+        self.context = model.context or _context_of_weights(model.weights)
+        added = self._tokenizer.added_tokens_decoder.values()
+        special = {str(token) for token in added if token.special} | set(self._tokenizer.all_special_tokens)
+        self.special_tokens = tuple(sorted(special))
+
+    def count(self, messages: Messages) -> int:
+        try:
+            prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        except Exception as error:  # templates raise errors of their own, such as "system role not supported"
+            message = f"its chat template does not take a system and a user message ({_first_line(error)})"
+            raise InputError(f"tokenizer {self._place}: {message}") from error
+        return len(prompt)
+
+
+def open_token_counter(model: LanguageModel) -> TokenCounter:
+    """What counts tokens for a model: its own tokenizer where it names one, else an estimate.
+
+    Raises:
+        InputError: as of `ModelTokens`.
+    """
+    return ModelTokens(model) if model.tokenizer else EstimatedTokens(model.context)
+
+
+def _context_of_weights(weights: str) -> int:
+    """What the configuration of the weights says of the context; 0 where there are none or it says nothing."""
+    if not weights:
+        return 0
+    from transformers import AutoConfig
+
+    try:
+        configuration: Any = AutoConfig.from_pretrained(weights, local_files_only=_is_local(weights))
+    except Exception as error:  # as above
+        raise InputError(f"model {weights}: its configuration cannot be loaded ({_first_line(error)})") from error
+    return int(getattr(configuration.get_text_config(), "max_position_embeddings", 0) or 0)
+
+
+def _is_local(place: str) -> bool:
+    return Path(place).is_absolute()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

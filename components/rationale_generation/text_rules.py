@@ -1,0 +1,135 @@
+"""What the free texts of an answer may hold: the language asked for, nobody's identity, no link, nothing forbidden."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from components.contracts.errors import InputError
+from components.prompting.instructions import fold, holds_instruction, read_patterns
+
+FORBIDDEN_FILE = Path(__file__).parent / "forbidden.txt"
+ANSWER_LANGUAGE = "en"  # of the prompt templates
+
+# Searched in folded texts.
+_LINK = re.compile(r"https?:|\bwww\.|\b[\w-]+\.(com|net|org|info|biz|shop|xyz|online|site|top|io|co|ru|cn|de|uk|fr)\b")
+_IDENTIFIERS = {
+    "an e-mail address": re.compile(r"[\w.+-]+ ?(@|\(at\)|\[at\]) ?[\w-]+\.\w{2,}"),
+    "a telephone number": re.compile(r"\+\d[\d ().-]{6,}\d|\(?\b\d{3,4}\)?[ .-]\d{3}[ .-]\d{3,4}\b"),
+    "a long number": re.compile(r"\d{9,}|\b\d{4}[ -]\d{4}[ -]\d{4}"),
+    "an address of a machine": re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b|\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b"),
+    "a unique identifier": re.compile(r"\b[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[a-f]*\d)[0-9a-f]{24,}\b"),
+}
+_TOKEN = re.compile(r"[^\s,;:!?()\[\]{}<>\"'“”‘’]{8,}")
+
+
+class Reason(StrEnum):
+    """Why an answer is rejected: the closed list of the column `reason` of `REJECTED_RATIONALES`."""
+
+    NO_ANSWER = "no_answer"
+    NOT_JSON = "not_json"
+    SCHEMA = "schema"
+    LENGTH = "length"
+    LANGUAGE = "language"
+    IDENTIFIER = "identifier"
+    LINK = "link"
+    FORBIDDEN = "forbidden"
+    INSTRUCTION = "instruction"
+    UNKNOWN_NAMES = "unknown_names"
+
+
+class InvalidAnswerError(Exception):
+    """An answer that cannot be used. The message is the detail of the reason; it quotes nothing of the answer."""
+
+    def __init__(self, reason: Reason, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+
+
+class UserIds:
+    """Which users there are, 8 bytes for each: as hashes, because an answer is asked for many words.
+
+    An id that may be a word or a number of a text (a first name, `1984`) is passed over: it has less than eight
+    characters, or no digit.
+    """
+
+    def __init__(self, user_ids: Iterable[str] = ()):
+        told = [user for user in map(str.casefold, user_ids) if len(user) >= 8 and any(map(str.isdigit, user))]
+        self._hashes = np.sort(_hash(told))
+
+    def named_in(self, text: str) -> bool:
+        """Whether a word of the text is the id of a user, in either case and with a full stop behind it or not."""
+        tokens = {token.casefold() for token in _TOKEN.findall(text)}
+        hashes = _hash(sorted(tokens | {token.rstrip(".…/-_") for token in tokens}))
+        rows = np.searchsorted(self._hashes, hashes)
+        found = rows < len(self._hashes)
+        return bool((self._hashes[rows[found]] == hashes[found]).any())
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What is asked of every free text of an answer.
+
+    Attributes:
+        language: ISO 639-1 code of the language that was asked for, or empty: any.
+        forbidden: file of regular expressions that no text may match.
+        user_ids: the users of the data, whom no text may name.
+    """
+
+    language: str = ANSWER_LANGUAGE
+    forbidden: Path = FORBIDDEN_FILE
+    user_ids: UserIds = field(default_factory=UserIds)
+
+    def check(self, name: str, text: str) -> None:
+        """Pass over a text that keeps the rules.
+
+        Raises:
+            InvalidAnswerError: it does not; `name` is what the message calls the text.
+            InputError: the file of forbidden texts has a fault, or the language is not known.
+        """
+        folded = fold(text)
+        for kind, pattern in _IDENTIFIERS.items():
+            if pattern.search(folded):
+                raise InvalidAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
+        if self.user_ids.named_in(text):
+            raise InvalidAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
+        if _LINK.search(folded):
+            raise InvalidAnswerError(Reason.LINK, f"{name} holds a link")
+        if holds_instruction(text):
+            raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
+        if any(pattern.search(folded) for pattern in self._forbidden):
+            raise InvalidAnswerError(Reason.FORBIDDEN, f"{name} holds a forbidden text")
+        if self.language and not self._may_be_in_language(text):
+            raise InvalidAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self.language!r}")
+
+    def _may_be_in_language(self, text: str) -> bool:
+        """Whether the language asked for is at least as probable as by chance.
+
+        A lenient bound: titles are quoted in their own language, and of a few words little can be told. A sentence of
+        another language is still far below it (German, French, Spanish: 0.002 and less of 0.007).
+        """
+        probabilities = dict(_language_identifier().rank(text))
+        if self.language not in probabilities:
+            raise InputError(
+                f"setting RELAND_ANSWER_LANGUAGE: {self.language!r} is not known, expected one as en or zh"
+            )
+        return probabilities[self.language] >= 1 / len(probabilities)
+
+    @cached_property
+    def _forbidden(self) -> list[re.Pattern[str]]:
+        return read_patterns(self.forbidden)
+
+
+@cache
+def _language_identifier() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)  # a second, so once
+
+
+def _hash(texts: list[str]) -> np.ndarray:
+    return pd.util.hash_array(np.array(texts, dtype=object)) if texts else np.empty(0, np.uint64)

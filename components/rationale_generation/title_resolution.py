@@ -1,0 +1,91 @@
+"""From a title as a language model writes it to the item that is meant."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from rapidfuzz import fuzz, process
+
+from components.prompting.catalogue import Catalogue, Item, normalise
+from components.prompting.instructions import words
+
+# Share of the characters of both titles that stay in place when one is edited into the other, in percent.
+# "Sleepless in Seatle" and "Sleepless in Seattle" have 97, "Rocky II" and "Rocky III" 94, "Alien" and "Aliens" 91.
+SIMILARITY = 92
+_ARTICLES = frozenset(("a", "an", "the"))
+_YEAR = re.compile(r"(19|20)\d\d")
+_NUMBER = re.compile(r".*\d.*|[ivx]+")
+
+
+@dataclass(frozen=True)
+class _PlainTitle:
+    """What of a title is compared: words without articles, which move ("Matrix, The"), and without years."""
+
+    text: str
+    years: frozenset[str]
+    numbers: tuple[str, ...]
+
+
+class TitleResolver:
+    """Resolves titles to items: equal but for case, or else the most similar title, of at least 92% similarity.
+
+    Articles, punctuation and accents make no difference. A title is not taken for one that has another number, Roman or
+    not, or another year: the sequel of a film and another size of a product are other items. A year that is left out is
+    no other year. Where two titles are equally similar, neither is meant.
+    """
+
+    def __init__(self, catalogue: Catalogue):
+        self._catalogue = catalogue
+        self._similar: dict[str, Item | None] = {}  # what is made up is made up again
+
+    def resolve(self, title: str) -> Item | None:
+        """The item, or None where the catalogue does not know the title."""
+        name = normalise(title)
+        exact = self._catalogue.item_of_title.get(name)
+        if exact is not None:
+            return exact
+        if name not in self._similar:
+            self._similar[name] = self._find_similar(_plain(title))
+        return self._similar[name]
+
+    def _find_similar(self, title: _PlainTitle) -> Item | None:
+        if not title.text:
+            return None
+        found = process.extract(title.text, self._texts, scorer=fuzz.ratio, score_cutoff=SIMILARITY, limit=20)
+        fitting = [
+            (score, self._items[row])
+            for _, score, row in found
+            if title.years <= self._plain_titles[row].years and title.numbers == self._plain_titles[row].numbers
+        ]
+        if not fitting or (len(fitting) > 1 and fitting[0][0] == fitting[1][0]):
+            return None
+        return fitting[0][1]
+
+    @cached_property
+    def _items(self) -> list[Item]:
+        """One item of each title."""
+        return list(self._catalogue.item_of_title.values())
+
+    @cached_property
+    def _plain_titles(self) -> list[_PlainTitle]:
+        return [_plain(item.title) for item in self._items]
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [title.text for title in self._plain_titles]
+
+
+def plain_words(title: str) -> list[str]:
+    """The folded words of a title without articles, which move: "Matrix, The"."""
+    return [word for word in words(title) if word not in _ARTICLES]
+
+
+def without_years(listed: list[str]) -> list[str]:
+    return [word for word in listed if not _YEAR.fullmatch(word)]
+
+
+def _plain(title: str) -> _PlainTitle:
+    listed = plain_words(title)
+    rest = without_years(listed)
+    numbers = sorted(word for word in rest if _NUMBER.fullmatch(word))
+    return _PlainTitle(" ".join(rest), frozenset(listed) - frozenset(rest), tuple(numbers))
