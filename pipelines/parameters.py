@@ -13,7 +13,7 @@ from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
-from components.rationale_generation.engines import engine_model
+from components.rationale_generation.engines import check_engine
 from components.seed_sampling.seed_users import check_seeds
 from serving.triton.server import free_ports
 
@@ -99,7 +99,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         splits,
         parameters.previous,
     )
-    engine_model(parameters.rationale_engine, parameters.recorded_rationales)
+    check_engine(parameters.rationale_engine, parameters.recorded_rationales, None, settings)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
     if not (settings.triton_environment / "bin" / "python").exists():

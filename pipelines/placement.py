@@ -16,7 +16,8 @@ def place(task: dsl.PipelineTask, *, uses_outside_state: bool = False) -> dsl.Pi
     content. The local runner takes the settings from the shell and ignores config map and secret.
     """
     names = [f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in Settings.model_fields]
-    kubernetes.use_config_map_as_env(task, SETTINGS_CONFIG_MAP, {name: name for name in names}, optional=True)
+    public = {name: name for name in names if name not in SECRET_VARIABLES}
+    kubernetes.use_config_map_as_env(task, SETTINGS_CONFIG_MAP, public, optional=True)
     kubernetes.use_secret_as_env(task, SETTINGS_SECRET, {name: name for name in SECRET_VARIABLES}, optional=True)
     if uses_outside_state:
         task.set_caching_options(enable_caching=False)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from components.contracts.settings import ENVIRONMENT_PREFIX, load_settings
+from tests.vllm_fixtures import tiny_model, vllm_server, vllm_settings  # noqa: F401
 
-READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT"}
+READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT", "RELAND_VLLM_PYTHON"}
 DATA_DIR = os.environ.get("RELAND_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -21,6 +22,7 @@ def no_settings_of_the_shell() -> Iterator[None]:
                 patch.delenv(name)
         # As a run does for its steps: gRPC would ask a proxy for the servers that tests start on loopback.
         patch.setenv("no_grpc_proxy", "127.0.0.1,localhost")
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         yield
 
 
@@ -43,6 +45,15 @@ def triton_environment(missing_dependency) -> Path:
     if not (environment / "bin" / "python").exists():
         missing_dependency(f"no Triton environment at {environment}: `make install` makes it")
     return environment
+
+
+@pytest.fixture(scope="session")
+def vllm_python(missing_dependency) -> Path:
+    """The interpreter of the vLLM environment."""
+    python = load_settings().vllm_python
+    if not python.exists():
+        missing_dependency(f"no vLLM environment at {python}: `make vllm` makes it")
+    return python
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,15 @@ def make_request(body: dict[str, Any]) -> Request:
     return {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
-def make_response(custom_id: str, model: str, content: str, prompt_tokens: int, completion_tokens: int) -> Response:
-    """A response line that carries the answer `content`."""
+def make_response(
+    custom_id: str,
+    model: str,
+    content: str,
+    prompt_tokens: int,
+    completion_tokens: int,
+    finish_reason: str = "stop",
+) -> Response:
+    """A response line that carries the answer `content`; `finish_reason` is `length` where it was cut off."""
     usage = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
@@ -36,7 +43,7 @@ def make_response(custom_id: str, model: str, content: str, prompt_tokens: int, 
     body = {
         "object": "chat.completion",
         "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
         "usage": usage,
     }
     return {

@@ -1,7 +1,8 @@
 """Files of recorded answers, in either of two forms.
 
 - OpenAI batch output: `{"custom_id": …, "response": {"status_code": 200, "body": {…}}, "error": null}` a line; an
-  answer belongs to the request with that `custom_id`.
+  answer belongs to the request with that `custom_id`. Of lines that repeat one, at most one may carry an answer, as
+  where the output of a second batch, with what had failed in the first, was appended.
 - Free text by user: `{"user_id": …, "model": …, "preference_summary": …, "recommendation": …}` a line; an answer
   belongs to that seed user. Other fields are passed over.
 """
@@ -18,18 +19,26 @@ TEXT_FIELDS = ("user_id", "model", "preference_summary", "recommendation")
 
 @dataclass(frozen=True)
 class RecordedFile:
-    """The answers of a file by their key: the user id where `by_user`, else the `custom_id`. All are of one model."""
+    """The answers of a file by their key: the user id where `by_user`, else the `custom_id`.
+
+    Attributes:
+        models: the names under which models answered, in the order of the file.
+    """
 
     path: Path
     by_user: bool
-    model: str
+    models: list[str]
     answers: dict[str, Answer]
 
 
-def read_recorded_file(path: Path) -> RecordedFile:
+def read_recorded_file(path: Path, asked_model: str | None = None) -> RecordedFile:
     """Read a file of either form.
 
     Lines of batch output that carry an error instead of an answer are left out.
+
+    Args:
+        asked_model: what the requests called the model, where it is known. Batch output may then name other models: an
+            alias such as `gpt-4o` is answered under the name of a snapshot, which may change within a batch.
 
     Raises:
         InputError: the file is missing, a folder, empty, no text, holds no answer or answers of two models; a line is
@@ -40,25 +49,27 @@ def read_recorded_file(path: Path) -> RecordedFile:
     key_name = "user_id" if by_user else "custom_id"
     line_of_key: dict[str, int] = {}
     answers: dict[str, Answer] = {}
-    model = ""
+    models: dict[str, None] = {}
     for number, row in rows:
         key = row.get(key_name)
         if not isinstance(key, str) or not key:
             expected = "custom_id and response, or user_id, model, preference_summary and recommendation"
             raise InputError(f"{path}:{number}: no {key_name} as text, expected lines of {expected}")
-        if key in line_of_key:
-            raise InputError(f"{path}:{number}: {key_name} {key!r} is there already, in line {line_of_key[key]}")
-        line_of_key[key] = number
         answer = _free_text_answer(row, path, number) if by_user else _batch_answer(row, path, number)
         if answer is None:
             continue
-        model = model or answer.model
-        if answer.model != model:
-            raise InputError(f"{path}:{number}: an answer of {answer.model!r}, those before are of {model!r}")
+        if key in line_of_key:
+            raise InputError(f"{path}:{number}: {key_name} {key!r} is there already, in line {line_of_key[key]}")
+        line_of_key[key] = number
+        models.setdefault(answer.model)
+        if len(models) > 1 and (by_user or asked_model is None):
+            before, _ = models
+            hint = "" if by_user else "; if one model was asked under another name, give that name by --model"
+            raise InputError(f"{path}:{number}: an answer of {answer.model!r}, those before are of {before!r}{hint}")
         answers[key] = answer
     if not answers:
         raise InputError(f"{path}: holds no answer, only errors")
-    return RecordedFile(path, by_user, model, answers)
+    return RecordedFile(path, by_user, list(models), answers)
 
 
 def _free_text_answer(row: dict[str, Any], path: Path, number: int) -> Answer:

@@ -22,6 +22,7 @@ TAG_GENERATION = "generation"
 TAG_FINGERPRINT = "data_fingerprint"
 TAG_ENCODER = "encoder_version"
 TAG_REVISION = "git_revision"  # of the code that trained an encoder; not there where the code is no git checkout
+TAG_PROMPT = "prompt"  # URI of the prompt version in MLflow that the rationales were asked with
 TAG_COLLECTION = "milvus_collection"
 TAG_SLOT = "feast_slot"
 TAG_TEXT_ENCODER = "text_encoder"

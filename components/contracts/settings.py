@@ -4,19 +4,20 @@ Settings say *where things are and how much is tolerated*; what a single run doe
 come from the `reland-settings` config map, on a laptop from the shell.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from components.contracts.errors import InputError
 
 ENVIRONMENT_PREFIX = "RELAND_"
-# Read by `feature_repo/feature_store.redis.yaml`; they may hold passwords, so on a cluster they come from a secret.
-SECRET_VARIABLES = ("RELAND_REDIS", "RELAND_FEAST_REGISTRY")
+# On a cluster these come from a secret. The first two are read by `feature_repo/feature_store.redis.yaml`.
+SECRET_VARIABLES = ("RELAND_REDIS", "RELAND_FEAST_REGISTRY", "RELAND_OPENAI_API_KEY")
 
 
 class Settings(BaseSettings):
@@ -78,8 +79,28 @@ class Settings(BaseSettings):
     triton_environment: Annotated[
         Path, Field(description="Python environment that holds tritonserver (made by `make install`)")
     ] = Path(sys.prefix).parent / ".venv-triton"
+    vllm_python: Annotated[
+        Path, Field(description="Python that runs vLLM, in an environment of its own (made by `make vllm`)")
+    ] = Path(sys.prefix).parent / ".venv-vllm" / "bin" / "python"
+    vllm_arguments: Annotated[
+        str,
+        Field(
+            description="vLLM's engine arguments for this machine, as JSON: "
+            '`{"tensor_parallel_size": 4, "quantization": "fp8"}`'
+        ),
+    ] = ""
+    openai_base_url: Annotated[
+        str, Field(description="OpenAI-compatible endpoint of `--rationale-engine openai`, as `http://vllm:8000/v1`")
+    ] = ""
+    openai_api_key: Annotated[
+        SecretStr, Field(description="key of that endpoint, if it wants one; a secret: it is never printed")
+    ] = SecretStr("")
+    openai_concurrency: Annotated[int, Field(ge=1, description="requests that wait for that endpoint at a time")] = 32
+    openai_timeout: Annotated[
+        float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
+    ] = 60.0
 
-    @field_validator("home", "data_dir", "forbidden_texts", "model_repository", "triton_environment")
+    @field_validator("home", "data_dir", "forbidden_texts", "model_repository", "triton_environment", "vllm_python")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.
@@ -94,6 +115,22 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"(\d+(\.\d+)? ?[KMGT]i?B)?", memory):
             raise ValueError("expected an amount of memory, as 4GiB or 500MB")
         return memory
+
+    @field_validator("vllm_arguments")
+    @classmethod
+    def _arguments(cls, arguments: str) -> str:
+        try:
+            named = isinstance(json.loads(arguments or "{}"), dict)
+        except ValueError:
+            named = False
+        if not named:
+            raise ValueError('expected a JSON object, as {"tensor_parallel_size": 4}')
+        return arguments
+
+    @property
+    def vllm_engine_arguments(self) -> dict[str, Any]:
+        """`vllm_arguments`, read."""
+        return json.loads(self.vllm_arguments or "{}")
 
     @property
     def resolved_model_repository(self) -> Path:

@@ -21,12 +21,11 @@ def build_prompts(
     """
     from pathlib import Path
 
-    from components.contracts.language_model import LanguageModel
     from components.contracts.settings import load_settings
     from components.rationale_generation.engines import engine_model
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
-    model = LanguageModel(name=engine_model(engine, recorded_rationales))
+    model = engine_model(engine, recorded_rationales, None)
     settings = load_settings()
     content = build_seed_requests(
         Path(prepared.path), Path(seeds.path), prompt_version, model, settings.history_days, settings.items_name
@@ -52,15 +51,16 @@ def generate_rationales(
     from components.contracts.artifacts import RESPONSES_FILE
     from components.contracts.batch_format import write_lines
     from components.contracts.progress import say
+    from components.contracts.settings import load_settings
     from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.engines import open_engine
     from components.rationale_generation.request_building import read_seed_requests
 
     asked = read_seed_requests(Path(requests.path))
     catalogue = load_catalogue(Path(prepared.path))
-    answering = open_engine(engine, catalogue, recorded_rationales, asked.seed_of_request)
-    say(f"asking {answering.name}, model {answering.model}, {len(asked.requests)} requests")
-    count = write_lines(Path(responses.path) / RESPONSES_FILE, answering.generate(asked.requests))
+    with open_engine(engine, None, catalogue, recorded_rationales, asked.seed_of_request, load_settings()) as answering:
+        say(f"asking {answering.name}, model {answering.model}, {len(asked.requests)} requests")
+        count = write_lines(Path(responses.path) / RESPONSES_FILE, answering.generate(asked.requests))
     say(f"{count} responses")
 
 

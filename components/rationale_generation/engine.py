@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from components.contracts.batch_format import Request, Response
 
 
 class RationaleEngine(ABC):
     """Answers requests of the OpenAI batch format with responses of the OpenAI batch format.
+
+    An engine may hold a loaded model from one call of `generate` to the next; it lets go of it when it is closed.
 
     Attributes:
         name: what `--rationale-engine` calls it.
@@ -22,11 +24,20 @@ class RationaleEngine(ABC):
 
     @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Answer each request once, in any order.
+        """Answer each request once, in any order; a response is yielded as soon as it is there.
 
-        A request that gets no answer gets a response with `error` set. Only a fault beyond a single request ends the
-        generation.
+        A request that gets no answer gets a response with `error` set; only a fault beyond a single request ends the
+        generation. Closing the iterator stops the work on what is not answered yet.
 
         Raises:
             InputError: such a fault that the user can mend.
         """
+
+    def close(self) -> None:  # noqa: B027 (most engines hold nothing)
+        """Let go of what the engine holds; it may be called more than once."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from components.contracts.batch_format import Request, Response, make_failure, make_response
 from components.contracts.errors import InputError
+from components.contracts.progress import say
 from components.contracts.recorded_rationales import RecordedFile
 from components.rationale_generation.engine import RationaleEngine
 
 
 class RecordedEngine(RationaleEngine):
-    """Hands out the answers of a file, by `custom_id` or by seed user.
+    """Hands out the answers of a file, by `custom_id` or by seed user; which answers nobody asked for is told.
 
     Args:
         recorded: the file's answers.
+        model: what the requests call the model; the answers may carry the name of a snapshot of it.
         seed_of_request: the seed user of each `custom_id`, for a file that knows users alone. Of seed users with equal
             prompts, who share a request, it names one.
     """
@@ -20,13 +22,14 @@ class RecordedEngine(RationaleEngine):
     name = "recorded"
     infers = False
 
-    def __init__(self, recorded: RecordedFile, seed_of_request: Mapping[str, str]):
-        self.model = recorded.model
+    def __init__(self, recorded: RecordedFile, model: str, seed_of_request: Mapping[str, str]):
+        self.model = model
         self._recorded = recorded
         self._seed_of_request = seed_of_request
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
-        asked = found = 0
+        asked = 0
+        found: set[str] = set()
         for request in requests:
             asked += 1
             custom_id = request["custom_id"]
@@ -35,10 +38,14 @@ class RecordedEngine(RationaleEngine):
             if answer is None:
                 yield make_failure(custom_id, "not_recorded", "the file of recorded answers has none for this request")
                 continue
-            found += 1
+            found.add(key)
             yield make_response(custom_id, answer.model, answer.content, answer.prompt_tokens, answer.completion_tokens)
         if asked and not found:
+            hint = "" if self._recorded.by_user else "; if they named another model, give its name by --model"
             raise InputError(
                 f"{self._recorded.path}: covers nobody, "
-                f"it answers none of the {asked} requests to the model {self.model!r}"
+                f"it answers none of the {asked} requests to the model {self.model!r}{hint}"
             )
+        unasked = len(self._recorded.answers) - len(found)
+        if unasked:
+            say(f"{self._recorded.path}: {unasked} answers belong to none of the {asked} requests")

@@ -10,6 +10,8 @@ from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.model_registry.register import register_encoder_version, register_ranker_version
+from components.prompting.prompt_registry import register_template
+from components.prompting.prompt_template import read_template
 
 TAGS = {registry.TAG_GENERATION: "one", registry.TAG_FINGERPRINT: "f" * 64, registry.TAG_SLOT: "blue"}
 
@@ -72,6 +74,27 @@ def test_the_first_released_ranker_is_champion_and_later_ones_are_candidates(set
     assert run.data.params["reland/backbone"] == "sasrec"
     downloaded = Path(client.download_artifacts(champion.run_id, "model/reland/weights.safetensors"))
     assert downloaded.read_bytes() == b"weights"
+
+
+def test_a_template_is_registered_once_for_each_wording(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    template = read_template("numbered-v1")
+    assert register_template(settings, template) == "prompts:/reland-numbered-v1/1"
+    assert register_template(settings, template) == "prompts:/reland-numbered-v1/1"
+    assert register_template(settings, read_template("numbered-v1", "films")) == "prompts:/reland-numbered-v1/2"
+    assert register_template(settings, template) == "prompts:/reland-numbered-v1/1"
+    assert register_template(settings, read_template("direct-v1")) == "prompts:/reland-direct-v1/1"
+
+    client = registry.open_registry(settings)
+    assert {prompt.name for prompt in client.search_prompts()} == {"reland-numbered-v1", "reland-direct-v1"}
+    registered = client.load_prompt("prompts:/reland-numbered-v1/1")
+    document = '{"history": []}'
+    assert registered.format(document=document) == [
+        {"role": "system", "content": template.system},
+        {"role": "user", "content": document},
+    ]
+    assert registered.response_format == template.answer_schema()
+    assert {path.name for path in tmp_path.iterdir()} <= {"home"}  # nothing is written where the step runs
 
 
 def test_the_newest_encoder_is_champion(settings, rankers):

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path for top in ("components", "pipelines", "feature_repo", "serving") for path in ROOT.glob(f"{top}/**/*.py")
 )
-SHARED = {"contracts", "recommenders", "reports"}
+SHARED = {"contracts", "prompting", "recommenders", "reports"}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -21,7 +21,7 @@ def write(tmp_path, *lines):
 
 def test_free_text_by_user(tmp_path):
     recorded = read_recorded_file(write(tmp_path, TEXT_ROW, "", {**TEXT_ROW, "user_id": "9"}))
-    assert recorded.by_user and recorded.model == "gpt" and list(recorded.answers) == ["8", "9"]
+    assert recorded.by_user and recorded.models == ["gpt"] and list(recorded.answers) == ["8", "9"]
     assert json.loads(recorded.answers["8"].content) == {
         "preference_summary": "Likes films.",
         "recommendation": "Drama.",
@@ -37,9 +37,19 @@ def test_a_byte_order_mark_does_not_matter(tmp_path):
 def test_batch_output_by_request(tmp_path):
     lines = [make_failure("a", "limit", "too many"), make_response("b", "m", "text", 12, 3)]
     recorded = read_recorded_file(write(tmp_path, *lines))
-    assert not recorded.by_user and recorded.model == "m" and list(recorded.answers) == ["b"]
+    assert not recorded.by_user and recorded.models == ["m"] and list(recorded.answers) == ["b"]
     answer = recorded.answers["b"]
     assert (answer.content, answer.prompt_tokens, answer.completion_tokens) == ("text", 12, 3)
+
+
+def test_what_failed_in_a_batch_may_be_answered_further_on(tmp_path):
+    lines = [
+        make_failure("a", "limit", "too many"),
+        make_response("b", "m", "B", 1, 1),
+        make_response("a", "m", "A", 1, 1),
+    ]
+    answers = read_recorded_file(write(tmp_path, *lines)).answers
+    assert {key: answer.content for key, answer in answers.items()} == {"a": "A", "b": "B"}
 
 
 @pytest.mark.parametrize(
@@ -109,4 +119,4 @@ def test_no_content_raises_anything_but_an_input_error(tmp_path_factory, content
 
 def test_the_recorded_rationales_of_movielens(real_data):
     recorded = read_recorded_file(real_data("ml-1m") / "llm_rationales.jsonl")
-    assert recorded.by_user and len(recorded.answers) == 581 and recorded.model == "gpt-3.5-turbo"
+    assert recorded.by_user and len(recorded.answers) == 581 and recorded.models == ["gpt-3.5-turbo"]

@@ -1,0 +1,162 @@
+"""Throughput of the `vllm` engine against the bare `LLM.generate`, with and without structured output.
+
+    python -m tests.performance.generation [--quick] [--model FOLDER] --json FILE
+
+Both sides answer the same prompts with the same sampling and the same engine arguments, each in a worker process of
+vLLM's environment (`RELAND_VLLM_PYTHON`) that has its model loaded and has answered other requests before the clock
+starts. Rounds of new prompts go to the two sides in turn; a figure is the median over the rounds of generated tokens a
+second. Our side's clock runs from the hand-over of the requests to the last response: it counts the files that are
+exchanged, the chat template and the making of the responses, which the other side's does not. The answers of both are
+compared: they must be equal.
+
+Without `--model`, it is a Llama of random weights. The smaller the model, the larger is the share of all that is not
+the model.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.contracts.batch_format import Request, make_request, read_answer, write_lines
+from components.contracts.language_model import LanguageModel
+from components.contracts.settings import load_settings
+from components.prompting.catalogue import Catalogue, Item
+from components.prompting.history import condense
+from components.prompting.prompt_template import read_template
+from components.prompting.prompts import build_request
+from components.rationale_generation.vllm_engine import VllmConfiguration, VllmEngine
+from tests.performance.report import Figure, write_report
+from tests.tiny_language_model import write_tiny_language_model
+
+PEER = Path(__file__).with_name("vllm_generate.py")
+GOALS = {"structured output": 0.85, "free text": 0.95}
+CATEGORIES = ["Action", "Children's", "Comedy", "Crime", "Drama", "Horror", "Romance", "Sci-Fi"]
+FILMS, HISTORY = 400, 8
+PROMPT_VERSION = "numbered-v1"  # made for small models
+# A text without an end is what models of random weights write.
+LONGEST = {"preference_summary": {"maxLength": 120}, "categories": {"maxItems": 4}}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is asked: `requests` new prompts in each of `rounds`."""
+
+    requests: int
+    rounds: int
+    tokens: int
+
+
+FULL = Size(200, 5, 128)
+QUICK = Size(16, 2, 32)
+
+
+def make_requests(count: int, seed: int, tokens: int, structured: bool) -> list[Request]:
+    """Prompts as a run makes them, about users who chose films at random; no two prompts are equal."""
+    generator = random.Random(seed)
+    template = read_template(PROMPT_VERSION)
+    films = [Item(str(n), f"Film {n}", "", tuple(generator.sample(CATEGORIES, 2)), FILMS - n) for n in range(FILMS)]
+    catalogue = Catalogue({film.item_id: film for film in films})
+    requests = []
+    for _ in range(count):
+        body = build_request(condense(generator.sample(films, HISTORY)), template, catalogue, "model")["body"]
+        body["max_tokens"] = tokens
+        if structured:
+            schema = body["response_format"]["json_schema"]["schema"]
+            for name, bounds in LONGEST.items():
+                if name in schema["properties"]:
+                    schema["properties"][name] |= bounds
+        else:
+            del body["response_format"]
+        requests.append(make_request(body))
+    return requests
+
+
+def measure(model: Path, size: Size) -> list[Figure]:
+    settings = load_settings()
+    configuration = VllmConfiguration(
+        LanguageModel(name="model", weights=str(model)), settings.vllm_python, settings.vllm_engine_arguments
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        VllmEngine(configuration) as engine,
+        bare_generate(configuration) as peer,
+    ):
+        return [compare(engine, peer, Path(folder), size, kind) for kind in GOALS]
+
+
+def compare(engine: VllmEngine, peer: subprocess.Popen[str], folder: Path, size: Size, kind: str) -> Figure:
+    rates: tuple[list[float], list[float]] = ([], [])
+    structured = kind == "structured output"
+    for number in range(size.rounds + 1):  # the first does not count: it loads the model and compiles the schema
+        requests = make_requests(size.requests if number else 4, number, size.tokens, structured)
+        begin = time.perf_counter()
+        responses = {response["custom_id"]: read_answer(response) for response in engine.generate(requests)}
+        seconds = time.perf_counter() - begin
+        answers = [responses[request["custom_id"]] for request in requests]
+        theirs = ask_peer(peer, folder, requests)
+        equal = sum(answer.content == text for answer, text in zip(answers, theirs["texts"], strict=True))
+        print(f"{kind}, round {number}: {equal} of {len(requests)} answers are equal", flush=True)
+        if number:
+            rates[0].append(sum(answer.completion_tokens for answer in answers) / seconds)
+            rates[1].append(theirs["tokens"] / theirs["seconds"])
+            assert equal == len(requests), "the two sides did not do the same work"
+    name = f"generation, {kind}, generated tokens a second, {size.requests} prompts at a time"
+    return Figure(name, statistics.median(rates[0]), statistics.median(rates[1]), "higher", GOALS[kind])
+
+
+@contextmanager
+def bare_generate(configuration: VllmConfiguration) -> Iterator[subprocess.Popen[str]]:
+    """A process that answers `ask_peer`, with the engine arguments that our worker comes to."""
+    arguments = {**worker_defaults(), **configuration.worker()["engine_arguments"]}
+    command = [str(configuration.python), "-P", str(PEER), json.dumps(arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def worker_defaults() -> dict:
+    """`default_arguments` of our worker, asked of vLLM's environment, where alone it runs."""
+    from components.rationale_generation.vllm_engine import WORKER
+
+    code = "import json, sys; sys.path.insert(0, sys.argv[1]); import vllm_worker; "
+    code += "print(json.dumps(vllm_worker.default_arguments()))"
+    command = [str(load_settings().vllm_python), "-c", code, str(WORKER.parent)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def ask_peer(peer: subprocess.Popen[str], folder: Path, requests: list[Request]) -> dict:
+    write_lines(folder / "requests.jsonl", requests)
+    assert peer.stdin is not None and peer.stdout is not None
+    peer.stdin.write(f"{folder / 'requests.jsonl'}\n")
+    peer.stdin.flush()
+    line = peer.stdout.readline()
+    if not line:
+        sys.exit("vLLM's side ended; what it printed stands above")
+    return json.loads(line)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.performance.generation", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few prompts")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="weights and tokenizer in the Hugging Face form")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the figures")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model = arguments.model or write_tiny_language_model(Path(folder), width=128, layers=3, context=8192)
+        figures = measure(model.absolute(), QUICK if arguments.quick else FULL)
+    write_report(arguments.json, figures, "tests.performance.generation", sys.argv[1:], ["transformers", "torch"])
+
+
+if __name__ == "__main__":
+    main()
