@@ -13,6 +13,7 @@ from rich.console import Console
 
 from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
+from components.prompting.prompt_template import prompt_versions
 
 INTERRUPTED = 130
 
@@ -73,9 +74,29 @@ def run(
     clusters: Clusters = 0,
     previous_seeds: PreviousSeeds = "",
     rationale_engine: Annotated[
-        str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
+        str,
+        typer.Option(
+            help="Who writes the rationales: template (no language model), recorded, vllm, or openai (an endpoint)."
+        ),
     ] = "template",
     rationales: Annotated[str, typer.Option(help="File of recorded rationales, for the engine recorded.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Language model: Hugging Face id, folder, scratch (a small one, trained here on these data) or "
+            "lora:BASE; for the engine openai its name there."
+        ),
+    ] = "",
+    prompt_version: Annotated[
+        str, typer.Option(help=f"How it is asked: {', '.join(prompt_versions())}. Default: as the model can be.")
+    ] = "",
+    shards: Annotated[int, typer.Option(help="Tasks among which the requests are divided, at most 64.")] = 1,
+    attempts: Annotated[int, typer.Option(help="How often an invalid answer is asked for again.")] = 2,
+    max_calls: Annotated[int, typer.Option(help="Ceiling on calls of the language model in this run; 0 is none.")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Ceiling on tokens of prompts and answers; 0 is none.")] = 0,
+    max_cost: Annotated[
+        float, typer.Option(help="Ceiling on their cost, at the prices of the settings RELAND_*_PRICE; 0 is none.")
+    ] = 0.0,
     variants: Annotated[
         str, typer.Option(help="Rankers to compare: id_only, item_features, reland, reland_shuffled.")
     ] = "id_only,reland",
@@ -104,6 +125,13 @@ def run(
         previous_seeds=previous_seeds,
         rationale_engine=rationale_engine,
         recorded_rationales=rationales,
+        language_model=model,
+        prompt_version=prompt_version,
+        shards=shards,
+        attempts=attempts,
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_cost=max_cost,
         variants=variants,
         epochs=epochs,
         seed=seed,
@@ -207,12 +235,28 @@ def encode(
 @app.command(name="compile")
 def compile_command(
     output: Annotated[Path, typer.Option(help="Folder for the compiled pipelines.")] = Path("compiled"),
+    accelerator: Annotated[
+        str, typer.Option(help="Resource for steps that load a language model, as nvidia.com/gpu. Default: none.")
+    ] = "",
+    accelerators: Annotated[int, typer.Option(help="How many of it, for each shard.")] = 1,
+    node_selector: Annotated[
+        list[str] | None, typer.Option(help="Label of the nodes of these steps, KEY=VALUE; may be repeated.")
+    ] = None,
+    toleration: Annotated[str, typer.Option(help="Key of a taint that these steps tolerate. Default: none.")] = "",
+    model_claim: Annotated[
+        str, typer.Option(help="Volume claim with the cache of language models for these steps. Default: none.")
+    ] = "",
 ) -> None:
     """Compile the pipelines to IR YAML, for a Kubeflow cluster."""
     from pipelines.compilation import compile_pipelines
+    from pipelines.placement import ModelNodes
 
+    labels = dict(label.partition("=")[::2] for label in node_selector or [])
+    if accelerators < 1 or not all(key and value for key, value in labels.items()):
+        raise InputError("--accelerators: expected at least 1; --node-selector: expected KEY=VALUE")
+    nodes = ModelNodes(accelerator, accelerators, labels, toleration, model_claim)
     try:
-        paths = compile_pipelines(output)
+        paths = compile_pipelines(output, nodes)
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error
     for path in paths:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import SecretStr
 
 from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.errors import InputError
@@ -100,7 +101,7 @@ def _step_environment(settings: Settings) -> Iterator[None]:
     """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
         changes = {
-            **{f"{ENVIRONMENT_PREFIX}{name.upper()}": str(value) for name, value in settings if value is not None},
+            **{f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None},
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
             # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
@@ -118,6 +119,10 @@ def _step_environment(settings: Settings) -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+def _told(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _without_proxy(environment: Mapping[str, str]) -> str:

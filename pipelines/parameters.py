@@ -7,13 +7,17 @@ from typing import Any
 
 from components.behavior_encoder.encoders import check_encoder
 from components.contracts.errors import InputError
+from components.contracts.language_model import LORA_PREFIX, LanguageModel
 from components.contracts.settings import Settings
 from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
+from components.prompting.prompt_template import read_template
+from components.rationale_generation.budget import Ceilings, Prices
 from components.rationale_generation.engines import check_engine
+from components.rationale_generation.ledger import PARTITIONS
 from components.seed_sampling.seed_users import check_seeds
 from serving.triton.server import free_ports
 
@@ -37,6 +41,14 @@ class RunParameters:
         previous_seeds: last week's seeds.parquet, of whose seed users those stay who still fit; empty: a new sampling.
         rationale_engine: who writes the rationales.
         recorded_rationales: file of recorded answers, for the engine `recorded`.
+        language_model: the model that is asked: a Hugging Face id, a folder, `scratch` or `lora:BASE`; for an endpoint
+            its name there; empty where the engine needs none.
+        prompt_version: how it is asked; empty: as such a model can be.
+        shards: tasks among which the requests are divided, at most 64.
+        attempts: how often an invalid answer is asked for again.
+        max_calls: ceiling on calls of the language model, in this run; 0: none.
+        max_tokens: ceiling on the tokens of prompts and answers together, likewise.
+        max_cost: ceiling on what they cost at the prices that the settings state, likewise.
         variants: rankers to train and compare, separated by commas.
         epochs: passes over the training data, for every variant alike (small data gets more, see `TrainingConfig`).
         seed: of everything random.
@@ -56,6 +68,13 @@ class RunParameters:
     previous_seeds: str = ""
     rationale_engine: str = "template"
     recorded_rationales: str = ""
+    language_model: str = ""
+    prompt_version: str = ""
+    shards: int = 1
+    attempts: int = 2
+    max_calls: int = 0
+    max_tokens: int = 0
+    max_cost: float = 0.0
     variants: str = "id_only,reland"
     epochs: int = 12
     seed: int = 0
@@ -69,6 +88,7 @@ class RunParameters:
             "previous": _absolute(self.previous),
             "previous_seeds": _absolute(self.previous_seeds),
             "recorded_rationales": _absolute(self.recorded_rationales),
+            "language_model": _absolute_model(self.language_model),
         }
 
 
@@ -99,9 +119,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         splits,
         parameters.previous,
     )
-    check_engine(parameters.rationale_engine, parameters.recorded_rationales, None, settings)
-    if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
-        raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
+    _check_generation(parameters, settings)
     if not (settings.triton_environment / "bin" / "python").exists():
         raise InputError(
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
@@ -113,6 +131,33 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
                 f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
             )
     free_ports(settings.triton_http_port, settings.triton_grpc_port)
+
+
+def _check_generation(parameters: RunParameters, settings: Settings) -> None:
+    """
+    Raises:
+        InputError: a parameter of the rationale generation is at fault.
+    """
+    model = LanguageModel(name=parameters.language_model)
+    check_engine(parameters.rationale_engine, parameters.recorded_rationales, model, settings)
+    if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
+        raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
+    if not 1 <= parameters.shards <= PARTITIONS:
+        raise InputError(f"--shards {parameters.shards}: expected 1 to {PARTITIONS}")
+    if parameters.attempts < 0:
+        raise InputError(f"--attempts {parameters.attempts}: expected a number of further attempts, or 0 for none")
+    ceilings = Ceilings(parameters.max_calls, parameters.max_tokens, parameters.max_cost)
+    ceilings.check(Prices.of(settings))
+    ceilings.share(0, parameters.shards)
+    if parameters.prompt_version:
+        read_template(parameters.prompt_version)
+
+
+def _absolute_model(model: str) -> str:
+    """A folder of weights as an absolute path, also where an adapter is tuned on it; other names as they are."""
+    prefix = LORA_PREFIX if model.startswith(LORA_PREFIX) else ""
+    path = _absolute(model.removeprefix(prefix))
+    return prefix + path if Path(path).is_dir() else model
 
 
 def _absolute(path: str) -> str:

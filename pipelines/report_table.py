@@ -16,6 +16,8 @@ def print_run(console: Console, summary: dict[str, Any], folder: Path, settings:
     console.print()
     console.print(_steps(summary))
     console.print(_variants(summary))
+    if summary["generation_cost"]["methods"]["slim"]["tokens"]:  # else no language model was asked
+        console.print(_costs(summary["generation_cost"]))
     for line in _facts(summary):
         console.print(line, markup=False, soft_wrap=True)
     console.print("\nLook further:", markup=False)
@@ -71,6 +73,7 @@ def _facts(summary: dict[str, Any]) -> list[str]:
         f"{seeds['coverage']['threshold']:g} or more",
         f"Rationales  {summary['pool']['size']:,} by engine {cost['engine']}, model {cost['model']}; "
         f"{cost['inferences']:,} inferences, {cost['reused']:,} answers reused, {cost['rejected']:,} rejected",
+        *_not_asked(cost),
         f"Pool        {summary['pool']['collection']}, {summary['pool']['size']:,} rationales",
         f"Matching    {matching['coverage']:.1%} of {matching['users']:,} users, "
         f"median similarity {matching['similarity_p50']:.3f}",
@@ -81,3 +84,34 @@ def _facts(summary: dict[str, Any]) -> list[str]:
         f"Released    Triton version {release['triton_version']}, answers as PyTorch does: "
         f"{'yes' if release['smoke_request_ok'] else 'no'}",
     ]
+
+
+def _not_asked(cost: dict[str, Any]) -> list[str]:
+    if not cost["ceiling"]:
+        return []
+    return [f"            partial: the ceiling {cost['ceiling']} kept {cost['not_asked']:,} requests from being asked"]
+
+
+def _costs(cost: dict[str, Any]) -> Table:
+    """What the language model took for the pool, and would have taken by other methods (the paper's Table 3)."""
+    columns = {"calls": "# inference", "tokens": "tokens", "hours": "hours", "gpu_hours": "GPU-hours", "money": "money"}
+    methods = cost["methods"]
+    rows = {
+        "RELAND": methods["reland"],
+        "KAR (|U| + |I|)": methods["kar"],
+        "SLIM (|D|)": methods["slim"],
+        "this run": cost | {"tokens": cost["prompt_tokens"] + cost["completion_tokens"]},
+        "this run, per 1,000 users": cost["per_thousand_users"],
+    }
+    shown = {name: title for name, title in columns.items() if methods["slim"].get(name)}
+    table = Table(title=f"Cost of {cost['model']}", title_justify="left")
+    table.add_column("method")
+    for title in shown.values():
+        table.add_column(title, justify="right")
+    for title, row in rows.items():
+        table.add_row(title, *(_number(row.get(name, 0)) for name in shown))
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

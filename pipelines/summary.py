@@ -8,12 +8,12 @@ from components.contracts.images import DATA
 @dsl.component(base_image=DATA, install_kfp_package=False)
 def summarize(
     generation: str,
-    prompt_version: str,
     prepared: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
     data_report: dsl.Input[dsl.Artifact],
     encoder_report: dsl.Input[dsl.Artifact],
     seeds_report: dsl.Input[dsl.Artifact],
+    language_model_report: dsl.Input[dsl.Artifact],
     generation_report: dsl.Input[dsl.Artifact],
     pool_report: dsl.Input[dsl.Artifact],
     matching_report: dsl.Input[dsl.Artifact],
@@ -34,6 +34,7 @@ def summarize(
         data_report,
         encoder_report,
         seeds_report,
+        language_model_report,
         generation_report,
         pool_report,
         matching_report,
@@ -52,6 +53,5 @@ def summarize(
             content,
             data_fingerprint=data_fingerprint(Path(prepared.path)),
             text_encoder=read_json(Path(rationale_embeddings.path) / CONFIG_FILE)["text_encoder"],
-            prompt_version=prompt_version,
         ),
     )

@@ -38,6 +38,7 @@ METRICS_FILE = "metrics.json"
 MODEL_CARD_FILE = "README.md"
 ONNX_FILE = "model.onnx"
 ITEM_INDEX_FILE = "item_index.parquet"
+TUNING_FILE = "tuning.json"  # of a language model that was trained here: on what, and how
 
 # seeds, generation, matching
 SEEDS_FILE = "seeds.parquet"
@@ -46,6 +47,7 @@ SEEDS_PAGE_FILE = "seeds.html"
 REQUESTS_FILE = "requests.jsonl"
 SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
 RESPONSES_FILE = "responses.jsonl"
+ACCOUNT_FILE = "account.json"  # beside the responses: what they took
 RATIONALES_FILE = "rationales.parquet"
 REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"
 MATCHES_FILE = "matches.parquet"

@@ -9,9 +9,7 @@ def generation_id(moment: datetime) -> str:
     return moment.strftime("%Y%m%dt%H%M%S") + f"{moment.microsecond // 1000:03d}"
 
 
-def manifest(
-    summary: dict[str, Any], data_fingerprint: str, text_encoder: str, prompt_version: str
-) -> dict[str, str | None]:
+def manifest(summary: dict[str, Any], data_fingerprint: str, text_encoder: str) -> dict[str, str | None]:
     """What `manifest.json` of a generation says, from the summary of its run and what the summary does not name."""
     return {
         "generation": summary["generation"],
@@ -19,7 +17,7 @@ def manifest(
         "data_fingerprint": data_fingerprint,
         "encoder_version": summary["encoder"]["version"],
         "text_encoder": text_encoder,
-        "prompt_version": prompt_version,
+        "prompt_version": summary["generation_cost"]["prompt_version"],
         "engine": summary["generation_cost"]["engine"],
         "model": summary["generation_cost"]["model"],
         "milvus_collection": summary["pool"]["collection"],

@@ -4,6 +4,7 @@ VERSION = "0.1.0"
 
 DATA = f"reland/data:{VERSION}"
 ENCODER = f"reland/encoder:{VERSION}"
+TUNING = f"reland/tuning:{VERSION}"
 GENERATION = f"reland/generation:{VERSION}"
 POOL = f"reland/pool:{VERSION}"
 RANKER = f"reland/ranker:{VERSION}"

@@ -7,6 +7,9 @@ from components.contracts.errors import InputError
 from components.contracts.files import read_json, write_json
 
 LANGUAGE_MODEL_FILE = "language_model.json"
+# What `--model` says of a model that is trained here: a small one from nothing, an adapter on a base model.
+SCRATCH = "scratch"
+LORA_PREFIX = "lora:"
 _LOCATIONS = ("weights", "adapter", "tokenizer")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ENCODER_MODEL = "reland-behavior-encoder"
 RANKER_MODEL = "reland-ranker"
+LANGUAGE_MODEL = "reland-language-model"  # those that were trained here
 
 CHAMPION = "champion"  # the version that serves
 CANDIDATE = "candidate"  # the version that a rollout or the gate may promote
@@ -26,6 +27,8 @@ TAG_PROMPT = "prompt"  # URI of the prompt version in MLflow that the rationales
 TAG_COLLECTION = "milvus_collection"
 TAG_SLOT = "feast_slot"
 TAG_TEXT_ENCODER = "text_encoder"
+TAG_PROMPT = "prompt_version"
+TAG_BASE = "base_model"  # of a language model; empty where it was trained from nothing
 
 SLOTS = ("blue", "green")
 

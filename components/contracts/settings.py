@@ -70,6 +70,17 @@ class Settings(BaseSettings):
     model_repository: Annotated[
         Path | None, Field(description="Triton model repository; empty: `RELAND_HOME/model_repository`")
     ] = None
+    ledger: Annotated[
+        Path | None,
+        Field(description="folder of the answers that were paid for, shared by all runs; empty: `RELAND_HOME/ledger`"),
+    ] = None
+    prompt_price: Annotated[float, Field(ge=0, description="price of a million prompt tokens, in any currency")] = 0.0
+    completion_price: Annotated[float, Field(ge=0, description="price of a million tokens of answers")] = 0.0
+    gpu_hour_price: Annotated[float, Field(ge=0, description="price of an hour of one GPU")] = 0.0
+    gpu_tokens_per_second: Annotated[
+        float,
+        Field(ge=0, description="tokens of prompts and answers that one GPU gets through in a second: tells GPU-hours"),
+    ] = 0.0
     triton_http_port: Annotated[
         int, Field(ge=0, le=65535, description="loopback port of a local Triton; 0: a free one")
     ] = 0
@@ -100,7 +111,9 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
     ] = 60.0
 
-    @field_validator("home", "data_dir", "forbidden_texts", "model_repository", "triton_environment", "vllm_python")
+    @field_validator(
+        "home", "data_dir", "forbidden_texts", "model_repository", "ledger", "triton_environment", "vllm_python"
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Steps run in processes whose working folder is not the user's.
@@ -131,6 +144,10 @@ class Settings(BaseSettings):
     def vllm_engine_arguments(self) -> dict[str, Any]:
         """`vllm_arguments`, read."""
         return json.loads(self.vllm_arguments or "{}")
+
+    @property
+    def resolved_ledger(self) -> Path:
+        return self.ledger or self.home / "ledger"
 
     @property
     def resolved_model_repository(self) -> Path:

@@ -1,4 +1,4 @@
-"""Steps: register the behavior encoder, register the ranker."""
+"""Steps: register the behavior encoder, the language model, the ranker."""
 
 from kfp import dsl
 
@@ -41,6 +41,52 @@ def register_encoder(
         "metrics": read_json(folder / METRICS_FILE),
     }
     write_json(Path(report.path), {"encoder": content})
+    return version
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def register_language_model(
+    tuned: dsl.Input[dsl.Model],
+    prepared: dsl.Input[dsl.Dataset],
+    generation: str,
+    report: dsl.Output[dsl.Artifact],
+) -> str:
+    """Register a language model that was trained here as `reland-language-model`; returns its version.
+
+    Of a model that is only described there is nothing to register: the version is empty.
+    """
+    from pathlib import Path
+
+    from components.contracts import registry
+    from components.contracts.artifacts import METRICS_FILE, TUNING_FILE
+    from components.contracts.files import read_json, write_json
+    from components.contracts.fingerprint import data_fingerprint
+    from components.contracts.language_model import read_language_model
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.model_registry.register import register_language_model_version
+    from components.model_registry.revision import git_revision
+
+    folder = Path(tuned.path)
+    version = ""
+    metrics = {}
+    if (folder / TUNING_FILE).exists():
+        tags = {
+            registry.TAG_GENERATION: generation,
+            registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
+        }
+        if (revision := git_revision()) is not None:
+            tags[registry.TAG_REVISION] = revision
+        version = register_language_model_version(load_settings(), folder, tags)
+        say(f"registered {registry.LANGUAGE_MODEL} version {version} as {registry.CHAMPION}")
+        metrics = read_json(folder / METRICS_FILE)
+    content = {
+        "name": read_language_model(folder).name,
+        "model": registry.LANGUAGE_MODEL if version else None,
+        "version": version or None,
+        "metrics": metrics,
+    }
+    write_json(Path(report.path), {"language_model": content})
     return version
 
 

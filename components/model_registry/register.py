@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
+from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, TUNING_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json
 from components.contracts.registry import (
     CHAMPION,
     ENCODER_MODEL,
+    LANGUAGE_MODEL,
     RANKER_MODEL,
+    TAG_BASE,
+    TAG_PROMPT,
     TAG_TEXT_ENCODER,
     experiment_id,
     open_registry,
@@ -76,6 +79,28 @@ def register_ranker_version(settings: Settings, rankers: Path, evaluation: Path,
 
     client = open_registry(settings)
     return _register(client, settings, RANKER_MODEL, rankers, parameters, metrics, tags)
+
+
+def register_language_model_version(settings: Settings, tuned: Path, tags: dict[str, str]) -> str:
+    """Register the folder of a language model that was trained here; its alias `champion` points at the newest version.
+
+    As encoders, language models have no A/B test of their own: rationales name theirs, and a generation is what a
+    rollout decides about.
+
+    Returns:
+        the version.
+
+    Raises:
+        InputError: the folder has no readable account of its training or no metrics.
+    """
+    client = open_registry(settings)
+    tuning = read_json(tuned / TUNING_FILE)
+    tags = tags | {TAG_PROMPT: tuning["prompt_version"], TAG_BASE: tuning["base"]}
+    version = _register(
+        client, settings, LANGUAGE_MODEL, tuned, scalars(tuning), numbers(read_json(tuned / METRICS_FILE)), tags
+    )
+    client.set_registered_model_alias(LANGUAGE_MODEL, CHAMPION, version)
+    return version
 
 
 def legal_name(name: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.contracts.errors import InputError
+from components.contracts.language_model import SCRATCH
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_VERSION = "recommendation-v1"
+NUMBERED_VERSION = "numbered-v1"
 
 AnswerForm = Literal["titles", "numbers"]
 
@@ -60,6 +62,15 @@ class PromptTemplate:
 def prompt_versions() -> list[str]:
     """The names of all prompt versions."""
     return sorted(path.stem for path in TEMPLATES.glob("*.toml"))
+
+
+def choose_version(named: str, language_model: str) -> str:
+    """The prompt version that is named, or else that which the model can answer: a small one answers by numbers.
+
+    Args:
+        language_model: as the option `--model` says it.
+    """
+    return named or (NUMBERED_VERSION if language_model == SCRATCH else DEFAULT_VERSION)
 
 
 def read_template(prompt_version: str, items_name: str = "items") -> PromptTemplate:

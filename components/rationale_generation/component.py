@@ -9,92 +9,142 @@ from components.contracts import images
 def build_prompts(
     prepared: dsl.Input[dsl.Dataset],
     seeds: dsl.Input[dsl.Dataset],
+    tuned: dsl.Input[dsl.Model],
+    language_model: str,
     prompt_version: str,
     engine: str,
     recorded_rationales: str,
+    shards: int,
     requests: dsl.Output[dsl.Dataset],
-) -> None:
+) -> list:
     """Condense the seed users' histories and ask for rationales (3.1.2), in the OpenAI batch format.
 
     Args:
+        language_model: what the step of the model was told; it decides where no `prompt_version` is named.
         recorded_rationales: file of recorded rationales; read by the engine `recorded` alone.
+
+    Returns:
+        the numbers of the shards that are to answer.
     """
     from pathlib import Path
 
+    from components.contracts.language_model import read_language_model
     from components.contracts.settings import load_settings
+    from components.prompting.prompt_template import choose_version
     from components.rationale_generation.engines import engine_model
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
-    model = engine_model(engine, recorded_rationales, None)
+    model = engine_model(engine, recorded_rationales, read_language_model(Path(tuned.path)))
+    version = choose_version(prompt_version, language_model)
     settings = load_settings()
     content = build_seed_requests(
-        Path(prepared.path), Path(seeds.path), prompt_version, model, settings.history_days, settings.items_name
+        Path(prepared.path), Path(seeds.path), version, model, settings.history_days, settings.items_name
     )
     write_seed_requests(content, Path(requests.path))
+    return list(range(shards))
 
 
 @dsl.component(base_image=images.GENERATION, install_kfp_package=False)
 def generate_rationales(
     requests: dsl.Input[dsl.Dataset],
     prepared: dsl.Input[dsl.Dataset],
+    tuned: dsl.Input[dsl.Model],
     engine: str,
     recorded_rationales: str,
+    shard: int,
+    shards: int,
+    attempts: int,
+    max_calls: int,
+    max_tokens: int,
+    max_cost: float,
     responses: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Have the engine answer every request.
+    """Have the engine answer the requests of one shard; what was paid for before comes from the ledger.
 
     Args:
         recorded_rationales: file of recorded rationales; read by the engine `recorded` alone.
+        attempts: how often an invalid answer is asked for again.
+        max_calls: ceiling of all shards together, as `max_tokens` and `max_cost`; 0: none.
     """
     from pathlib import Path
 
-    from components.contracts.artifacts import RESPONSES_FILE
+    from components.contracts.artifacts import ACCOUNT_FILE, RESPONSES_FILE
     from components.contracts.batch_format import write_lines
+    from components.contracts.language_model import read_language_model
     from components.contracts.progress import say
     from components.contracts.settings import load_settings
     from components.prompting.catalogue import load_catalogue
+    from components.rationale_generation.account import write_account
+    from components.rationale_generation.budget import Budget, Ceilings, Prices
     from components.rationale_generation.engines import open_engine
+    from components.rationale_generation.factory import Factory, hand_out
+    from components.rationale_generation.ledger import Ledger, shard_of
     from components.rationale_generation.request_building import read_seed_requests
+    from components.rationale_generation.validation import load_validator
 
+    settings = load_settings()
     asked = read_seed_requests(Path(requests.path))
+    own = [request for request in asked.requests if shard_of(request["custom_id"], shards) == shard]
     catalogue = load_catalogue(Path(prepared.path))
-    with open_engine(engine, None, catalogue, recorded_rationales, asked.seed_of_request, load_settings()) as answering:
-        say(f"asking {answering.name}, model {answering.model}, {len(asked.requests)} requests")
-        count = write_lines(Path(responses.path) / RESPONSES_FILE, answering.generate(asked.requests))
-    say(f"{count} responses")
+    model = read_language_model(Path(tuned.path))
+    with open_engine(engine, model, catalogue, recorded_rationales, asked.seed_of_request, settings) as answering:
+        say(f"asking {answering.name}, model {answering.model}, {len(own)} requests, shard {shard + 1} of {shards}")
+        if answering.paid:
+            validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
+            budget = Budget(Ceilings(max_calls, max_tokens, max_cost).share(shard, shards), Prices.of(settings))
+            with Ledger(settings.resolved_ledger, shard, shards) as ledger:
+                factory = Factory(answering, validator, ledger, budget, asked.prompt_tokens, attempts)
+                answers, account = factory.answer(own)
+        else:
+            answers, account = hand_out(answering, own)
+    write_lines(Path(responses.path) / RESPONSES_FILE, answers)
+    write_account(Path(responses.path) / ACCOUNT_FILE, account)
 
 
 @dsl.component(base_image=images.GENERATION, install_kfp_package=False)
 def validate_rationales(
     requests: dsl.Input[dsl.Dataset],
-    responses: dsl.Input[dsl.Dataset],
+    responses: dsl.Input[list[dsl.Dataset]],
     prepared: dsl.Input[dsl.Dataset],
     engine: str,
     rationales: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Keep the answers that hold against the catalogue; the others are kept apart with the reason."""
+    """Keep the answers that hold against the catalogue; the others are kept apart with the reason.
+
+    Args:
+        responses: those of all shards.
+    """
     from pathlib import Path
 
-    from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE, RESPONSES_FILE
+    from components.contracts.artifacts import ACCOUNT_FILE, RATIONALES_FILE, REJECTED_RATIONALES_FILE, RESPONSES_FILE
     from components.contracts.batch_format import read_lines
     from components.contracts.files import write_json
     from components.contracts.settings import load_settings
     from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, write_table
     from components.prompting.catalogue import load_catalogue
+    from components.rationale_generation.account import Account, cost_fields, read_account, read_population
+    from components.rationale_generation.budget import Prices
     from components.rationale_generation.engines import engine_class
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.recorded_engine import RecordedEngine
     from components.rationale_generation.request_building import read_seed_requests
     from components.rationale_generation.validation import load_validator
 
+    settings = load_settings()
     answering = engine_class(engine)
     catalogue = load_catalogue(Path(prepared.path))
     free_text = answering is RecordedEngine
-    validator = load_validator(Path(prepared.path), catalogue, load_settings(), free_text=free_text)
-    answers = [row for _, row in read_lines(Path(responses.path) / RESPONSES_FILE)]
+    validator = load_validator(Path(prepared.path), catalogue, settings, free_text=free_text)
+    folders = [Path(shard.path) for shard in responses]
+    files = [folder / RESPONSES_FILE for folder in folders if (folder / RESPONSES_FILE).stat().st_size]
+    answers = [row for file in files for _, row in read_lines(file)]
     result = validate_responses(read_seed_requests(Path(requests.path)), answers, answering, validator)
     folder = Path(rationales.path)
     write_table(result.rationales, folder / RATIONALES_FILE, RATIONALES)
     write_table(result.rejected, folder / REJECTED_RATIONALES_FILE, REJECTED_RATIONALES)
-    write_json(Path(report.path), result.report)
+
+    account = sum((read_account(shard / ACCOUNT_FILE) for shard in folders), Account())
+    cost = cost_fields(account, result.answered, Prices.of(settings), read_population(Path(prepared.path)))
+    content = result.report | {"generation_cost": result.report["generation_cost"] | cost}
+    write_json(Path(report.path), content)

@@ -15,11 +15,13 @@ class RationaleEngine(ABC):
     Attributes:
         name: what `--rationale-engine` calls it.
         infers: whether `generate` makes new answers, which count as inferences, or hands out answers made before.
+        paid: whether answers cost something: they are kept in the ledger, and asked for again where they are invalid.
         model: whose answers these are; the model is part of every request, so of its `custom_id`.
     """
 
     name: ClassVar[str]
     infers: ClassVar[bool]
+    paid: ClassVar[bool] = True
     model: str
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""From responses to the table of rationales, the rejected answers and the account of what the generation cost."""
+"""From responses to the table of rationales and the rejected answers."""
 
 import hashlib
 from collections import Counter
@@ -22,6 +22,8 @@ from components.rationale_generation.validation import AnswerValidator, ValidAns
 class ValidatedRationales:
     """Rationales and rejected answers, each sorted by seed user; `report` is the fragment of `summary.json`.
 
+    `answered` counts the seed users who have an answer, valid or not.
+
     In the report, `rationale_validation` counts what was rejected by reason, and in the answers that were not: names
     that stand for nothing in the catalogue (`hallucinated_items`, `unknown_categories`), items found by a similar
     title, items dropped because the history named them, and near-duplicates. The latter stay: users who
@@ -31,6 +33,7 @@ class ValidatedRationales:
 
     rationales: pa.Table
     rejected: pa.Table
+    answered: int
     report: dict[str, Any]
 
 
@@ -49,9 +52,7 @@ def validate_responses(
 ) -> ValidatedRationales:
     """Give every seed user its validated answer, or say why there is none.
 
-    Seed users who share a request share its answer and its `rationale_id`. In the report, `inferences` counts answers
-    made in this run and `reused` the seed users whose answer cost no inference of its own; the token counts are those
-    of the inferences.
+    Seed users who share a request share its answer and its `rationale_id`.
 
     Raises:
         InputError: no answer is valid.
@@ -60,7 +61,6 @@ def validate_responses(
     response_of_id = {response["custom_id"]: response for response in responses}
     rationales: list[dict[str, Any]] = []
     rejected: list[dict[str, str]] = []
-    tokens_of_request: dict[str, tuple[int, int]] = {}
     models: set[str] = set()
     answered = 0
     counts = dict.fromkeys(("hallucinated_items", "unknown_categories", "similar_items", "named_items"), 0)
@@ -71,7 +71,6 @@ def validate_responses(
             content = answer.content
             answered += 1
             models.add(answer.model)
-            tokens_of_request[custom_id] = (answer.prompt_tokens, answer.completion_tokens)
             valid = validator.validate(content, request_of_id[custom_id])
         except InvalidAnswerError as error:
             key = {"seed_user_id": seed, "custom_id": custom_id}
@@ -101,14 +100,10 @@ def validate_responses(
         reason = f"; the first answer: {rejected[0]['detail']}" if rejected else ""
         raise InputError(f"--rationale-engine {engine.name}: no valid rationale of {len(rejected)} answers{reason}")
 
-    inferences = len(tokens_of_request) if engine.infers else 0
-    report = {
+    generation = {
         "engine": engine.name,
         "model": ", ".join(sorted(models)),
-        "inferences": inferences,
-        "reused": answered - inferences,
-        "prompt_tokens": sum(prompt for prompt, _ in tokens_of_request.values()) if engine.infers else 0,
-        "completion_tokens": sum(completion for _, completion in tokens_of_request.values()) if engine.infers else 0,
+        "prompt_version": asked.prompt_version,
         "rejected": len(rejected),
     }
     reasons = Counter(row["reason"] for row in rejected)
@@ -124,7 +119,8 @@ def validate_responses(
     return ValidatedRationales(
         pa.Table.from_pylist(rationales, schema=RATIONALES),
         pa.Table.from_pylist(rejected, schema=REJECTED_RATIONALES),
-        {"generation_cost": report, "rationale_validation": validation},
+        answered,
+        {"generation_cost": generation, "rationale_validation": validation},
     )
 
 

@@ -21,6 +21,7 @@ class RecordedEngine(RationaleEngine):
 
     name = "recorded"
     infers = False
+    paid = False
 
     def __init__(self, recorded: RecordedFile, model: str, seed_of_request: Mapping[str, str]):
         self.model = model

@@ -25,6 +25,7 @@ class TemplateEngine(RationaleEngine):
     name = "template"
     model = TEMPLATE_MODEL
     infers = True
+    paid = False
 
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue

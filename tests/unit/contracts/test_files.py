@@ -77,11 +77,11 @@ def test_generations_sort_by_time_and_their_manifest_names_every_part():
         "generation": "g2",
         "registry": {"version": "4", "parent_generation": "g1"},
         "encoder": {"version": "3"},
-        "generation_cost": {"engine": "template", "model": "template-v1 (no language model)"},
+        "generation_cost": {"engine": "template", "model": "template-v1 (no language model)", "prompt_version": "p"},
         "pool": {"collection": "reland_pool_g2"},
         "features": {"slot": "green"},
     }
-    assert manifest(summary, data_fingerprint="f", text_encoder="t", prompt_version="p") == {
+    assert manifest(summary, data_fingerprint="f", text_encoder="t") == {
         "generation": "g2",
         "parent_generation": "g1",
         "data_fingerprint": "f",

@@ -47,6 +47,15 @@ def test_the_defaults_are_fine(settings):
         ({"rationale_engine": "oracle"}, "--rationale-engine 'oracle'.*recorded, template"),
         ({"rationale_engine": "recorded"}, "--rationales FILE"),
         ({"rationale_engine": "recorded", "recorded_rationales": "none.jsonl"}, "none.jsonl: no such file"),
+        ({"rationale_engine": "vllm"}, "--rationale-engine vllm needs --model"),
+        ({"rationale_engine": "openai", "language_model": "m"}, "RELAND_OPENAI_BASE_URL"),
+        ({"prompt_version": "oracle-v1"}, "'oracle-v1' is not known, expected one of direct-v1, numbered-v1"),
+        ({"shards": 0}, "--shards 0: expected 1 to 64"),
+        ({"shards": 65}, "--shards 65: expected 1 to 64"),
+        ({"attempts": -1}, "--attempts -1"),
+        ({"max_calls": -1}, "--max-calls -1"),
+        ({"max_calls": 3, "shards": 4}, "--max-calls 3: expected at least one for each of the 4 shards"),
+        ({"max_cost": 5.0}, "--max-cost needs prices: set RELAND_PROMPT_PRICE"),
         ({"variants": "reland"}, "--variants.*id_only"),
         ({"variants": "id_only,reland,best"}, "--variants.*'best'"),
         ({"splits": "ratio,time"}, "--splits ratio,time: a run needs leave_one_out among them"),
@@ -87,6 +96,7 @@ def test_the_command_and_the_pipeline_have_the_same_defaults():
     assert {name: pipeline[name].default for name in defaults} == defaults
     command = {name: parameter.default for name, parameter in inspect.signature(run).parameters.items()}
     command["recorded_rationales"] = command.pop("rationales")
+    command["language_model"] = command.pop("model")
     assert {name: command[name] for name in defaults} == defaults
     assert defaults["epochs"] == TrainingConfig().epochs
 
@@ -96,3 +106,17 @@ def test_paths_become_absolute(monkeypatch, tmp_path):
     arguments = RunParameters(dataset="./logs", data_dir="data", recorded_rationales="").arguments()
     assert arguments["dataset"] == str(tmp_path / "logs") and RunParameters().arguments()["dataset"] == "simulator"
     assert arguments["data_dir"] == str(tmp_path / "data") and arguments["recorded_rationales"] == ""
+
+
+def test_a_folder_of_weights_becomes_absolute_and_the_id_of_a_model_stays(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    for model, expected in (
+        ("weights", str(tmp_path / "weights")),
+        ("lora:weights", f"lora:{tmp_path / 'weights'}"),
+        ("owner/name", "owner/name"),
+        ("lora:owner/name", "lora:owner/name"),
+        ("scratch", "scratch"),
+        ("", ""),
+    ):
+        assert RunParameters(language_model=model).arguments()["language_model"] == expected

@@ -9,21 +9,31 @@ import pytest
 from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE
 from components.contracts.batch_format import make_response, read_lines, write_lines
 from components.contracts.errors import InputError
+from components.contracts.language_model import LanguageModel, write_language_model
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, read_table
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
 from components.rationale_generation.rationale_table import make_rationale_id
 from components.rationale_generation.validation import ValidAnswer
+from tests.contract.chat_endpoint import CONTENT, answer, chat_endpoint
 
 
-def run(prepared, seeds, output, engine, recorded="", tamper=None):
+def run(prepared, seeds, output, engine, recorded="", tamper=None, shards=1, model="", ceilings=(0, 0, 0.0)):
     prepared, seeds = (SimpleNamespace(path=str(path)) for path in (prepared, seeds))
-    requests, responses, rationales, report = (
-        SimpleNamespace(path=str(output / name)) for name in ("requests", "responses", "rationales", "report.json")
+    tuned, requests, rationales, report = (
+        SimpleNamespace(path=str(output / name)) for name in ("tuned", "requests", "rationales", "report.json")
     )
-    build_prompts.python_func(prepared, seeds, "recommendation-v1", engine, str(recorded), requests)
-    generate_rationales.python_func(requests, prepared, engine, str(recorded), responses)
+    output.mkdir()
+    write_language_model(output / "tuned", LanguageModel(name=model))
+    numbers = build_prompts.python_func(
+        prepared, seeds, tuned, "", "recommendation-v1", engine, str(recorded), shards, requests
+    )
+    responses = [SimpleNamespace(path=str(output / f"responses-{shard}")) for shard in numbers]
+    for shard, answered in enumerate(responses):
+        generate_rationales.python_func(
+            requests, prepared, tuned, engine, str(recorded), shard, shards, 2, *ceilings, answered
+        )
     if tamper:
-        path = output / "responses" / "responses.jsonl"
+        path = output / "responses-0" / "responses.jsonl"
         write_lines(path, tamper([row for _, row in read_lines(path)]))
     validate_rationales.python_func(requests, responses, prepared, engine, rationales, report)
     folder = output / "rationales"
@@ -38,15 +48,23 @@ def test_template(prepared, seeds, tmp_path):
     rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "template")
     assert [row["seed_user_id"] for row in rationales] == ["ann", "bob", "cid"]
     assert rejected == []
-    assert cost == {
-        "engine": "template",
-        "model": "template-v1 (no language model)",
-        "inferences": 3,
-        "reused": 0,
-        "prompt_tokens": 0,
-        "completion_tokens": 0,
-        "rejected": 0,
-    }
+    assert (
+        cost.items()
+        >= {
+            "engine": "template",
+            "model": "template-v1 (no language model)",
+            "prompt_version": "recommendation-v1",
+            "inferences": 3,
+            "reused": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "rejected": 0,
+            "ceiling": "",
+        }.items()
+    )
+    # 3 users and 6 items; 8 training interactions and two held out of each user.
+    assert {name: method["calls"] for name, method in cost["methods"].items()} == {"reland": 3, "kar": 9, "slim": 14}
+    assert cost["per_thousand_users"]["calls"] == 1000
     assert {(row["engine"], row["model"]) for row in rationales} == {("template", "template-v1 (no language model)")}
     # ann chose Alien and Brazil: Dune is the Sci-Fi film that is left, and there is no other Horror film.
     assert rationales[0]["recommendation"] == "Recommended categories: Sci-Fi, Horror; recommended items: Dune (1984)."
@@ -56,7 +74,7 @@ def test_template(prepared, seeds, tmp_path):
 def test_two_runs_and_other_held_out_rows_give_equal_bytes(prepare, seeds, tmp_path):
     for name, held_out in (("a", ("emma", "emma")), ("b", ("emma", "emma")), ("c", ("alien", "dune"))):
         run(prepare(*held_out), seeds, tmp_path / name, "template")
-    for file in ("requests/requests.jsonl", "requests/seed_requests.parquet", "responses/responses.jsonl",
+    for file in ("requests/requests.jsonl", "requests/seed_requests.parquet", "responses-0/responses.jsonl",
                  "rationales/rationales.parquet"):  # fmt: skip
         assert len({(tmp_path / name / file).read_bytes() for name in "abc"}) == 1, file
 
@@ -80,7 +98,7 @@ def test_recorded_by_user(prepared, seeds, tmp_path):
 
 def test_recorded_batch_output_answers_the_same_requests(prepared, seeds, tmp_path):
     first, _, _ = run(prepared, seeds, tmp_path / "a", "template")
-    batch = tmp_path / "a" / "responses" / "responses.jsonl"
+    batch = tmp_path / "a" / "responses-0" / "responses.jsonl"
     second, _, cost = run(prepared, seeds, tmp_path / "b", "recorded", batch)
     assert (cost["inferences"], cost["reused"]) == (0, 3)
     assert [{**row, "engine": ""} for row in first] == [{**row, "engine": ""} for row in second]
@@ -103,6 +121,41 @@ def test_a_rationale_id_stands_for_the_texts_that_are_served():
     assert make_rationale_id("a", answer) == expected
     # Of the same answer another catalogue leaves another text.
     assert make_rationale_id("a", ValidAnswer("s", ["C"], [], "r, but one item", dropped_items=1)) != expected
+
+
+def test_a_paid_engine_in_shards_is_asked_once_and_again_where_an_answer_is_invalid(
+    prepared, seeds, tmp_path, monkeypatch
+):
+    """Over the wire: the first answer to every request is no JSON, those to other seeds are valid."""
+
+    def script(body, _asked_before):
+        return answer("Sure! Here is" if "seed" not in body else CONTENT)
+
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RELAND_GPU_TOKENS_PER_SECOND", "10")
+    with chat_endpoint(script) as endpoint:
+        monkeypatch.setenv("RELAND_OPENAI_BASE_URL", endpoint.url)
+        rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "openai", model="stub", shards=5)
+        assert len(rationales) == 3 and not rejected and len(endpoint.bodies) == 6
+        assert (cost["inferences"], cost["asked_again"], cost["reused"]) == (6, 3, 0)
+        # An answer of the stub is 7 + 3 tokens, one second of a GPU; KAR's 9 calls are as many seconds.
+        assert (cost["calls"], cost["prompt_tokens"], cost["completion_tokens"]) == (6, 42, 18)
+        assert cost["methods"]["kar"]["gpu_hours"] == pytest.approx(9 / 3600, abs=1e-6)
+        # Next week, in another number of shards: everything is there.
+        again, _, cost = run(prepared, seeds, tmp_path / "b", "openai", model="stub", shards=2)
+        assert again == rationales and len(endpoint.bodies) == 6
+        assert (cost["inferences"], cost["reused"], cost["calls"]) == (0, 3, 0)
+        assert cost["methods"]["reland"]["calls"] == 6
+
+
+def test_a_ceiling_leaves_a_partial_result_that_says_so(prepared, seeds, tmp_path, monkeypatch):
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    with chat_endpoint(lambda *_: answer()) as endpoint:
+        monkeypatch.setenv("RELAND_OPENAI_BASE_URL", endpoint.url)
+        rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "openai", model="stub", ceilings=(2, 0, 0.0))
+    assert len(rationales) == 2 and cost["ceiling"] == "--max-calls 2" and cost["not_asked"] == 1
+    assert [row["detail"] for row in rejected] == ["not asked, because of the ceiling --max-calls 2"]
+    assert cost["forecast"]["calls"] == 3
 
 
 def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):
@@ -129,5 +182,4 @@ def test_seed_users_who_share_a_request_share_the_rationale_and_cost_one_inferen
     responses = list(TemplateEngine(catalogue).generate([request]))
     result = validate_responses(asked, responses, TemplateEngine, AnswerValidator(catalogue, free_text=False))
     assert len(set(result.rationales["rationale_id"].to_pylist())) == 1
-    cost = result.report["generation_cost"]
-    assert (cost["inferences"], cost["reused"]) == (1, 1)
+    assert result.answered == 2  # of which one answer was made, and one is reused

@@ -1,0 +1,103 @@
+"""What `--model` says, and what a model is called that was given as a folder or trained here."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.contracts.errors import InputError
+from components.contracts.language_model import (
+    LANGUAGE_MODEL_FILE,
+    LORA_PREFIX,
+    SCRATCH,
+    LanguageModel,
+    read_language_model,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Which engine loads weights by itself. The others are told no more than the model's name.
+LOADING_ENGINE = "vllm"
+_WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}
+_CONFIG = "config.json"
+
+
+def is_trained_here(language_model: str) -> bool:
+    """Whether `--model` asks for a training: `scratch` or `lora:BASE`."""
+    return language_model == SCRATCH or language_model.startswith(LORA_PREFIX)
+
+
+def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
+    """The model that `--model` names, for an engine; nothing is trained, and of a Hugging Face id no weights are read.
+
+    A folder that a tuning wrote is what it says of itself. Another folder of weights is called by its own name and the
+    digest of its weights, so that other weights in its place are another model.
+
+    Raises:
+        InputError: the engine needs a model and none is named, there is no such model, its tokenizer has no chat
+            template, or it is one that is trained here and loaded by another engine.
+    """
+    if rationale_engine != LOADING_ENGINE:
+        if is_trained_here(language_model):
+            raise InputError(
+                f"--model {language_model} is loaded by --rationale-engine {LOADING_ENGINE}, not by {rationale_engine}"
+            )
+        return LanguageModel(name=language_model, tokenizer=language_model if Path(language_model).is_dir() else "")
+    if not language_model:
+        raise InputError(
+            f"--rationale-engine {LOADING_ENGINE} needs --model: a Hugging Face id, a folder of weights, "
+            f"{SCRATCH} or {LORA_PREFIX}BASE"
+        )
+    folder = Path(language_model).expanduser().absolute()
+    if (folder / LANGUAGE_MODEL_FILE).exists():
+        return read_language_model(folder)
+    load_chat_tokenizer(language_model)
+    if not folder.is_dir():
+        return LanguageModel(name=language_model, weights=language_model, tokenizer=language_model)
+    name = f"{folder.name}-{weights_digest(folder)}"
+    return LanguageModel(name=name, weights=str(folder), tokenizer=str(folder))
+
+
+def load_chat_tokenizer(model: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model given by id or folder.
+
+    Raises:
+        InputError: there is no such model, or its tokenizer has no chat template.
+    """
+    from transformers import AutoTokenizer  # seconds to import, and most runs name no model
+
+    folder = Path(model).expanduser().absolute()
+    if folder.is_dir():
+        if not (folder / _CONFIG).exists():
+            raise InputError(f"--model {model}: no {_CONFIG} in this folder, expected the folder of a language model")
+    elif model.startswith(("/", ".", "~")) or model.count("/") != 1:
+        # Ids are OWNER/NAME; the oldest models' have no owner, and none of them is a chat model.
+        raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--model {model}: no tokenizer can be loaded ({_first_sentence(error)})") from error
+    if not tokenizer.chat_template:
+        raise InputError(f"--model {model}: its tokenizer has no chat template, expected a chat (instruct) model")
+    return tokenizer
+
+
+def weights_digest(folder: Path) -> str:
+    """First 12 hexadecimal digits of the SHA-256 over the weight files of a folder, in the order of their names.
+
+    Raises:
+        InputError: there are none.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
+    if not files:
+        raise InputError(f"--model {folder}: holds no weights ({', '.join(sorted(_WEIGHT_SUFFIXES))})")
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def _first_sentence(error: Exception) -> str:
+    """Libraries follow what is wrong with paragraphs of advice."""
+    return str(error).strip().split("\n")[0].split(". ")[0]
