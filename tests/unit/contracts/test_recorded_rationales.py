@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.contracts.batch_format import make_response, read_answer, write_lines
+from components.contracts.batch_format import make_failure, make_response, read_answer, write_lines
 from components.contracts.errors import InputError
 from components.contracts.recorded_rationales import read_recorded_file
 
