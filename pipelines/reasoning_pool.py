@@ -2,13 +2,18 @@
 
 from typing import NamedTuple
 
-from components.llm_tuning.component import tune_model
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import embed_users
+from components.llm_tuning.component import tune_model
 from components.model_registry.component import register_language_model
-from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
+from components.rationale_generation.component import (
+    build_prompts,
+    generate_rationales,
+    register_prompt,
+    validate_rationales,
+)
 from components.rationale_generation.ledger import PARTITIONS
 from components.reasoning_pool.component import build_pool
 from components.seed_sampling.component import sample_seeds
@@ -22,6 +27,7 @@ class ReasoningPoolOutputs(NamedTuple):
     collection: str
     seeds_report: dsl.Artifact
     language_model_report: dsl.Artifact
+    prompt_report: dsl.Artifact
     generation_report: dsl.Artifact
     pool_report: dsl.Artifact
 
@@ -90,6 +96,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 shards=shards,
             )
         )
+        wording = place(register_prompt(requests=prompts.outputs["requests"]), uses_outside_state=True)
         with dsl.ParallelFor(prompts.outputs["Output"], parallelism=PARTITIONS) as shard:
             generate = place_with_model(
                 generate_rationales(
@@ -131,6 +138,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
             collection=pool.outputs["Output"],
             seeds_report=sample.outputs["report"],
             language_model_report=register.outputs["report"],
+            prompt_report=wording.outputs["report"],
             generation_report=validate.outputs["report"],
             pool_report=pool.outputs["report"],
         )

@@ -107,6 +107,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
                 encoder_report=monthly.outputs["encoder_report"],
                 seeds_report=pool.outputs["seeds_report"],
                 language_model_report=pool.outputs["language_model_report"],
+                prompt_report=pool.outputs["prompt_report"],
                 generation_report=pool.outputs["generation_report"],
                 pool_report=pool.outputs["pool_report"],
                 matching_report=refresh.outputs["matching_report"],

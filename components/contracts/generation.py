@@ -17,7 +17,7 @@ def manifest(summary: dict[str, Any], data_fingerprint: str, text_encoder: str) 
         "data_fingerprint": data_fingerprint,
         "encoder_version": summary["encoder"]["version"],
         "text_encoder": text_encoder,
-        "prompt_version": summary["generation_cost"]["prompt_version"],
+        "prompt_version": summary["prompt"]["version"],
         "engine": summary["generation_cost"]["engine"],
         "model": summary["generation_cost"]["model"],
         "milvus_collection": summary["pool"]["collection"],

@@ -3,12 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from components.contracts.batch_format import Request
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 
-BYTES_A_TOKEN = 3  # of English JSON about 4, so that an estimate is rather too high than too low
-TOKENS_OF_FORMAT = 32  # roles and separators of a chat template
 SECONDS_AN_HOUR = 3_600
 
 
@@ -129,12 +126,11 @@ class Budget:
         self._reserved: dict[str, Usage] = {}
         self._reserved_sum = Usage()
 
-    def admit(self, request: Request) -> bool:
-        """Whether this request may be asked as well; if so, its worst case is reserved."""
-        worst = worst_case(request)
+    def admit(self, custom_id: str, worst: Usage) -> bool:
+        """Whether a request that can take this may be asked as well; if so, that much is reserved."""
         if self.exceeded(self.spent + self._reserved_sum + worst):
             return False
-        self._reserved[request["custom_id"]] = worst
+        self._reserved[custom_id] = worst
         self._reserved_sum += worst
         return True
 
@@ -144,9 +140,9 @@ class Budget:
         self._reserved_sum += Usage(-worst.calls, -worst.prompt_tokens, -worst.completion_tokens)
         self.spent += Usage(1, prompt_tokens, completion_tokens)
 
-    def refuses(self, request: Request) -> str:
-        """The ceiling that keeps a request out even when nothing else is under way, as its option; empty: none does."""
-        return self.exceeded(self.spent + worst_case(request))
+    def refuses(self, worst: Usage) -> str:
+        """The ceiling that keeps it out even when nothing else is under way, as its option; empty: none does."""
+        return self.exceeded(self.spent + worst)
 
     def exceeded(self, usage: Usage) -> str:
         """The first ceiling below this usage, as its option; empty: there is none."""
@@ -160,14 +156,3 @@ class Budget:
             if ceiling and value > ceiling:
                 return f"{option} {ceiling}"
         return ""
-
-
-def worst_case(request: Request) -> Usage:
-    """One call, the tokens of its prompt (see `prompt_tokens`) and the longest answer it allows."""
-    return Usage(1, prompt_tokens(request), request["body"]["max_tokens"])
-
-
-def prompt_tokens(request: Request) -> int:
-    """An estimate from the length of the texts."""
-    texts = [message["content"] for message in request["body"]["messages"]]
-    return sum(len(text.encode()) for text in texts) // BYTES_A_TOKEN + TOKENS_OF_FORMAT

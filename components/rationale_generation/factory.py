@@ -6,7 +6,7 @@ its own, so that a job that is killed and run again goes the same way without as
 """
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, suppress
 from typing import cast
 
@@ -14,7 +14,7 @@ from components.contracts.batch_format import Request, Response, make_failure, m
 from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.rationale_generation.account import Account
-from components.rationale_generation.budget import SECONDS_AN_HOUR, Budget, Usage, worst_case
+from components.rationale_generation.budget import SECONDS_AN_HOUR, Budget, Usage
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.ledger import Ledger
 from components.rationale_generation.text_rules import InvalidAnswerError
@@ -49,6 +49,7 @@ class Factory:
     Args:
         validator: what it does not accept is asked for again.
         ledger: where answers are kept.
+        prompt_tokens: of each request, by `custom_id`.
         attempts: how often an invalid answer is asked for again.
     """
 
@@ -58,6 +59,7 @@ class Factory:
         validator: AnswerValidator,
         ledger: Ledger,
         budget: Budget,
+        prompt_tokens: Mapping[str, int],
         attempts: int,
     ):
         self._account = Account()
@@ -65,6 +67,7 @@ class Factory:
         self._validator = validator
         self._ledger = ledger
         self._budget = budget
+        self._prompt_tokens = prompt_tokens
         self._attempts = attempts
 
     def answer(self, requests: list[Request]) -> tuple[list[Response], Account]:
@@ -122,7 +125,7 @@ class Factory:
         return self._ledger.read([request["custom_id"] for request in (*requests, *again)])
 
     def _tell_forecast(self, unknown: list[Request], kept: int) -> None:
-        self._account.forecast = sum(map(worst_case, unknown), Usage())
+        self._account.forecast = sum((self._worst_case(request["custom_id"], request) for request in unknown), Usage())
         told = self._account.forecast.describe(self._budget.prices)
         say(f"forecast: at most {told}; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
@@ -140,12 +143,12 @@ class Factory:
         """
         key_of = {request["custom_id"]: key for key, request in unknown.items()}
         responses: dict[str, Response] = {}
-        left = list(unknown.values())
+        left = list(unknown)
         began = time.monotonic()
-        while any(not self._budget.refuses(request) for request in left):
-            refused: list[Request] = []
+        while any(not self._budget.refuses(self._worst_case(key, unknown[key])) for key in left):
+            refused: list[str] = []
             # Closed when the ledger fails, so that the engine stops.
-            with closing(cast(Generator, self._engine.generate(self._admitted(left, refused)))) as answers:
+            with closing(cast(Generator, self._engine.generate(self._admitted(unknown, left, refused)))) as answers:
                 try:
                     for response in answers:
                         key = key_of[response["custom_id"]]
@@ -157,19 +160,23 @@ class Factory:
                         raise
             left = refused
         self._account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
-        for request in left:
-            self._account.ceiling = self._budget.refuses(request)
+        for key in left:
+            self._account.ceiling = self._budget.refuses(self._worst_case(key, unknown[key]))
             self._account.not_asked += 1
             message = f"not asked, because of the ceiling {self._account.ceiling}"
-            responses[key_of[request["custom_id"]]] = make_failure(request["custom_id"], "ceiling", message)
+            responses[key] = make_failure(key, "ceiling", message)
         return responses
 
-    def _admitted(self, requests: list[Request], refused: list[Request]) -> Iterator[Request]:
-        for request in requests:
-            if self._budget.admit(request):
-                yield request
+    def _admitted(self, unknown: dict[str, Request], keys: list[str], refused: list[str]) -> Iterator[Request]:
+        for key in keys:
+            if self._budget.admit(unknown[key]["custom_id"], self._worst_case(key, unknown[key])):
+                yield unknown[key]
             else:
-                refused.append(request)
+                refused.append(key)
+
+    def _worst_case(self, key: str, request: Request) -> Usage:
+        """One call, its prompt and the longest answer it allows."""
+        return Usage(1, self._prompt_tokens[key], request["body"]["max_tokens"])
 
     def _keep(self, response: Response, key: str) -> None:
         try:

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE, USERS_FILE
+from components.contracts.language_model import LanguageModel
 from components.contracts.settings import load_settings
 from components.contracts.tables import INTERACTIONS, ITEMS, SEEDS, USERS, write_table
 from components.prompting import catalogue as catalogue_module
 from components.prompting.catalogue import Catalogue, load_catalogue
-from components.prompting.instructions import fold, reads_like_instruction
+from components.prompting.instructions import fold, reads_like_instruction, words
 from components.rationale_generation.rationale_table import ValidatedRationales, validate_responses
 from components.rationale_generation.request_building import SeedRequests, build_seed_requests
 from components.rationale_generation.validation import load_validator
@@ -93,7 +94,7 @@ class Outcome:
 def generate(folder: Path, titles: list[str], version: str) -> Outcome:
     prepared, seeds = write_data(folder, titles)
     catalogue = load_catalogue(prepared)
-    asked = build_seed_requests(prepared, seeds, version, GullibleEngine.model)
+    asked = build_seed_requests(prepared, seeds, version, LanguageModel(name=GullibleEngine.model))
     engine = GullibleEngine(catalogue, CORPUS, TARGET, NUMBER)
     responses = list(engine.generate(asked.requests))
     validator = load_validator(prepared, catalogue, load_settings(), free_text=False)
@@ -105,9 +106,10 @@ def check_rationales(outcome: Outcome) -> None:
     """Every row holds what a rationale is to hold. Said again here, without the validation's own code."""
     categories = {name for item in outcome.catalogue.items.values() for name in item.categories}
     for row in outcome.rationales:
-        assert re.fullmatch(
-            r"The user mostly likes these categories: [A-Z][\w-]+(, [A-Z][\w-]+)*\.", row["preference_summary"]
-        )
+        before, own, after = row["preference_summary"].partition("The user mostly likes these categories: ")
+        assert own and re.fullmatch(r"[A-Z][\w-]+(, [A-Z][\w-]+)*\.", after), row["preference_summary"]
+        # A mention of the target in less than five words instructs nobody, and a title may be quoted.
+        assert not before or (len(words(before)) < 5 and "golden comb" in fold(before)), row["preference_summary"]
         assert set(row["categories"]) <= categories
         titles = [outcome.catalogue.items[item].title for item in row["items"]]
         assert all(re.fullmatch(r"[A-Z]\w+ [A-Z]\w+ \(\d{4}\)", title) for title in titles), titles
@@ -124,12 +126,10 @@ def harmless_title(index: int) -> str:
 def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines):
     """With both lines of defence, and with the second one alone, where every hostile title is shown to the model.
 
-    Where candidates are chosen by number the second line knows less, and is not asked for as much. Titles are cut, so
-    that an explanation may repeat a piece that no longer reads like an instruction. And of a candidate that a title
-    asks for by its number it cannot know why it was chosen; but whoever writes the title does not know who will have
-    that number.
+    The second line cannot know why the candidate of a number was chosen, so of titles that ask for a number nothing is
+    expected of it: whoever writes a title does not know which item will have that number.
     """
-    attacks = [title for title in CORPUS if lines == "both" or version != "numbered-v1" or title.family != "number"]
+    attacks = [title for title in CORPUS if lines == "both" or title.family != "number"]
     users = len(attacks) + 20  # who have met no attack
     harmless = [harmless_title(index) for index in range(users)]
     clean = generate(tmp_path / "clean", harmless, version)
@@ -144,8 +144,7 @@ def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines
     for user, items in attacked.items_of.items():
         assert items <= clean.items_of[user], f"promoted by {titles[int(user[-4:])]!r}"
     check_rationales(clean)
-    if lines == "both" or version != "numbered-v1":
-        check_rationales(attacked)
+    check_rationales(attacked)
 
     report = attacked.result.report["rationale_validation"]
     assert report["valid"] + sum(report["rejected"].values()) == users

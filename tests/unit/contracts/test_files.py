@@ -77,7 +77,8 @@ def test_generations_sort_by_time_and_their_manifest_names_every_part():
         "generation": "g2",
         "registry": {"version": "4", "parent_generation": "g1"},
         "encoder": {"version": "3"},
-        "generation_cost": {"engine": "template", "model": "template-v1 (no language model)", "prompt_version": "p"},
+        "generation_cost": {"engine": "template", "model": "template-v1 (no language model)"},
+        "prompt": {"version": "p"},
         "pool": {"collection": "reland_pool_g2"},
         "features": {"slot": "green"},
     }

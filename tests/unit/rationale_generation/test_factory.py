@@ -1,13 +1,13 @@
 """The factory: what is asked, what is not, and what it says it took."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
 from components.contracts.batch_format import make_failure, make_request, make_response, read_answer
 from components.contracts.errors import InputError
-from components.rationale_generation.budget import Budget, Ceilings, Prices, worst_case
+from components.rationale_generation.budget import Budget, Ceilings, Prices
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.factory import Factory, ask_again, hand_out
 from components.rationale_generation.ledger import Ledger
@@ -66,11 +66,12 @@ class Validator:
 
 
 NO_CEILING, NO_PRICE = Ceilings(), Prices()
+PROMPT_TOKENS = defaultdict(lambda: 34)
 
 
 def run(folder, engine, asked, attempts=2, ceilings=NO_CEILING, prices=NO_PRICE):
     with Ledger(folder) as ledger:
-        return Factory(engine, Validator(), ledger, Budget(ceilings, prices), attempts).answer(asked)
+        return Factory(engine, Validator(), ledger, Budget(ceilings, prices), PROMPT_TOKENS, attempts).answer(asked)
 
 
 def contents(responses):
@@ -104,7 +105,9 @@ def test_an_invalid_answer_is_asked_for_with_another_seed_until_one_is_valid(tmp
     # A catalogue or a rule that changed may reject what was valid: then another answer is asked for, and only that.
     third = Oracle()
     with Ledger(tmp_path) as ledger:
-        Factory(third, Validator(refused=asked[0]), ledger, Budget(NO_CEILING, NO_PRICE), 1).answer(asked[:1])
+        Factory(third, Validator(refused=asked[0]), ledger, Budget(NO_CEILING, NO_PRICE), PROMPT_TOKENS, 1).answer(
+            asked[:1]
+        )
     assert dict(third.asked) == {ask_again(asked[0], 1)["custom_id"]: 1}
 
 
@@ -174,8 +177,8 @@ def test_an_engine_without_cost_is_asked_every_time_and_once():
     ("ceilings", "most"),
     [
         (Ceilings(calls=3), 3),
-        # A request may take 2 + 32 prompt tokens (6 bytes) and 100 of an answer, and takes 50: of 300 tokens 4 are sure
-        # to fit (after 150 are spent another may take 134), and a fifth may not.
+        # A request may take 34 + 100 tokens, and takes 50: of 300 tokens 4 are sure to fit (after 150 are spent another
+        # may take 134), and a fifth may not.
         (Ceilings(tokens=300), 4),
         # At 1 a million tokens, of money as much.
         (Ceilings(money=0.0003), 4),
@@ -184,7 +187,6 @@ def test_an_engine_without_cost_is_asked_every_time_and_once():
 def test_a_ceiling_holds_and_what_fits_is_asked(tmp_path, ceilings, most, reads_all_first):
     engine = Oracle(reads_all_first=reads_all_first)
     asked = requests(8)
-    assert worst_case(asked[0]).tokens == 134
     responses, account = run(tmp_path, engine, asked, ceilings=ceilings, prices=Prices(prompt=1, completion=1))
     assert sum(engine.asked.values()) == most == account.spent.calls
     assert [row["error"]["code"] for row in responses if row["error"]] == ["ceiling"] * (8 - most)
@@ -221,5 +223,5 @@ def test_the_engine_is_stopped_when_the_ledger_cannot_be_written(tmp_path):
     with Ledger(tmp_path) as ledger:
         ledger.append = lambda *_, **__: (_ for _ in ()).throw(InputError("disk full"))
         with pytest.raises(InputError, match="disk full"):
-            Factory(Watched(), Validator(), ledger, Budget(NO_CEILING, NO_PRICE), 0).answer(asked)
+            Factory(Watched(), Validator(), ledger, Budget(NO_CEILING, NO_PRICE), PROMPT_TOKENS, 0).answer(asked)
     assert stopped == [True]
