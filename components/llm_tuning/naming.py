@@ -77,7 +77,7 @@ def load_chat_tokenizer(model: str) -> "PreTrainedTokenizerBase":
         raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers raises whatever its loaders raise
         raise InputError(f"--model {model}: no tokenizer can be loaded ({_first_sentence(error)})") from error
     if not tokenizer.chat_template:
         raise InputError(f"--model {model}: its tokenizer has no chat template, expected a chat (instruct) model")

@@ -191,8 +191,8 @@ class _Task:
     def _encode(
         self, tokenizer: PreTrainedTokenizerBase, longest: int, model: str
     ) -> tuple[list[EncodedExample], list[EncodedExample]]:
-        training = encode(tokenizer, self.examples.training, longest, model)
-        held_out = encode(tokenizer, self.examples.held_out, longest, model)
+        training = encode(tokenizer, self.examples.training, longest)
+        held_out = encode(tokenizer, self.examples.held_out, longest)
         left_out = len(self.examples.training) - len(training)
         if left_out:
             say(f"{left_out} of {len(self.examples.training)} examples have more than {longest} tokens: left out")
