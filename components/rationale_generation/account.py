@@ -113,10 +113,10 @@ def _scaled(account: Account, prices: Prices, usage: Usage, factor: float) -> di
     """`usage` times `factor`; its hours by those of an inference of this run, where there was one."""
     told = {
         "calls": usage.calls,
-        "tokens": usage.tokens,
         "gpu_hours": prices.gpu_hours(usage.tokens),
         "money": prices.money(usage.prompt_tokens, usage.completion_tokens),
     }
     if account.inferences:
         told["hours"] = account.hours / account.inferences * usage.calls
-    return {name: round(value * factor, 6) for name, value in told.items()}
+    scaled = {name: round(value * factor, 6) for name, value in told.items()}
+    return scaled | {"tokens": round(usage.tokens * factor)}
