@@ -51,6 +51,7 @@ from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSamp
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
 from components.contracts.errors import InputError
+from components.contracts.lineage import training_lineage
 from components.contracts.tables import BEHAVIORS
 from components.recommenders.gat import EDGE_FEATURES, HeterogeneousGAT, edge_features
 from components.recommenders.interaction_sequences import InteractionSequences
@@ -96,6 +97,7 @@ class GATEncoder(BehaviorEncoder):
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
         sequences = read_histories(prepared)
+        self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
         task = _GATTask(prepared, sequences, self.config, resources)
         train(task, self, prepared, resources)

@@ -11,8 +11,8 @@ from pipelines.compilation import PIPELINES, compile_pipelines
 
 FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
 OUTSIDE_STATE = {
-    *("prepare-data", "register-encoder", "sample-seeds", "build-pool", "match-users", "push-features"),
-    *("register-ranker", "release-ranker"),
+    *("prepare-data", "train-encoder", "register-encoder", "sample-seeds", "build-pool", "match-users"),
+    *("push-features", "register-ranker", "release-ranker"),
 }
 
 
