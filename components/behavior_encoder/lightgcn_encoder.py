@@ -62,7 +62,7 @@ class LightGCNEncoder(BehaviorEncoder):
         sequences = read_histories(prepared)
         self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
-        task = _LightGCNTask(sequences, self.config, resources)
+        task = LightGCNTask(sequences, self.config, resources)
         train(task, self, prepared, resources)
         users, items = task.pairs
         layers = task.network.layer_embeddings(_adjacency(users, items, sequences, resources))
@@ -101,7 +101,7 @@ class LightGCNEncoder(BehaviorEncoder):
         self._folding = weights.tensor(FOLDING, (len(self.item_ids), dimension))
 
 
-class _LightGCNTask(TrainingTask):
+class LightGCNTask(TrainingTask):
     """Training pairs (user, item), distinct; those held out are kept out of the graph until training is over."""
 
     network: LightGCN
