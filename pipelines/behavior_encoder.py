@@ -44,11 +44,10 @@ def behavior_encoder(
         ),
         uses_outside_state=True,
     )
-    train = place(train_encoder(prepared=prepare.outputs["prepared"], encoder_name=encoder, seed=seed))
-    register = place(
-        register_encoder(encoder=train.outputs["encoder"], prepared=prepare.outputs["prepared"], generation=generation),
-        uses_outside_state=True,
+    train = place(
+        train_encoder(prepared=prepare.outputs["prepared"], name_or_folder=encoder, seed=seed), uses_outside_state=True
     )
+    register = place(register_encoder(encoder=train.outputs["encoder"], generation=generation), uses_outside_state=True)
     return BehaviorEncoderOutputs(
         prepared=prepare.outputs["prepared"],
         encoder=train.outputs["encoder"],

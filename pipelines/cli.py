@@ -46,6 +46,12 @@ Previous = Annotated[
     str,
     typer.Option(help="Folder that `prepare` has written: the data set is added to what it accepted, as new days are."),
 ]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        help=f"Behavior encoder to train: {', '.join(sorted(ENCODERS))}; or the folder of one trained on the same data."
+    ),
+]
 SeedFraction = Annotated[float, typer.Option(help="Share of the users that become seed users.")]
 SeedPolicy = Annotated[
     str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
@@ -68,7 +74,7 @@ def run(
     validate_from: ValidateFrom = "",
     test_from: TestFrom = "",
     previous: Previous = "",
-    encoder: Annotated[str, typer.Option(help=f"Behavior encoder: {', '.join(sorted(ENCODERS))}.")] = "lightgcn",
+    encoder: Encoder = "lightgcn",
     seed_fraction: SeedFraction = 0.1,
     seed_policy: SeedPolicy = "adaptive",
     clusters: Clusters = 0,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.behavior_encoder.encoders import check_encoder
+from components.behavior_encoder.encoders import ENCODERS, check_encoder
 from components.contracts.errors import InputError
 from components.contracts.language_model import LORA_PREFIX, LanguageModel
 from components.contracts.settings import Settings
@@ -35,7 +35,7 @@ class RunParameters:
         validate_from: first moment to validate with, of the protocol time; empty: after 80% of the rows.
         test_from: first moment to test with, likewise; empty: after 90% of the rows.
         previous: prepared folder that the data set is added to, without its own files being read again; empty: none.
-        encoder: name of the behavior encoder to train.
+        encoder: name of the behavior encoder to train, or folder of one that was trained elsewhere on the same data.
         seed_fraction: share of the users that become seed users, in (0, 1].
         seed_policy: who becomes a seed user.
         clusters: K of the representativeness-aware sampling; 0: 5% of the users.
@@ -87,6 +87,7 @@ class RunParameters:
             "dataset": _absolute(self.dataset) if is_path(self.dataset) else self.dataset,
             "data_dir": _absolute(self.data_dir),
             "previous": _absolute(self.previous),
+            "encoder": self.encoder if self.encoder in ENCODERS else _absolute(self.encoder),
             "previous_seeds": _absolute(self.previous_seeds),
             "recorded_rationales": _absolute(self.recorded_rationales),
             "language_model": _absolute_model(self.language_model),

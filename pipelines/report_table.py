@@ -54,9 +54,14 @@ def _variants(summary: dict[str, Any]) -> Table:
     table.add_column("against id_only")
     for name, values in variants.items():
         comparison = ranking["comparisons"].get(name)
-        verdict = f"{comparison['verdict']} (p = {comparison['p_value']:.3f})" if comparison else ""
+        verdict = f"{comparison['verdict']} ({shown_p_value(comparison['p_value'])})" if comparison else ""
         table.add_row(name, *(f"{values[metric]:.4f}" for metric in metrics), verdict)
     return table
+
+
+def shown_p_value(p_value: float) -> str:
+    """No p value is 0, however small."""
+    return f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
 
 
 def _facts(summary: dict[str, Any]) -> list[str]:

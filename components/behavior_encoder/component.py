@@ -7,14 +7,18 @@ from components.contracts.images import ENCODER
 
 @dsl.component(base_image=ENCODER, install_kfp_package=False)
 def train_encoder(
-    prepared: dsl.Input[dsl.Dataset], encoder_name: str, seed: int, encoder: dsl.Output[dsl.Model]
+    prepared: dsl.Input[dsl.Dataset], name_or_folder: str, seed: int, encoder: dsl.Output[dsl.Model]
 ) -> None:
+    """Train the encoder of that name, or take the one that `behavior_encoder.train` has trained into that folder."""
     from pathlib import Path
 
     from components.behavior_encoder.encoder import TrainingResources
-    from components.behavior_encoder.encoders import new_encoder
+    from components.behavior_encoder.encoders import ENCODERS, new_encoder, take_encoder
 
-    untrained = new_encoder(encoder_name, seed)
+    if name_or_folder not in ENCODERS:
+        take_encoder(Path(name_or_folder), Path(prepared.path), Path(encoder.path))
+        return
+    untrained = new_encoder(name_or_folder, seed)
     untrained.fit(Path(prepared.path), TrainingResources())
     untrained.save(Path(encoder.path))
 

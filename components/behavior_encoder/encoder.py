@@ -6,7 +6,8 @@ how much of a machine it is trained, in `TrainingResources`.
 
 A saved encoder is one folder:
 
-    config.json           the encoder's name, schema and config; how many users and items; digests of their ids
+    config.json           the encoder's name, schema and config; how many users and items; digests of their ids;
+                          what it was trained on and with
     metrics.json          what `fit` measured
     weights.safetensors   what the encoder returns from `tensors`
     item_ids.arrow        item ids, row i belongs to item i
@@ -31,6 +32,8 @@ from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json, replacing_file, write_json
+from components.contracts.lineage import lineage_of
+from components.contracts.registry import TAG_FINGERPRINT
 from components.recommenders.interaction_sequences import InteractionSequences
 
 SCHEMA = "behavior-encoder-v1"
@@ -104,13 +107,14 @@ class TrainingResources:
 class BehaviorEncoder(ABC):
     """One behavior encoder.
 
-    A subclass sets `name` and `config_type`, implements the five abstract methods, and leaves `fit` with `item_ids`
-    set; with `user_ids` too if it keeps one vector for each user it was trained with.
+    A subclass sets `name` and `config_type`, implements the five abstract methods, and leaves `fit` with `item_ids` and
+    `lineage` set; with `user_ids` too if it keeps one vector for each user it was trained with.
 
     Attributes:
         item_ids: the items it was trained with; item index k of `InteractionSequences` is row k - 1.
         user_ids: the users whose vectors it keeps; None where vectors come from histories alone.
         metrics: what `fit` measured; `link_auc` is there for every encoder.
+        lineage: what made it, wherever that was (`contracts.lineage.training_lineage`); the registry's tags.
         origin: how messages name it: its folder, or its name before it is saved.
     """
 
@@ -122,6 +126,7 @@ class BehaviorEncoder(ABC):
             raise TypeError(f"{self.name}: a {type(config).__name__}, expected a {self.config_type.__name__}")
         self.config = config
         self.metrics: dict[str, float] = {}
+        self.lineage: dict[str, str] = {}
         self.item_ids = Identifiers([])
         self.user_ids: Identifiers | None = None
         self.origin = f"encoder {self.name}"
@@ -182,7 +187,7 @@ class BehaviorEncoder(ABC):
         write_json(folder / CONFIG_FILE, self.description())
 
     def description(self) -> dict[str, Any]:
-        """What `config.json` holds; the fingerprint of the data is added where the encoder is registered."""
+        """What `config.json` holds."""
         users = self.user_ids
         return {
             "schema": SCHEMA,
@@ -192,6 +197,7 @@ class BehaviorEncoder(ABC):
             "item_ids_sha256": self.item_ids.digest(),
             "users": None if users is None else len(users),
             "user_ids_sha256": None if users is None else users.digest(),
+            **self.lineage,
         }
 
     @classmethod
@@ -210,6 +216,7 @@ class BehaviorEncoder(ABC):
             raise InputError(f"{folder / CONFIG_FILE}: not the configuration of {cls.name} ({error})") from error
         encoder.origin = str(folder)
         encoder.metrics = read_json(folder / METRICS_FILE)
+        encoder.lineage = lineage_of(description)
         encoder.item_ids = _read_identifiers(folder / ITEM_IDS_FILE, description["item_ids_sha256"])
         if description["user_ids_sha256"] is not None:
             encoder.user_ids = _read_identifiers(folder / USER_IDS_FILE, description["user_ids_sha256"])
@@ -305,7 +312,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     schema = description.get("schema") if isinstance(description, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{path}: schema {schema!r}, expected {SCHEMA!r}: not an encoder of this version")
-    missing = {"encoder", "config", "item_ids_sha256", "user_ids_sha256"} - description.keys()
+    missing = {"encoder", "config", "item_ids_sha256", "user_ids_sha256", TAG_FINGERPRINT} - description.keys()
     if missing:
         raise InputError(f"{path}: {', '.join(sorted(missing))} missing")
     return description

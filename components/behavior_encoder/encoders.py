@@ -1,11 +1,15 @@
 """The behavior encoders by name. A class is imported when it is asked for: a network brings its own libraries."""
 
 import dataclasses
+import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from components.contracts.errors import InputError
+from components.contracts.fingerprint import data_fingerprint
+from components.contracts.progress import say
+from components.contracts.registry import TAG_FINGERPRINT
 
 if TYPE_CHECKING:
     from components.behavior_encoder.encoder import BehaviorEncoder
@@ -18,10 +22,15 @@ ENCODERS = {
 }
 
 
-def check_encoder(name: str) -> None:
-    """Raise InputError unless `name` is one of `ENCODERS`."""
-    if name not in ENCODERS:
-        raise InputError(f"--encoder {name!r}: unknown encoder, known are {', '.join(sorted(ENCODERS))}")
+def check_encoder(asked: str) -> None:
+    """Raise InputError unless `asked` is one of `ENCODERS` or looks like the folder of a trained one."""
+    if asked in ENCODERS:
+        return
+    if not Path(asked).is_dir():
+        _unknown(asked)
+    from components.behavior_encoder.encoder import read_description
+
+    read_description(Path(asked))
 
 
 def encoder_class(name: str) -> type["BehaviorEncoder"]:
@@ -30,7 +39,8 @@ def encoder_class(name: str) -> type["BehaviorEncoder"]:
     Raises:
         InputError: there is no encoder of this name.
     """
-    check_encoder(name)
+    if name not in ENCODERS:
+        _unknown(name)
     module, class_name = ENCODERS[name]
     return getattr(import_module(f"components.behavior_encoder.{module}"), class_name)
 
@@ -57,3 +67,25 @@ def load_encoder(folder: Path) -> "BehaviorEncoder":
     if name not in ENCODERS:
         raise InputError(f"{folder}: encoder {name!r} is not known, known are {', '.join(sorted(ENCODERS))}")
     return encoder_class(name).load(folder)
+
+
+def take_encoder(folder: Path, prepared: Path, output: Path) -> None:
+    """Copy an encoder that was trained elsewhere, on several machines for one, to where this run keeps its own.
+
+    Raises:
+        InputError: the folder holds no readable encoder, or one that was trained on other data than `prepared`.
+    """
+    encoder = load_encoder(folder)
+    trained_on, data = encoder.lineage[TAG_FINGERPRINT], data_fingerprint(prepared)
+    if trained_on != data:
+        raise InputError(
+            f"--encoder {folder}: trained on other data (fingerprint {trained_on[:12]}) than this run has prepared "
+            f"({data[:12]}); train on what `reland prepare` writes with the options of the run"
+        )
+    shutil.copytree(folder, output, dirs_exist_ok=True)
+    say(f"took {encoder.name} from {folder}, trained on the data of this run")
+
+
+def _unknown(asked: str) -> NoReturn:
+    known = ", ".join(sorted(ENCODERS))
+    raise InputError(f"--encoder {asked!r}: unknown encoder, known are {known}, or folders of trained ones")

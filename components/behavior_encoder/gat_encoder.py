@@ -22,10 +22,12 @@ The pairs held out to stop the training lose all their edges until it is over; t
 not. Not covered: the queries of new users.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,7 @@ from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSamp
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
 from components.contracts.errors import InputError
+from components.contracts.lineage import training_lineage
 from components.contracts.tables import BEHAVIORS
 from components.recommenders.gat import EDGE_FEATURES, HeterogeneousGAT, edge_features
 from components.recommenders.interaction_sequences import InteractionSequences
@@ -96,18 +99,19 @@ class GATEncoder(BehaviorEncoder):
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
         sequences = read_histories(prepared)
+        self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
         task = _GATTask(prepared, sequences, self.config, resources)
         train(task, self, prepared, resources)
         network = task.network
-        layers = layerwise_vectors(network, task.graph, task.now, latest=LATEST_EDGES)
-        # Of a user without a training interaction nothing is known.
-        is_known = torch.from_numpy(sequences.train_lengths > 0)
-        self._users = UserVectors(torch.from_numpy(layers[-1]["user"]) * is_known[:, None])
-        self._items = torch.from_numpy(layers[-1]["item"])
         every_item = torch.arange(len(self.item_ids), device=network.user.device)
         before = [network.initial("item", every_item).detach().cpu()]
-        self._item_layers = torch.stack([*before, *(torch.from_numpy(layer["item"]) for layer in layers[:-1])])
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # all layers of all users would fill the memory
+            layers = layerwise_vectors(network, task.graph, task.now, latest=LATEST_EDGES, folder=Path(folder))
+            users, self._items = (torch.from_numpy(np.array(layers[-1][kind])) for kind in ("user", "item"))
+            self._item_layers = torch.stack([*before, *(torch.from_numpy(layer["item"]) for layer in layers[:-1])])
+        users[torch.from_numpy(sequences.train_lengths == 0)] = 0  # of them nothing is known
+        self._users = UserVectors(users)
         self._prepare_for_new_users(network, task)
         self.metrics |= inductive_agreement(self, sequences)
 
@@ -240,10 +244,10 @@ class _GATTask(TrainingTask):
         if not len(pairs.users):
             return None
         self.scoring_sampler.calls = 0  # every look draws the same neighbours
-        items = torch.zeros(self.graph["item"].num_nodes, self.config.dimension, device=self.device)
-        asked = torch.unique(torch.cat([pairs.items, pairs.others.flatten()]))
-        items[asked.to(self.device)] = self._all_vectors("item", asked)
-        return link_auc(self._all_vectors("user", pairs.users), items, pairs)
+        named = torch.cat([pairs.items[:, None], pairs.others], dim=1)
+        asked, rows = torch.unique(named, return_inverse=True)
+        among_asked = HeldOutPairs(pairs.users, rows[:, 0], rows[:, 1:])
+        return link_auc(self._all_vectors("user", pairs.users), self._all_vectors("item", asked), among_asked)
 
     def _all_vectors(self, kind: str, nodes: Tensor) -> Tensor:
         """Vectors of nodes of one type, float32[n, d], in mini-batches."""
@@ -286,7 +290,7 @@ class _GATTask(TrainingTask):
 
 def _without(graph: HeteroData, behaviors: list[str], pairs: HeldOutPairs) -> HeteroData:
     """The graph less every interaction of the held-out pairs; its edges stay in their order."""
-    known = graph.clone()
+    known = copy.copy(graph)  # stores of its own, which share the tensors
     for behavior in behaviors:
         for edge_type, (user, item) in {("user", behavior, "item"): (0, 1), _into_users(behavior): (1, 0)}.items():
             edges = graph[edge_type].edge_index

@@ -80,7 +80,7 @@ def item_histories(items: Identifiers, histories: Sequence[Sequence[str]]) -> In
     found = items.positions([item for history in histories for item in history])
     users = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
     known = found >= 0
-    return _sequences([""] * len(histories), [], users[known], found[known] + 1)
+    return build_sequences([""] * len(histories), [], users[known], found[known] + 1)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -99,10 +99,12 @@ def _open(path: Path) -> pq.ParquetFile:
 def _histories(table: pa.Table, item_ids: pa.Array, item_list: list[str], path: Path) -> InteractionSequences:
     user_ids, users, items = number_rows(table, item_ids, path)
     is_training = pc.equal(table.column(SPLIT_COLUMN), "train").to_numpy(zero_copy_only=False)
-    return _sequences(user_ids, item_list, users[is_training], items[is_training])
+    return build_sequences(user_ids, item_list, users[is_training], items[is_training])
 
 
-def _sequences(user_ids: list[str], item_ids: list[str], users: np.ndarray, items: np.ndarray) -> InteractionSequences:
+def build_sequences(
+    user_ids: list[str], item_ids: list[str], users: np.ndarray, items: np.ndarray
+) -> InteractionSequences:
     """Sequences from the user (int[M], ascending, from 0) and the item (int[M], from 1) of each interaction."""
     begins = visit_begins(users, items)
     lengths = np.bincount(users[begins], minlength=len(user_ids)).astype(np.int64)

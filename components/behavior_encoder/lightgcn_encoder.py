@@ -28,6 +28,7 @@ from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, 
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
 from components.contracts.errors import InputError
+from components.contracts.lineage import training_lineage
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.lightgcn import LightGCN, normalized_adjacency
 
@@ -59,8 +60,9 @@ class LightGCNEncoder(BehaviorEncoder):
         processes give the same result, not the same result sooner.
         """
         sequences = read_histories(prepared)
+        self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
-        task = _LightGCNTask(sequences, self.config, resources)
+        task = LightGCNTask(sequences, self.config, resources)
         train(task, self, prepared, resources)
         users, items = task.pairs
         layers = task.network.layer_embeddings(_adjacency(users, items, sequences, resources))
@@ -99,7 +101,7 @@ class LightGCNEncoder(BehaviorEncoder):
         self._folding = weights.tensor(FOLDING, (len(self.item_ids), dimension))
 
 
-class _LightGCNTask(TrainingTask):
+class LightGCNTask(TrainingTask):
     """Training pairs (user, item), distinct; those held out are kept out of the graph until training is over."""
 
     network: LightGCN

@@ -26,6 +26,7 @@ from components.behavior_encoder.inductive import inductive_agreement
 from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
 from components.contracts.errors import InputError
+from components.contracts.lineage import training_lineage
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import ItemEncoder
 from components.recommenders.sasrec import SASRec
@@ -56,6 +57,7 @@ class SASRecEncoder(BehaviorEncoder):
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
         sequences = read_histories(prepared)
+        self.lineage = training_lineage(prepared)
         self.item_ids = Identifiers(sequences.item_ids)
         task = _SASRecTask(sequences, self.config, resources)
         train(task, self, prepared, resources)

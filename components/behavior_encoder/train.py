@@ -5,7 +5,8 @@
 
 Under `torchrun` each process computes its share of every batch and the gradients are added up (gloo on CPUs, nccl on
 GPUs), so the number of processes does not change what is learned. The first one writes the encoder. `trainjob.yaml`
-runs this on a Kubeflow cluster.
+runs this on a Kubeflow cluster. A run that has prepared the same data and is given the output folder as its `--encoder`
+registers this encoder and goes on from it.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from components.behavior_encoder.encoders import ENCODERS, encoder_class
 from components.behavior_encoder.training import current_share
 from components.contracts.errors import InputError
 from components.contracts.files import read_json
+from components.contracts.progress import say
 
 
 def configured_encoder(name: str, settings: Any) -> BehaviorEncoder:
@@ -73,6 +75,7 @@ def main(arguments: list[str]) -> None:
         encoder.fit(options.prepared, TrainingResources(checkpoint=options.checkpoint, device=options.device))
         if current_share().rank == 0:
             encoder.save(options.output)
+            say(f"written: {options.output}; `reland run --encoder {options.output}` registers it and goes on from it")
 
 
 if __name__ == "__main__":

@@ -6,38 +6,28 @@ from components.contracts import images
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
-def register_encoder(
-    encoder: dsl.Input[dsl.Model],
-    prepared: dsl.Input[dsl.Dataset],
-    generation: str,
-    report: dsl.Output[dsl.Artifact],
-) -> str:
-    """Register the encoder in MLflow as `reland-behavior-encoder`; returns its version."""
+def register_encoder(encoder: dsl.Input[dsl.Model], generation: str, report: dsl.Output[dsl.Artifact]) -> str:
+    """Register the encoder in MLflow as `reland-behavior-encoder`, with the lineage it brings; returns its version."""
     from pathlib import Path
 
     from components.contracts import registry
     from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
     from components.contracts.files import read_json, write_json
-    from components.contracts.fingerprint import data_fingerprint
+    from components.contracts.lineage import lineage_of
     from components.contracts.progress import say
     from components.contracts.settings import load_settings
     from components.model_registry.register import register_encoder_version
-    from components.model_registry.revision import git_revision
 
     folder = Path(encoder.path)
-    tags = {
-        registry.TAG_GENERATION: generation,
-        registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
-    }
-    if (revision := git_revision()) is not None:
-        tags[registry.TAG_REVISION] = revision
+    description = read_json(folder / CONFIG_FILE)
+    tags = {registry.TAG_GENERATION: generation, **lineage_of(description)}
     version = register_encoder_version(load_settings(), folder, tags)
     say(f"registered {registry.ENCODER_MODEL} version {version} as {registry.CHAMPION}")
     # The summary of a run has one registered model, the ranker.
     content = {
         "model": registry.ENCODER_MODEL,
         "version": version,
-        "name": read_json(folder / CONFIG_FILE)["encoder"],
+        "name": description["encoder"],
         "metrics": read_json(folder / METRICS_FILE),
     }
     write_json(Path(report.path), {"encoder": content})

@@ -6,6 +6,11 @@ least (1 - 1/e) = 63% of the coverage of the best B seeds there are (Nemhauser, 
 
 Lazy evaluation (Minoux, 1978): what a candidate adds can only shrink as S grows, so a candidate whose gain, as computed
 some picks ago, is below what another adds now need not be computed again. The picks are those of plain greedy.
+
+Even so, time grows with the square of the users. A large base is divided at random into parts, as GreeDi divides it
+(Mirzasoleiman et al., 2013): in each turn every part picks the one of its users who adds most to the coverage of that
+part, and then all parts are covered by all picks, which GreeDi's do not wait for. So time grows with the users times
+the size of a part. Of many parts the 63% are not promised; with one part all is as above.
 """
 
 import heapq
@@ -17,39 +22,66 @@ BLOCK = 256  # candidates whose similarities to all users are held at once in th
 WIDEST = 32  # stale candidates brought up to date at once
 
 
-def lazy_greedy(users: np.ndarray, candidates: np.ndarray) -> Iterator[tuple[int, float]]:
-    """Candidates in the order in which greedy picks them, each with what it adds to f; ties to the lower index.
+class LazyGreedy:
+    """Greedy choice among users, for their own coverage."""
+
+    def __init__(self, unit: np.ndarray):
+        """Compute what every user would add alone; unit rows, float32[n, d]."""
+        self.unit = unit
+        self._transposed = np.ascontiguousarray(unit.T)
+        self._covered = np.zeros(len(unit), np.float32)  # of each user: the similarity to its seed so far
+        self._coverings = 0
+        self._heap: list[tuple[float, int, int]] = []  # -gain, candidate, after how many coverings it was computed
+        for start in range(0, len(unit), BLOCK):
+            self._compute(list(range(start, min(start + BLOCK, len(unit)))))
+
+    def pick(self) -> tuple[int, float] | None:
+        """The user who adds most to f, and how much; ties to the lower index. None when everybody is picked."""
+        heap, width = self._heap, 1
+        while heap and heap[0][2] < self._coverings:  # the first is stale: some, ever more, of the first are computed
+            stale: list[int] = []
+            while heap and heap[0][2] < self._coverings and len(stale) < width:
+                stale.append(heapq.heappop(heap)[1])
+            self._compute(stale)
+            width = min(2 * width, WIDEST)
+        if not heap:
+            return None
+        gain, candidate, _ = heapq.heappop(heap)
+        return candidate, -gain
+
+    def cover(self, seeds: np.ndarray) -> None:
+        """Add seeds to S, unit float32[m, d], of these users or others."""
+        for start in range(0, len(seeds), BLOCK):
+            similarity = seeds[start : start + BLOCK] @ self._transposed
+            np.maximum(self._covered, similarity.max(axis=0), out=self._covered)
+        self._coverings += 1
+
+    def _compute(self, candidates: list[int]) -> None:
+        added = self.unit[candidates] @ self._transposed  # [len(candidates), n]
+        added -= self._covered
+        gains = np.maximum(added, 0, out=added).sum(axis=1).tolist()
+        for gain, candidate in zip(gains, candidates, strict=True):
+            heapq.heappush(self._heap, (-gain, candidate, self._coverings))
+
+
+def greedy_order(unit: np.ndarray, largest_part: int, seed: int) -> Iterator[int]:
+    """All users, int in [0, n), in the order in which they are picked.
 
     The order does not depend on how many are taken, so the first n of more seeds are the n seeds.
 
     Args:
-        users: unit rows that f sums over, float32[n, d].
-        candidates: unit rows that can be picked, float32[m, d].
+        unit: unit rows, float32[n, d].
+        largest_part: users of a part at most; where n is no more, `seed` decides nothing.
+        seed: of the division into parts.
     """
-    covered = np.zeros(len(users), np.float32)  # of each user: the similarity to its seed so far
-    transposed = np.ascontiguousarray(users.T)
-
-    def gains(chosen: list[int]) -> list[float]:
-        added = candidates[chosen] @ transposed  # [len(chosen), n]
-        added -= covered
-        return np.maximum(added, 0, out=added).sum(axis=1).tolist()
-
-    heap = []
-    for start in range(0, len(candidates), BLOCK):
-        block = list(range(start, min(start + BLOCK, len(candidates))))
-        heap += [(-gain, candidate, 0) for gain, candidate in zip(gains(block), block, strict=True)]
-    heapq.heapify(heap)
-    picked = 0
-    while heap:
-        width = 1
-        while heap[0][2] < picked:  # the first is stale: some, ever more, of the first are computed again
-            stale: list[int] = []
-            while heap and heap[0][2] < picked and len(stale) < width:
-                stale.append(heapq.heappop(heap)[1])
-            for gain, candidate in zip(gains(stale), stale, strict=True):
-                heapq.heappush(heap, (-gain, candidate, picked))
-            width = min(2 * width, WIDEST)
-        gain, candidate, _ = heapq.heappop(heap)
-        yield candidate, -gain
-        np.maximum(covered, candidates[candidate] @ transposed, out=covered)
-        picked += 1
+    shuffled = np.random.default_rng(seed).permutation(len(unit))
+    members = [np.sort(part) for part in np.array_split(shuffled, -(-len(unit) // largest_part))]
+    parts = [LazyGreedy(unit[part]) for part in members]
+    while True:
+        picks = [(part, greedy.pick()) for part, greedy in zip(members, parts, strict=True)]
+        chosen = [int(part[pick[0]]) for part, pick in picks if pick is not None]
+        if not chosen:
+            return
+        yield from chosen
+        for greedy in parts:
+            greedy.cover(unit[chosen])

@@ -20,10 +20,10 @@ from components.seed_sampling.adaptive_sampling import (
     sample_representative,
 )
 from components.seed_sampling.clustering import cluster_users
-from components.seed_sampling.facility_location import lazy_greedy
+from components.seed_sampling.facility_location import greedy_order
 
 DEFAULT_POLICY = "adaptive"
-GREEDY_USERS = 50_000  # whom facility location covers at most; see its docstring
+GREEDY_USERS = 50_000  # facility location divides a larger base into parts of at most so many
 PROGRESS_PICKS = 1_000
 
 
@@ -142,21 +142,17 @@ class Random(SeedPolicy):
 class FacilityLocation(SeedPolicy):
     """Greedy facility location; see `components.seed_sampling.facility_location` for what it promises.
 
-    Anybody can be picked. In a base above `GREEDY_USERS` the coverage is that of a uniform sample of so many users, and
-    the promise is about that coverage. The seed decides nothing else.
+    The seed decides how a base above `GREEDY_USERS` is divided, and nothing else.
     """
 
     def __init__(self, base: UserBase, clusters_wanted: int, seed: int):
         super().__init__(base, clusters_wanted, seed)
-        covered = base.unit
-        if len(base) > GREEDY_USERS:
-            covered = covered[np.sort(np.random.default_rng(seed).permutation(len(base))[:GREEDY_USERS])]
-        self._picks = lazy_greedy(covered, base.unit)  # goes on where the last choice has left it
+        self._picks = greedy_order(base.unit, GREEDY_USERS, seed)  # goes on where the last choice has left it
         self._order: list[int] = []
 
     def choose(self, budget: int) -> SeedChoice:
         with threadpool_limits(limits=1):  # many small products: threads would wait for each other most of the time
-            for candidate, _ in islice(self._picks, max(0, budget - len(self._order))):
+            for candidate in islice(self._picks, max(0, budget - len(self._order))):
                 self._order.append(candidate)
                 if len(self._order) % PROGRESS_PICKS == 0:
                     say(f"facility location: {len(self._order)} seed users")

@@ -22,7 +22,7 @@ from components.behavior_encoder.encoder import (
     EncoderConfig,
     TrainingResources,
 )
-from components.behavior_encoder.encoders import ENCODERS, encoder_class, load_encoder, new_encoder
+from components.behavior_encoder.encoders import ENCODERS, encoder_class, load_encoder, new_encoder, take_encoder
 from components.behavior_encoder.gat_encoder import GATConfig
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.inference import embed_users
@@ -38,6 +38,7 @@ from components.contracts.artifacts import (
     WEIGHTS_FILE,
 )
 from components.contracts.errors import InputError
+from components.contracts.lineage import training_lineage
 from components.contracts.tables import INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, read_vectors, write_table
 
 # Small networks, and enough steps for a market of two tastes; a new encoder joins with one line.
@@ -166,13 +167,25 @@ def test_held_out_interactions_reach_no_vector(name: str, tmp_path: Path) -> Non
 def test_saved_and_loaded(saved: Path, encoders: dict[str, BehaviorEncoder], name: str, market: Path) -> None:
     loaded, original, users = load_encoder(saved), encoders[name], read_histories(market)
     assert type(loaded) is type(original) and loaded.config == original.config
-    assert loaded.metrics == original.metrics
+    assert (loaded.metrics, loaded.lineage) == (original.metrics, training_lineage(market))
     assert np.array_equal(loaded.encode(users), original.encode(users))
     histories = [["i00", "i03"], [], ["i11"]]
     assert np.array_equal(loaded.encode_new(histories), original.encode_new(histories))
     loaded.save(saved.parent / "again")
     assert (saved / WEIGHTS_FILE).read_bytes() == (saved.parent / "again" / WEIGHTS_FILE).read_bytes()
     assert {path.suffix for path in saved.iterdir()} == {".safetensors", ".json", ".arrow"}  # no pickle
+
+
+def test_an_encoder_trained_elsewhere_is_taken_where_the_data_is_the_same(
+    saved: Path, market: Path, tmp_path: Path
+) -> None:
+    take_encoder(saved, write_prepared(tmp_path / "prepared again", two_tastes()), tmp_path / "taken")
+    files = {path.name: path.read_bytes() for path in saved.iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "taken").iterdir()} == files
+    other = write_prepared(tmp_path / "other", two_tastes() | {"u00": CATALOGUE[:7]})
+    with pytest.raises(InputError, match=r"--encoder .*encoder: trained on other data \(fingerprint [0-9a-f]{12}\)"):
+        take_encoder(saved, other, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_folder_is_no_encoder_while_it_is_written_over(
@@ -290,11 +303,13 @@ def test_a_file_missing_or_cut_short(saved: Path, file: str, keep: float | None)
         ({"config": {"unknown": 1}}, "not the configuration of"),
         ({"config": {"dimension": "8"}}, "not the configuration of .*setting dimension of an encoder is '8'"),
         ({"item_ids_sha256": "0" * 64}, "item_ids.arrow: not the ids"),
+        ({"data_fingerprint": ...}, "config.json: data_fingerprint missing"),
     ],
 )
 def test_a_configuration_of_something_else(saved: Path, change: dict[str, object], message: str) -> None:
     description = json.loads((saved / CONFIG_FILE).read_text())
-    (saved / CONFIG_FILE).write_text(json.dumps(description | change))
+    changed = {key: value for key, value in (description | change).items() if value is not ...}
+    (saved / CONFIG_FILE).write_text(json.dumps(changed))
     with pytest.raises(InputError, match=message):
         load_encoder(saved)
 

@@ -49,7 +49,7 @@ def test_it_repeats_and_does_not_depend_on_what_was_chosen_before(name):
 @EVERY
 def test_another_seed_chooses_other_users(name):
     chosen = [POLICIES[name](make_base(), 10, seed).choose(30).indices.tolist() for seed in (5, 6)]
-    # Facility location is decided by the vectors alone while everybody is looked at.
+    # Facility location is decided by the vectors alone while all users are one part.
     assert (chosen[0] == chosen[1]) == (name == "facility_location")
 
 
@@ -68,7 +68,7 @@ def test_one_cluster_one_seed_one_user(name):
 
 
 @EVERY
-def test_above_the_limit_of_users_looked_at(name, monkeypatch):
+def test_above_the_users_that_are_looked_at_together(name, monkeypatch):
     monkeypatch.setattr(policies, "GREEDY_USERS", 50)
     choice = POLICIES[name](make_base(), 10, 5).choose(40)
     assert len(set(choice.indices.tolist())) == 40

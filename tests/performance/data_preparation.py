@@ -183,7 +183,7 @@ def compare(
             assert abs(count - of_peer) <= LARGEST_DIFFERENCE * of_peer, outcomes
         for outcome, measured in zip(outcomes, seconds, strict=True):
             measured.append(outcome.seconds)
-    return Figure(name, *map(statistics.median, seconds), better="lower", goal=goal)
+    return Figure(name, statistics.median(seconds[0]), statistics.median(seconds[1]), better="lower", goal=goal)
 
 
 def against_recbole(workshop: Workshop, sizes: Sizes) -> list[Figure]:
@@ -193,13 +193,13 @@ def against_recbole(workshop: Workshop, sizes: Sizes) -> list[Figure]:
         say("no folder ml-1m in RELAND_DATA_DIR: MovieLens 1M is left out")
     elif sizes.movielens:
         workshop.convert_movielens(data_dir / MOVIELENS / "ratings.dat")
-        ours = (MOVIELENS, data_dir / MOVIELENS)
+        movielens = (MOVIELENS, data_dir / MOVIELENS)
         name = "MovieLens 1M prepared, seconds; the peer is RecBole"
-        figures.append(compare(name, workshop, ours, MOVIELENS, MOVIELENS_GOAL, sizes.repeats))
+        figures.append(compare(name, workshop, movielens, MOVIELENS, MOVIELENS_GOAL, sizes.repeats))
     rows = workshop.simulate(COMPARED, sizes.compared)
-    ours = (workshop.convert_market(COMPARED),)
+    market = (workshop.convert_market(COMPARED),)
     name = f"{rows:,} rows of the market prepared, seconds; the peer is RecBole"
-    figures.append(compare(name, workshop, ours, COMPARED, sizes.compared_goal, sizes.repeats_of_compared))
+    figures.append(compare(name, workshop, market, COMPARED, sizes.compared_goal, sizes.repeats_of_compared))
     return figures
 
 

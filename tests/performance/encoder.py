@@ -25,14 +25,20 @@ import torch
 from torch import Tensor
 
 from components.behavior_encoder.encoder import TrainingResources
-from components.behavior_encoder.histories import _sequences
-from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, _LightGCNTask
+from components.behavior_encoder.histories import build_sequences
+from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, LightGCNTask
 from components.behavior_encoder.training import Share, train
 from components.contracts.files import read_json, write_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
 from tests.performance.report import Figure, write_report
 
-RECBOLE = {"embedding_size": 64, "n_layers": 2, "learning_rate": 1e-3, "train_batch_size": 2048, "reg_weight": 1e-5}
+RECBOLE: dict[str, Any] = {
+    "embedding_size": 64,
+    "n_layers": 2,
+    "learning_rate": 1e-3,
+    "train_batch_size": 2048,
+    "reg_weight": 1e-5,
+}
 CUTOFF = 10
 _USERS_AT_ONCE = 1_024
 
@@ -112,14 +118,14 @@ def _recbole_vectors(folder: Path, epoch: float, split: Split) -> tuple[Tensor, 
     return users, items
 
 
-class _TimedTask(_LightGCNTask):
+class _TimedTask(LightGCNTask):
     """Scores by validation NDCG@10 and notes the seconds of the steps before it."""
 
     score_name = "ndcg@10"
 
     def __init__(self, split: Split, config: LightGCNConfig):
         names = [f"u{user:07d}" for user in range(split.n_users)], [f"i{item:07d}" for item in range(split.n_items)]
-        super().__init__(_sequences(*names, split.train[0], split.train[1] + 1), config, TrainingResources())
+        super().__init__(build_sequences(*names, split.train[0], split.train[1] + 1), config, TrainingResources())
         self.split = split
         self.curve: list[dict[str, float]] = []
         self._scoring = 0.0
@@ -179,15 +185,15 @@ def main() -> None:
     recbole_curve, recbole_test = run_recbole(arguments.recbole, split, seconds)
 
     # Not the same: how the embeddings begin, and that RecBole draws no negative that a user has chosen.
-    epoch = -(-len(split.train[0]) // RECBOLE["train_batch_size"])
+    epoch: int = -(-len(split.train[0]) // RECBOLE["train_batch_size"])
     same = LightGCNConfig(
         dimension=RECBOLE["embedding_size"],
         layers=RECBOLE["n_layers"],
         learning_rate=RECBOLE["learning_rate"],
         batch_size=RECBOLE["train_batch_size"],
         weight_decay=RECBOLE["reg_weight"],
-        steps=40 * int(epoch),
-        evaluate_every=max(1, int(epoch) // 4),
+        steps=40 * epoch,
+        evaluate_every=max(1, epoch // 4),
         patience=24,
         held_out_share=0.0,
     )

@@ -42,7 +42,7 @@ SETTINGS = {
 }
 
 
-def prepare(folder: str, name: str) -> dict[str, float | int]:
+def prepare(folder: Path, name: str) -> dict[str, float | int]:
     """Seconds of the two calls, and what is left after the k-core."""
     config = Config(model="SASRec", dataset=name, config_dict={**SETTINGS, "data_path": folder})
     begin = time.perf_counter()

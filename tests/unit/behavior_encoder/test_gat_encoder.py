@@ -61,6 +61,7 @@ def test_held_out_pairs_lose_every_edge_in_both_directions(prepared: Path) -> No
         assert of_pair.any() == is_user_item
         assert torch.equal(after.edge_index, before.edge_index[:, ~of_pair])
         assert torch.equal(after.weight, before.weight[~of_pair])
+        assert is_user_item or after.edge_index is before.edge_index  # what does not change is not copied
 
 
 @pytest.mark.parametrize("entities", [True, False])

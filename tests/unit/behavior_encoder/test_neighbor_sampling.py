@@ -196,6 +196,7 @@ def test_order_of_the_edges_does_not_matter() -> None:
         assert torch.equal(sample.node[edge_type[2]][sample.col[edge_type]], destinations)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(-1, 10), st.data())
 def test_bisection_of_many_ranges(values: list[int], limit: int, draw: st.DataObject) -> None:
     bounds = draw.draw(st.lists(st.tuples(*[st.integers(0, len(values))] * 2).map(sorted), min_size=1))

@@ -14,9 +14,9 @@ from pipelines.placement import ModelNodes
 FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
 PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker")
 OUTSIDE_STATE = {
-    *("prepare-data", "register-encoder", "sample-seeds", "build-pool", "match-users", "push-features"),
+    *("prepare-data", "train-encoder", "register-encoder", "sample-seeds", "build-pool", "match-users"),
+    *("push-features", "register-ranker", "release-ranker"),
     *("tune-model", "register-language-model", "register-prompt", "generate-rationales"),
-    *("register-ranker", "release-ranker"),
 }
 
 

@@ -40,6 +40,8 @@ def test_the_defaults_are_fine(settings):
         ({"previous_seeds": "x", "seed_policy": "random"}, "--previous-seeds goes with --seed-policy adaptive, not"),
         ({"epochs": 0}, "--epochs 0"),
         ({"encoder": "word2vec"}, "--encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
+        ({"encoder": "nowhere/encoder"}, "--encoder 'nowhere/encoder': unknown encoder.*or folders of trained ones"),
+        ({"encoder": "tests"}, "config.json: no such file"),
         ({"seed": -1}, "--seed -1"),
         ({"dataset": "netflix"}, "netflix.*simulator"),
         ({"dataset": "ml-1m"}, "--data-dir"),
@@ -106,6 +108,8 @@ def test_paths_become_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     arguments = RunParameters(dataset="./logs", data_dir="data", recorded_rationales="").arguments()
     assert arguments["dataset"] == str(tmp_path / "logs") and RunParameters().arguments()["dataset"] == "simulator"
+    arguments |= RunParameters(encoder="trained", data_dir="data").arguments()
+    assert arguments["encoder"] == str(tmp_path / "trained") and RunParameters().arguments()["encoder"] == "lightgcn"
     assert arguments["data_dir"] == str(tmp_path / "data") and arguments["recorded_rationales"] == ""
 
 
