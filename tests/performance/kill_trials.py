@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,7 @@ from components.rationale_generation.request_building import (
     read_seed_requests,
     write_seed_requests,
 )
-from tests.contract.chat_endpoint import CONTENT, answer, chat_endpoint
+from tests.contract.chat_endpoint import CONTENT, Reply, answer, chat_endpoint
 from tests.performance.report import Figure, write_report
 from tests.tiny_language_model import write_tiny_language_model
 
@@ -61,7 +62,7 @@ class Job:
     engine: str
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self) -> subprocess.Popen:
+    def start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.performance.kill_trials", "--job", str(self.folder), "--engine", self.engine],
             env={**os.environ, "RELAND_HOME": str(self.folder), "TMPDIR": str(self.folder), **self.environment},
@@ -191,7 +192,7 @@ def kill_again_and_again(job: Job, kills: int, asked_since: Callable[[], list[st
 def with_stub(folder: Path, users: int, kills: int) -> Outcome:
     """The engine `openai` and a stub server, of which every twentieth answer is invalid when it is asked first."""
 
-    def script(body: dict, _before: int):
+    def script(body: dict[str, Any], _before: int) -> Reply:
         first = "seed" not in body and int(hashlib.sha256(canonical_json(body).encode()).hexdigest(), 16) % 20 == 0
         return answer("no JSON" if first else CONTENT)
 
