@@ -4,7 +4,7 @@
 
 ARGUMENTS are the engine arguments of `vllm.LLM`, as JSON. Every line of the standard input names a file of requests in
 the OpenAI batch format; their prompts are written out by the chat template before, then all are given to one call of
-`LLM.generate`, and the seconds of that call are printed with the tokens of the answers.
+`LLM.generate`, and the seconds of that call are printed with the answers.
 """
 
 import json
@@ -35,12 +35,12 @@ def main() -> None:
         sampling = [
             ChatCompletionRequest(**body).to_sampling_params(body["max_tokens"], default_sampling) for body in bodies
         ]
-        begin = time.perf_counter()
+        begin, begin_processor = time.perf_counter(), time.process_time()
         outputs = llm.generate(prompts, sampling, use_tqdm=False)
-        seconds = time.perf_counter() - begin
+        times = {"seconds": time.perf_counter() - begin, "processor_seconds": time.process_time() - begin_processor}
         texts = [output.outputs[0].text for output in outputs]
         tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
-        print(json.dumps({"seconds": seconds, "tokens": tokens, "texts": texts}), file=results)
+        print(json.dumps({"texts": texts, "tokens": tokens, **times}), file=results)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.contracts.batch_format import make_failure, make_response, read_answer, write_lines
@@ -98,6 +98,7 @@ def test_missing_folder_and_binary(tmp_path):
 texts = st.text(min_size=1)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(texts, st.tuples(texts, texts), min_size=1))
 def test_batch_output_is_read_back_as_written(tmp_path_factory, answers):
     path = tmp_path_factory.mktemp("recorded") / "recorded.jsonl"
@@ -114,6 +115,7 @@ json_values = st.recursive(
 keys = st.sampled_from(["custom_id", "response", "error", "user_id", "model", "preference_summary", "recommendation"])
 
 
+@settings(deadline=None)
 @given(st.binary() | st.lists(st.dictionaries(keys, json_values)).map(lambda rows: "\n".join(map(json.dumps, rows))))
 def test_no_content_raises_anything_but_an_input_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("recorded") / "recorded.jsonl"
