@@ -13,6 +13,7 @@ from rich.console import Console
 
 from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
+from components.text_encoding.models import PACKAGED_MODEL
 
 INTERRUPTED = 130
 
@@ -76,6 +77,10 @@ def run(
         str, typer.Option(help="Who writes the rationales: template (no language model) or recorded.")
     ] = "template",
     rationales: Annotated[str, typer.Option(help="File of recorded rationales, for the engine recorded.")] = "",
+    text_encoder: Annotated[
+        str,
+        typer.Option(help="Model of sentence-transformers for rationales and items: Hugging Face id or folder."),
+    ] = PACKAGED_MODEL,
     variants: Annotated[
         str, typer.Option(help="Rankers to compare: id_only, item_features, reland, reland_shuffled.")
     ] = "id_only,reland",
@@ -104,6 +109,7 @@ def run(
         previous_seeds=previous_seeds,
         rationale_engine=rationale_engine,
         recorded_rationales=rationales,
+        text_encoder=text_encoder,
         variants=variants,
         epochs=epochs,
         seed=seed,

@@ -15,6 +15,7 @@ from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
 from components.rationale_generation.engines import engine_model
 from components.seed_sampling.seed_users import check_seeds
+from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path
 from serving.triton.server import free_ports
 
 
@@ -37,6 +38,7 @@ class RunParameters:
         previous_seeds: last week's seeds.parquet, of whose seed users those stay who still fit; empty: a new sampling.
         rationale_engine: who writes the rationales.
         recorded_rationales: file of recorded answers, for the engine `recorded`.
+        text_encoder: what turns rationales and items into vectors: `all-MiniLM-L6-v2`, a Hugging Face id or a folder.
         variants: rankers to train and compare, separated by commas.
         epochs: passes over the training data, for every variant alike (small data gets more, see `TrainingConfig`).
         seed: of everything random.
@@ -56,6 +58,7 @@ class RunParameters:
     previous_seeds: str = ""
     rationale_engine: str = "template"
     recorded_rationales: str = ""
+    text_encoder: str = PACKAGED_MODEL
     variants: str = "id_only,reland"
     epochs: int = 12
     seed: int = 0
@@ -69,6 +72,7 @@ class RunParameters:
             "previous": _absolute(self.previous),
             "previous_seeds": _absolute(self.previous_seeds),
             "recorded_rationales": _absolute(self.recorded_rationales),
+            "text_encoder": _absolute(self.text_encoder) if is_model_path(self.text_encoder) else self.text_encoder,
         }
 
 
@@ -102,6 +106,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     engine_model(parameters.rationale_engine, parameters.recorded_rationales)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
+    check_text_encoder(parameters.text_encoder)
     if not (settings.triton_environment / "bin" / "python").exists():
         raise InputError(
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "

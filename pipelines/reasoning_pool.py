@@ -33,6 +33,7 @@ def reasoning_pool(
     prompt_version: str,
     rationale_engine: str,
     recorded_rationales: str,
+    text_encoder: str,
     seed: int,
     generation: str,
 ) -> ReasoningPoolOutputs:
@@ -75,7 +76,7 @@ def reasoning_pool(
             engine=rationale_engine,
         )
     )
-    encode = place(encode_rationales(rationales=validate.outputs["rationales"]))
+    encode = place(encode_rationales(text_encoder=text_encoder, rationales=validate.outputs["rationales"]))
     pool = place(
         build_pool(
             rationales=validate.outputs["rationales"],

@@ -28,6 +28,7 @@ def reland(
     prompt_version: str = "recommendation-v1",
     rationale_engine: str = "template",
     recorded_rationales: str = "",
+    text_encoder: str = "all-MiniLM-L6-v2",
     variants: str = "id_only,reland",
     epochs: int = 12,
     seed: int = 0,
@@ -56,6 +57,7 @@ def reland(
         prompt_version=prompt_version,
         rationale_engine=rationale_engine,
         recorded_rationales=recorded_rationales,
+        text_encoder=text_encoder,
         seed=seed,
         generation=generation,
     )
@@ -73,6 +75,7 @@ def reland(
         embeddings=refresh.outputs["embeddings"],
         matches=refresh.outputs["matches"],
         rationale_embeddings=pool.outputs["rationale_embeddings"],
+        text_encoder=text_encoder,
         variants=variants,
         epochs=epochs,
         seed=seed,
