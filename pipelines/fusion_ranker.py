@@ -24,6 +24,7 @@ def fusion_ranker(
     embeddings: dsl.Input[dsl.Dataset],
     matches: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
+    text_encoder: str,
     variants: str,
     epochs: int,
     seed: int,
@@ -32,7 +33,7 @@ def fusion_ranker(
     collection: str,
     slot: str,
 ) -> FusionRankerOutputs:
-    encode = place(encode_items(prepared=prepared))
+    encode = place(encode_items(text_encoder=text_encoder, prepared=prepared))
     train = place(
         train_rankers(
             prepared=prepared,

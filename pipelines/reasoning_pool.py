@@ -53,6 +53,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
         max_calls: int,
         max_tokens: int,
         max_cost: float,
+        text_encoder: str,
         seed: int,
         generation: str,
     ) -> ReasoningPoolOutputs:
@@ -122,7 +123,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 engine=rationale_engine,
             )
         )
-        encode = place(encode_rationales(rationales=validate.outputs["rationales"]))
+        encode = place(encode_rationales(rationales=validate.outputs["rationales"], text_encoder=text_encoder))
         pool = place(
             build_pool(
                 rationales=validate.outputs["rationales"],
