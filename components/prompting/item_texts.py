@@ -46,14 +46,15 @@ _REPEATED = re.compile(r"([!?*~])(?:\s*\1)+")
 def neutralise(text: str) -> str:
     """The text as one line that shows all it says, in which no chat template finds a token of its own.
 
-    Compatible forms are made one (full-width letters are letters: NFKC); control characters become white space;
-    invisible ones (zero-width, bidirectional, tags, variation selectors) are taken out; brackets in which special
-    tokens are written become others.
+    Compatible forms are made one (full-width letters are letters: NFKC; what Latin-1 has, as ³, stays); control
+    characters become white space; invisible ones (zero-width, bidirectional, tags, variation selectors) are taken out;
+    brackets in which special tokens are written become others.
     """
     text = text[:_LONGEST]
     if not text.isascii():
-        text = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
-        text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
+        seen = (sign for sign in text if unicodedata.category(sign) != "Cf")
+        one_form = "".join(sign if sign < "\u0100" else unicodedata.normalize("NFKC", sign) for sign in seen)
+        text = unicodedata.normalize("NFC", _IGNORABLE.sub("", one_form))
     visible = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
     return " ".join(_HEADING.sub("#", visible.translate(_NEUTRAL)).split())
 

@@ -10,8 +10,8 @@ NAME_PREFIX = "reland-"
 def register_template(settings: Settings, template: PromptTemplate) -> str:
     """Register what a template asks, unless the registry has it: the instruction, the schema, the answer's length.
 
-    The prompt is named after the version, `reland-recommendation-v1`. Its version in MLflow counts the wordings in which
-    it was asked: one for each name of the items.
+    The prompt is named after the version, `reland-recommendation-v1`. Its version in MLflow counts the wordings in
+    which it was asked: one for each name of the items.
 
     Returns:
         The URI of the prompt's version, as `prompts:/reland-recommendation-v1/1`.

@@ -45,6 +45,26 @@ def build_prompts(
 
 
 @dsl.component(base_image=images.GENERATION, install_kfp_package=False)
+def register_prompt(requests: dsl.Input[dsl.Dataset], report: dsl.Output[dsl.Artifact]) -> str:
+    """Register the wording of the requests in MLflow's prompt registry; returns its URI there."""
+    from pathlib import Path
+
+    from components.contracts.files import write_json
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.prompting.prompt_registry import register_template
+    from components.prompting.prompt_template import read_template
+    from components.rationale_generation.request_building import read_prompt_version
+
+    settings = load_settings()
+    template = read_template(read_prompt_version(Path(requests.path)), settings.items_name)
+    prompt = register_template(settings, template)
+    say(f"the wording is {prompt}")
+    write_json(Path(report.path), {"prompt": {"version": template.version, "registered": prompt}})
+    return prompt
+
+
+@dsl.component(base_image=images.GENERATION, install_kfp_package=False)
 def generate_rationales(
     requests: dsl.Input[dsl.Dataset],
     prepared: dsl.Input[dsl.Dataset],

@@ -108,3 +108,9 @@ def read_seed_requests(folder: Path) -> SeedRequests:
     request_of_seed = dict(zip(table["seed_user_id"], table["custom_id"], strict=True))
     prompt_tokens = dict(zip(table["custom_id"], table["prompt_tokens"], strict=True))
     return SeedRequests(requests, request_of_seed, table["prompt_version"][0], prompt_tokens)
+
+
+def read_prompt_version(folder: Path) -> str:
+    """The prompt version of what `write_seed_requests` wrote; no request is read."""
+    table = read_table(folder / SEED_REQUESTS_FILE, SEED_REQUESTS, ["prompt_version"])
+    return table["prompt_version"][0].as_py()

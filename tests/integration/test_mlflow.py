@@ -10,8 +10,13 @@ from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.model_registry.register import register_encoder_version, register_ranker_version
+from components.prompting.catalogue import Catalogue
+from components.prompting.history import condense
 from components.prompting.prompt_registry import register_template
 from components.prompting.prompt_template import read_template
+from components.prompting.prompts import build_request
+from components.rationale_generation.component import register_prompt
+from components.rationale_generation.request_building import SeedRequests, write_seed_requests
 
 TAGS = {registry.TAG_GENERATION: "one", registry.TAG_FINGERPRINT: "f" * 64, registry.TAG_SLOT: "blue"}
 
@@ -95,6 +100,15 @@ def test_a_template_is_registered_once_for_each_wording(settings, tmp_path, monk
     ]
     assert registered.response_format == template.answer_schema()
     assert {path.name for path in tmp_path.iterdir()} <= {"home"}  # nothing is written where the step runs
+
+    request = build_request(condense([]), template, Catalogue({}), "m")
+    asked = SeedRequests([request], {"ann": "one"}, template.version, {"one": 9})
+    write_seed_requests(asked, tmp_path / "requests")
+    uri = register_prompt.python_func(_artifact(tmp_path / "requests"), _artifact(tmp_path / "report.json"))
+    assert uri == "prompts:/reland-numbered-v1/1"
+    assert json.loads((tmp_path / "report.json").read_text()) == {
+        "prompt": {"version": "numbered-v1", "registered": "prompts:/reland-numbered-v1/1"}
+    }
 
 
 def test_the_newest_encoder_is_champion(settings, rankers):
