@@ -30,6 +30,7 @@ def fusion_ranker(
     generation: str,
     encoder_version: str,
     collection: str,
+    prompt: str,
     slot: str,
 ) -> FusionRankerOutputs:
     encode = place(encode_items(prepared=prepared))
@@ -63,6 +64,7 @@ def fusion_ranker(
             generation=generation,
             encoder_version=encoder_version,
             collection=collection,
+            prompt=prompt,
             slot=slot,
         ),
         uses_outside_state=True,

@@ -2,13 +2,18 @@
 
 from typing import NamedTuple
 
-from components.llm_tuning.component import tune_model
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import embed_users
+from components.llm_tuning.component import tune_model
 from components.model_registry.component import register_language_model
-from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
+from components.rationale_generation.component import (
+    build_prompts,
+    generate_rationales,
+    register_prompt,
+    validate_rationales,
+)
 from components.rationale_generation.ledger import PARTITIONS
 from components.reasoning_pool.component import build_pool
 from components.seed_sampling.component import sample_seeds
@@ -20,8 +25,10 @@ class ReasoningPoolOutputs(NamedTuple):
     rationales: dsl.Dataset
     rationale_embeddings: dsl.Dataset
     collection: str
+    prompt: str
     seeds_report: dsl.Artifact
     language_model_report: dsl.Artifact
+    prompt_report: dsl.Artifact
     generation_report: dsl.Artifact
     pool_report: dsl.Artifact
 
@@ -88,8 +95,10 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 engine=rationale_engine,
                 recorded_rationales=recorded_rationales,
                 shards=shards,
-            )
+            ),
+            uses_outside_state=True,  # settings say how many days a prompt tells of and what it calls the items
         )
+        wording = place(register_prompt(requests=prompts.outputs["requests"]), uses_outside_state=True)
         with dsl.ParallelFor(prompts.outputs["Output"], parallelism=PARTITIONS) as shard:
             generate = place_with_model(
                 generate_rationales(
@@ -129,8 +138,10 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
             rationales=validate.outputs["rationales"],
             rationale_embeddings=encode.outputs["rationale_embeddings"],
             collection=pool.outputs["Output"],
+            prompt=wording.outputs["Output"],
             seeds_report=sample.outputs["report"],
             language_model_report=register.outputs["report"],
+            prompt_report=wording.outputs["report"],
             generation_report=validate.outputs["report"],
             pool_report=pool.outputs["report"],
         )

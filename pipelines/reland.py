@@ -96,6 +96,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             generation=generation,
             encoder_version=monthly.outputs["encoder_version"],
             collection=pool.outputs["collection"],
+            prompt=pool.outputs["prompt"],
             slot=refresh.outputs["slot"],
         )
         summary = place(
@@ -107,6 +108,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
                 encoder_report=monthly.outputs["encoder_report"],
                 seeds_report=pool.outputs["seeds_report"],
                 language_model_report=pool.outputs["language_model_report"],
+                prompt_report=pool.outputs["prompt_report"],
                 generation_report=pool.outputs["generation_report"],
                 pool_report=pool.outputs["pool_report"],
                 matching_report=refresh.outputs["matching_report"],

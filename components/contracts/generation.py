@@ -18,6 +18,7 @@ def manifest(summary: dict[str, Any], data_fingerprint: str, text_encoder: str) 
         "encoder_version": summary["encoder"]["version"],
         "text_encoder": text_encoder,
         "prompt_version": summary["generation_cost"]["prompt_version"],
+        "prompt": summary["prompt"]["registered"],
         "engine": summary["generation_cost"]["engine"],
         "model": summary["generation_cost"]["model"],
         "milvus_collection": summary["pool"]["collection"],

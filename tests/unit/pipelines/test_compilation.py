@@ -15,7 +15,7 @@ FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
 PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker")
 OUTSIDE_STATE = {
     *("prepare-data", "register-encoder", "sample-seeds", "build-pool", "match-users", "push-features"),
-    *("tune-model", "register-language-model", "generate-rationales"),
+    *("tune-model", "register-language-model", "build-prompts", "register-prompt", "generate-rationales"),
     *("register-ranker", "release-ranker"),
 }
 
