@@ -252,8 +252,11 @@ def compile_command(
     from pipelines.placement import ModelNodes
 
     labels = dict(label.partition("=")[::2] for label in node_selector or [])
-    if accelerators < 1 or not all(key and value for key, value in labels.items()):
-        raise InputError("--accelerators: expected at least 1; --node-selector: expected KEY=VALUE")
+    if accelerators < 1:
+        raise InputError(f"--accelerators {accelerators}: expected at least 1")
+    for key, value in labels.items():
+        if not key or not value:
+            raise InputError(f"--node-selector {key}={value}: expected KEY=VALUE")
     nodes = ModelNodes(accelerator, accelerators, labels, toleration, model_claim)
     try:
         paths = compile_pipelines(output, nodes)

@@ -14,7 +14,7 @@ SPECIAL_TOKENS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
 def write_tiny_language_model(
-    folder: Path, *, context: int = CONTEXT, chat_template: bool = True, width: int = 32, layers: int = 1
+    folder: Path, *, context: int = CONTEXT, chat_template: bool = True, width: int = 64, layers: int = 2
 ) -> Path:
     """Write weights, configuration and tokenizer in the form of the Hugging Face hub; `folder`."""
     import torch
@@ -45,7 +45,8 @@ def write_tiny_language_model(
                 max_position_embeddings=context,
                 bos_token_id=None,
                 eos_token_id=fast.eos_token_id,
-                tie_word_embeddings=True,
+                initializer_range=0.5,  # small ones would make every answer nearly the same
+                tie_word_embeddings=False,
             )
         )
     model.save_pretrained(folder)

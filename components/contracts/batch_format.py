@@ -92,6 +92,10 @@ def read_answer(response: Response) -> Answer:
     model = body.get("model")
     if not isinstance(content, str) or not isinstance(model, str) or not model:
         raise ValueError('the response has no text or no "model"')
+    try:
+        (content + model).encode()
+    except UnicodeEncodeError:
+        raise ValueError("the response holds half a surrogate pair, which is no text") from None
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
     return Answer(content, model, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
 

@@ -23,16 +23,18 @@ def tune_model(
     from pathlib import Path
 
     from components.contracts.language_model import SCRATCH, write_language_model
+    from components.contracts.settings import load_settings
     from components.llm_tuning.naming import LOADING_ENGINE, describe_model, is_trained_here
-    from components.prompting.prompt_template import choose_version
+    from components.prompting.prompt_template import choose_version, read_template
 
     folder = Path(tuned.path)
     if rationale_engine == LOADING_ENGINE and is_trained_here(language_model):
         from components.llm_tuning.tuning import adapter_config, scratch_config, train_language_model
 
-        config = (scratch_config if language_model == SCRATCH else adapter_config)(seed)
-        version = choose_version(prompt_version, language_model)
-        train_language_model(Path(prepared.path), language_model, version, config, folder)
+        settings = load_settings()
+        config = (scratch_config if language_model == SCRATCH else adapter_config)(seed, settings.history_days)
+        template = read_template(choose_version(prompt_version, language_model), settings.items_name)
+        train_language_model(Path(prepared.path), language_model, template, config, folder)
     else:
         described = describe_model(language_model, rationale_engine)
         folder.mkdir(parents=True, exist_ok=True)

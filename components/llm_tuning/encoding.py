@@ -19,26 +19,22 @@ class EncodedExample:
     answer_start: int
 
 
-def prompt_texts(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], model: str) -> list[str]:
+def prompt_texts(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> list[str]:
     """The prompt of each example, up to where the assistant's answer begins.
 
     Raises:
-        InputError: the tokenizer of `model` has no chat template, or one that refuses a system message.
+        InputError: the chat template refuses the messages.
     """
-    if not tokenizer.chat_template:
-        raise InputError(f"--model {model}: its tokenizer has no chat template, expected a chat (instruct) model")
+    chats = [example.request["body"]["messages"] for example in examples]
     try:
-        return [
-            str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-            for messages in (example.request["body"]["messages"] for example in examples)
-        ]
+        return [str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in chats]
     except TemplateError as error:
-        raise InputError(f"--model {model}: its chat template refuses a system and a user message ({error})") from error
+        raise InputError(
+            f"--model lora:{tokenizer.name_or_path}: its chat template refuses a system and a user message ({error})"
+        ) from error
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], longest: int, model: str
-) -> list[EncodedExample]:
+def encode(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], longest: int) -> list[EncodedExample]:
     """The examples that have at most `longest` tokens, in their order.
 
     Raises:
@@ -46,7 +42,7 @@ def encode(
     """
     if not examples:
         return []
-    prompts = tokenizer(prompt_texts(tokenizer, examples, model), add_special_tokens=False)["input_ids"]
+    prompts = tokenizer(prompt_texts(tokenizer, examples), add_special_tokens=False)["input_ids"]
     # eos ends a turn in the tokenizers of chat models.
     answers = tokenizer([example.answer + tokenizer.eos_token for example in examples], add_special_tokens=False)
     encoded = [

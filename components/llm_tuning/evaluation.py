@@ -33,7 +33,7 @@ def generate_answers(
 ) -> list[str]:
     """What the model answers to each example at temperature 0, in the order of the examples."""
     generate: Any = model.generate  # both kinds have it, torch's annotations hide it
-    prompts = prompt_texts(tokenizer, examples, "of tuning")
+    prompts = prompt_texts(tokenizer, examples)
     by_length = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     answers = [""] * len(prompts)
     for start in range(0, len(by_length), batch_size):

@@ -13,7 +13,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.batch_format import Request
@@ -21,7 +20,7 @@ from components.contracts.errors import InputError
 from components.contracts.tables import read_training_interactions
 from components.prompting.candidates import candidate_items
 from components.prompting.catalogue import Catalogue, Item
-from components.prompting.history import CondensedHistory, condense
+from components.prompting.history import Choice, CondensedHistory, condense_days, read_choices
 from components.prompting.prompt_template import PromptTemplate
 from components.prompting.prompts import build_request
 
@@ -58,12 +57,14 @@ class ExampleConfig:
         examples: most examples to learn from.
         cuts_per_user: most of them that come from one user.
         held_out_users: most users that are held out; never more than a fifth of all.
+        history_days: how many days of a history are asked about; 0: all of it.
         seed: of the choice of users and cuts.
     """
 
     examples: int = 8_000
     cuts_per_user: int = 8
     held_out_users: int = 500
+    history_days: int = 0
     seed: int = 0
 
 
@@ -77,17 +78,21 @@ def build_examples(
     """
     random = np.random.default_rng(config.seed)
     held_out_users, training_users = _choose_users(prepared, config, random)
-    visits = _visits(prepared, held_out_users + training_users, catalogue)
-
-    def example(user: str, cut: int) -> Example | None:
-        return _example(visits[user], cut, catalogue, template, model)
-
-    # All cuts are drawn before the first example is made: the draw does not depend on which of them can be used.
-    cuts = [(user, cut) for user in training_users for cut in _cuts(len(visits[user]), config.cuts_per_user, random)]
+    choices_of = read_choices(prepared, held_out_users + training_users, catalogue)
+    cuts_of = {user: _cuts(choices) for user, choices in choices_of.items()}
+    cuts = [
+        (user, cut)
+        for user in training_users
+        for cut in random.permutation(cuts_of[user])[: config.cuts_per_user].tolist()
+    ]
     random.shuffle(cuts)
-    last = [(user, len(visits[user]) - 1) for user in held_out_users if len(visits[user]) > SHORTEST_HISTORY]
-    training = [found for user, cut in cuts[: config.examples] if (found := example(user, cut))]
-    held_out = [found for user, cut in last if (found := example(user, cut))]
+    last = [(user, cuts_of[user][-1]) for user in held_out_users if cuts_of[user]]
+
+    def examples(chosen: list[tuple[str, int]]) -> list[Example]:
+        made = [_example(choices_of[user], cut, catalogue, template, model, config) for user, cut in chosen]
+        return [example for example in made if example is not None]
+
+    training, held_out = examples(cuts[: config.examples]), examples(last)
     if len(training) < FEWEST_EXAMPLES or not held_out:
         raise InputError(
             f"{prepared}: {len(training)} examples of a history and what was chosen next, "
@@ -104,34 +109,32 @@ def _choose_users(prepared: Path, config: ExampleConfig, random: np.random.Gener
     return chosen[:held_out], chosen[held_out : held_out + config.examples]
 
 
-def _visits(prepared: Path, users: list[str], catalogue: Catalogue) -> dict[str, list[Item]]:
-    """The training visits of each user, oldest first: an item that is chosen several times in a row is one visit."""
-    training = read_training_interactions(prepared, ["user_id", "item_id", "timestamp", "sequence"])
-    training = training.filter(pc.is_in(training["user_id"], pa.array(users, pa.string())))
-    training = training.sort_by([("timestamp", "ascending"), ("sequence", "ascending")])
-    items: dict[str, list[str]] = {user: [] for user in users}
-    for user, item_id in zip(training["user_id"].to_pylist(), training["item_id"].to_pylist(), strict=True):
-        items[user].append(item_id)
-    return {user: [catalogue.items[item_id] for item_id, _ in groupby(chosen)] for user, chosen in items.items()}
+def _cuts(choices: list[Choice]) -> list[int]:
+    """Where choices in the order of time can be cut: where a visit begins that has enough visits before it.
 
-
-def _cuts(visits: int, most: int, random: np.random.Generator) -> list[int]:
-    """Where a user's visits are cut: after so many of them, at least two before and one after."""
-    possible = np.arange(SHORTEST_HISTORY, visits)
-    return random.choice(possible, size=min(most, len(possible)), replace=False).tolist()
+    A visit is a run of choices of one item.
+    """
+    ids = [item.item_id for _, item in choices]
+    begins = [place for place in range(1, len(ids)) if ids[place] != ids[place - 1]]
+    return begins[SHORTEST_HISTORY - 1 :]
 
 
 def _example(
-    visits: list[Item], cut: int, catalogue: Catalogue, template: PromptTemplate, model: str
+    choices: list[Choice],
+    cut: int,
+    catalogue: Catalogue,
+    template: PromptTemplate,
+    model: str,
+    config: ExampleConfig,
 ) -> Example | None:
-    history = condense(visits[:cut])
-    following = visits[cut : cut + NEXT_ITEMS]
+    history = condense_days(choices[:cut], config.history_days)
+    visits = [next(run) for _, run in groupby((item for _, item in choices[cut:]), key=lambda item: item.item_id)]
     request = build_request(history, template, catalogue, model)
     candidates = candidate_items(request, catalogue)
-    answer = right_answer(history, following, catalogue, template, candidates)
+    answer = right_answer(history, visits[:NEXT_ITEMS], catalogue, template, candidates)
     if answer is None:
         return None
-    return Example(request, json.dumps(answer, ensure_ascii=False, separators=(",", ":")), following[0])
+    return Example(request, json.dumps(answer, ensure_ascii=False, separators=(",", ":")), visits[0])
 
 
 def right_answer(

@@ -34,9 +34,12 @@ def load_base(base: str, device: str) -> PreTrainedModel:
     """
     try:
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, device_map=device)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--model lora:{base}: cannot be loaded ({str(error).splitlines()[0]})") from error
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, device_map=device)
+    except Exception as error:  # transformers raises whatever its loaders raise
+        raise InputError(f"--model lora:{base}: cannot be loaded ({_first_line(error)})") from error
+    # What billions of parameters keep for the backward pass would not fit beside them: it is computed again.
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
 
 
 def add_adapter(base: PreTrainedModel, config: AdapterConfig, seed: int) -> PeftModel:
@@ -61,3 +64,7 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     content = read_json(path)
     content["target_modules"] = sorted(content["target_modules"])
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.contracts.artifacts import CONFIG_FILE
 from components.contracts.errors import InputError
 from components.contracts.language_model import (
     LANGUAGE_MODEL_FILE,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 # Which engine loads weights by itself. The others are told no more than the model's name.
 LOADING_ENGINE = "vllm"
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}
-_CONFIG = "config.json"
 
 
 def is_trained_here(language_model: str) -> bool:
@@ -68,14 +68,16 @@ def load_chat_tokenizer(model: str) -> "PreTrainedTokenizerBase":
 
     folder = Path(model).expanduser().absolute()
     if folder.is_dir():
-        if not (folder / _CONFIG).exists():
-            raise InputError(f"--model {model}: no {_CONFIG} in this folder, expected the folder of a language model")
+        if not (folder / CONFIG_FILE).exists():
+            raise InputError(
+                f"--model {model}: no {CONFIG_FILE} in this folder, expected the folder of a language model"
+            )
     elif model.startswith(("/", ".", "~")) or model.count("/") != 1:
         # Ids are OWNER/NAME; the oldest models' have no owner, and none of them is a chat model.
         raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers raises whatever its loaders raise
         raise InputError(f"--model {model}: no tokenizer can be loaded ({_first_sentence(error)})") from error
     if not tokenizer.chat_template:
         raise InputError(f"--model {model}: its tokenizer has no chat template, expected a chat (instruct) model")

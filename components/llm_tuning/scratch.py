@@ -35,6 +35,9 @@ def new_model(tokenizer: PreTrainedTokenizerBase, context: int, config: ScratchC
             num_key_value_heads=config.heads,
             max_position_embeddings=context,
             tie_word_embeddings=True,
+            # Llama's own 0.02 suits thousands of dimensions. In a model this narrow it leaves attention so even that
+            # for hundreds of steps nothing is copied from the prompt (loss 1.2 instead of 0.5 after 200 steps).
+            initializer_range=config.width**-0.5,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

@@ -35,7 +35,7 @@ from components.llm_tuning.naming import load_chat_tokenizer, weights_digest
 from components.llm_tuning.scratch import ScratchConfig, new_model
 from components.llm_tuning.training import TrainingConfig, mean_loss, train
 from components.prompting.catalogue import Catalogue, load_catalogue
-from components.prompting.prompt_template import PromptTemplate, read_template
+from components.prompting.prompt_template import PromptTemplate
 
 _TOKENIZER_EXAMPLES = 2_000
 _CONTEXT_STEP = 128  # the context is a multiple of it
@@ -51,21 +51,21 @@ class TuningConfig:
     training: TrainingConfig
 
 
-def scratch_config(seed: int) -> TuningConfig:
+def scratch_config(seed: int, history_days: int = 0) -> TuningConfig:
     """About five minutes on two cores."""
     return TuningConfig(
-        examples=ExampleConfig(seed=seed),
+        examples=ExampleConfig(history_days=history_days, seed=seed),
         model=ScratchConfig(),
         training=TrainingConfig(
-            batch_size=16, passes=2, fewest_steps=400, most_steps=700, learning_rate=3e-3, seed=seed
+            batch_size=16, passes=1.5, fewest_steps=250, most_steps=400, learning_rate=4e-3, seed=seed
         ),
     )
 
 
-def adapter_config(seed: int) -> TuningConfig:
+def adapter_config(seed: int, history_days: int = 0) -> TuningConfig:
     """One pass over a few thousand examples."""
     return TuningConfig(
-        examples=ExampleConfig(examples=4_000, held_out_users=200, seed=seed),
+        examples=ExampleConfig(examples=4_000, held_out_users=200, history_days=history_days, seed=seed),
         model=AdapterConfig(),
         training=TrainingConfig(
             batch_size=8, passes=1, fewest_steps=50, most_steps=500, learning_rate=2e-4, weight_decay=0.0, seed=seed
@@ -74,19 +74,18 @@ def adapter_config(seed: int) -> TuningConfig:
 
 
 def train_language_model(
-    prepared: Path, language_model: str, prompt_version: str, config: TuningConfig, folder: Path
+    prepared: Path, language_model: str, template: PromptTemplate, config: TuningConfig, folder: Path
 ) -> LanguageModel:
     """Train what `--model scratch` or `--model lora:BASE` asks for, and write the artifact into `folder`.
 
     Raises:
-        InputError: the base or the prompt version is not there, or the data set has too little to train on.
+        InputError: the base is not there, or the data set has too little to train on.
     """
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    catalogue = load_catalogue(prepared)
-    template = read_template(prompt_version)
     base = language_model.removeprefix(LORA_PREFIX) if language_model != SCRATCH else ""
     base_tokenizer = load_chat_tokenizer(base) if base else None  # before the work of the examples
+    catalogue = load_catalogue(prepared).without_texts(base_tokenizer.all_special_tokens if base_tokenizer else ())
     examples = build_examples(prepared, catalogue, template, language_model, config.examples)
     task = _Task(examples, catalogue, template, config, "cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +97,7 @@ def train_language_model(
     tuning = {
         "kind": SCRATCH if not base else LORA_PREFIX.rstrip(":"),
         "base": base,
-        "prompt_version": prompt_version,
+        "prompt_version": template.version,
         "data_fingerprint": data_fingerprint(prepared),
         **facts,
         "config": dataclasses.asdict(config),
@@ -192,8 +191,8 @@ class _Task:
     def _encode(
         self, tokenizer: PreTrainedTokenizerBase, longest: int, model: str
     ) -> tuple[list[EncodedExample], list[EncodedExample]]:
-        training = encode(tokenizer, self.examples.training, longest, model)
-        held_out = encode(tokenizer, self.examples.held_out, longest, model)
+        training = encode(tokenizer, self.examples.training, longest)
+        held_out = encode(tokenizer, self.examples.held_out, longest)
         left_out = len(self.examples.training) - len(training)
         if left_out:
             say(f"{left_out} of {len(self.examples.training)} examples have more than {longest} tokens: left out")

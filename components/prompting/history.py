@@ -12,6 +12,8 @@ from components.prompting.catalogue import Catalogue, Item
 
 SECONDS_OF_DAY = 86_400
 
+Choice = tuple[int, Item]  # when (seconds since 1970), and what
+
 
 @dataclass(frozen=True)
 class CondensedHistory:
@@ -56,14 +58,20 @@ def condense_histories(
             The days are counted from the user's last interaction, not from the data's, so that a prompt changes when
             the user has done something, and an answer is used again when not.
     """
+    choices_of = read_choices(prepared, users, catalogue)
+    return {user: condense_days(choices_of[user], history_days) for user in users}
+
+
+def read_choices(prepared: Path, users: list[str], catalogue: Catalogue) -> dict[str, list[Choice]]:
+    """Every training interaction of each of `users`, oldest first."""
     training = read_training_interactions(prepared, ["user_id", "item_id", "timestamp", "sequence"])
     training = training.filter(pc.is_in(training.column("user_id"), pa.array(users, pa.string())))
     training = training.sort_by([("timestamp", "ascending"), ("sequence", "ascending")])
-    choices_of: dict[str, list[tuple[int, Item]]] = {user: [] for user in users}
+    choices_of: dict[str, list[Choice]] = {user: [] for user in users}
     columns = [training[name].to_pylist() for name in ("user_id", "timestamp", "item_id")]
     for user, time, item_id in zip(*columns, strict=True):
         choices_of[user].append((time, catalogue.items[item_id]))
-    return {user: _condense_days(choices_of[user], history_days) for user in users}
+    return choices_of
 
 
 def condense(items: list[Item]) -> CondensedHistory:
@@ -76,7 +84,8 @@ def condense(items: list[Item]) -> CondensedHistory:
     return CondensedHistory(distinct, tuple(times[item.item_id] for item in distinct), dict(largest), frozenset(times))
 
 
-def _condense_days(choices: list[tuple[int, Item]], history_days: int) -> CondensedHistory:
+def condense_days(choices: list[Choice], history_days: int) -> CondensedHistory:
+    """Condense the last days of a user's choices, given in the order of time; see `condense_histories`."""
     items = [item for _, item in choices]
     if not history_days or not choices:
         return condense(items)

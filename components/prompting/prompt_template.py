@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from components.contracts.artifacts import TUNING_FILE
 from components.contracts.errors import InputError
+from components.contracts.files import read_json
 from components.contracts.language_model import SCRATCH
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -65,12 +67,18 @@ def prompt_versions() -> list[str]:
 
 
 def choose_version(named: str, language_model: str) -> str:
-    """The prompt version that is named, or else that which the model can answer: a small one answers by numbers.
+    """The prompt version that is named, or else that which the model was trained on, or is to be, or can answer.
 
     Args:
-        language_model: as the option `--model` says it.
+        language_model: as the option `--model` says it. The folder of a model that was trained here says what with; a
+            small model answers by numbers.
     """
-    return named or (NUMBERED_VERSION if language_model == SCRATCH else DEFAULT_VERSION)
+    tuning = Path(language_model) / TUNING_FILE
+    if named:
+        return named
+    if language_model and tuning.exists():
+        return read_json(tuning)["prompt_version"]
+    return NUMBERED_VERSION if language_model == SCRATCH else DEFAULT_VERSION
 
 
 def read_template(prompt_version: str, items_name: str = "items") -> PromptTemplate:

@@ -127,7 +127,7 @@ class Factory:
     def _tell_forecast(self, unknown: list[Request], kept: int) -> None:
         self._account.forecast = sum((self._worst_case(request["custom_id"], request) for request in unknown), Usage())
         told = self._account.forecast.describe(self._budget.prices)
-        say(f"forecast: at most {told}; the ledger holds {kept} answers")
+        say(f"forecast: at most {told}, and what is asked again on top; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
             say(f"that is above {ceiling}: what this keeps out stays without an answer")
 

@@ -7,12 +7,13 @@ complete, so nothing here depends on it alone: a text that names another item is
 from itertools import chain
 
 from components.contracts.batch_format import Request
-from components.prompting.catalogue import Catalogue, Item
+from components.prompting.catalogue import Catalogue, Item, normalise
 from components.prompting.document import read_document
 from components.prompting.instructions import reads_like_instruction, words
 from components.rationale_generation.title_resolution import plain_words, without_years
 
 ECHO_WORDS = 5  # as many in a row two texts share by copying rather than by chance
+SHORTEST_INSTRUCTION = 3  # words
 SHORTEST_NAME = 2  # words; a title of one word is as often a word of another title as the name of an item
 
 
@@ -25,6 +26,7 @@ class HostileTitles:
     """
 
     def __init__(self, catalogue: Catalogue):
+        self._catalogue = catalogue
         self._names = set(chain.from_iterable(map(_names_of, catalogue.items.values())))
         self._longest = max((name.count(" ") + 1 for name in self._names), default=0)
         self._withheld = {span for text in sorted(catalogue.withheld) for span in _own_spans(text)}
@@ -43,27 +45,38 @@ class HostileTitles:
         return [item for item in items if not named.isdisjoint(_names_of(item)) or not chosen.isdisjoint(_titles(item))]
 
     def repeats_instruction(self, text: str, request: Request) -> bool:
-        """Whether a text of an answer has five words in a row of an instruction, or all of a shorter one.
+        """Whether a text of an answer repeats an instruction: five words in a row of it, or all of a shorter one.
 
-        An instruction is what is withheld, what the prompt shows and reads like one, and what the prompt shows and
-        names another item than its own.
+        An instruction is what is withheld, and what the prompt shows and reads like one. So is what the prompt shows
+        and names another item than its own, but of that five words are needed in any case: a sequel does so too.
         """
-        spans = {span for length in range(3, ECHO_WORDS + 1) for span in _spans(words(text), length)}
+        listed = words(text)
+        spans = {span for length in range(SHORTEST_INSTRUCTION, ECHO_WORDS + 1) for span in _spans(listed, length)}
         if not self._withheld.isdisjoint(spans):
             return True
         return any(not spans.isdisjoint(self._instruction_spans(shown)) for shown in chain(*_shown_texts(request)))
 
     def _instruction_spans(self, shown: str) -> list[str]:
         if shown not in self._spans_of:
-            hostile = bool(self._names_in(shown)) or reads_like_instruction(shown)
-            self._spans_of[shown] = _own_spans(shown) if hostile else []
+            whole = self._whole(shown)
+            found = []
+            if reads_like_instruction(whole):
+                found = [*_own_spans(shown), *_own_spans(whole)]
+            elif self._names_in(shown):
+                found = _spans(words(whole), ECHO_WORDS)
+            self._spans_of[shown] = found
         return self._spans_of[shown]
+
+    def _whole(self, shown: str) -> str:
+        """The title of which a prompt shows the beginning, or the text itself."""
+        item = self._catalogue.item_of_short_title.get(normalise(shown))
+        return item.title if item is not None else shown
 
     def _names_in(self, shown: str) -> frozenset[str]:
         """The names of items within a text that is longer than the name."""
         if shown not in self._named_by:
-            full = plain_words(shown)
-            variants = {tuple(full), tuple(without_years(full))}
+            listed = plain_words(self._whole(shown))
+            variants = {tuple(listed), tuple(without_years(listed))}
             own = {" ".join(variant) for variant in variants}
             parts = (
                 part
@@ -100,7 +113,7 @@ def _names_of(item: Item) -> list[str]:
 
 def _own_spans(text: str) -> list[str]:
     listed = words(text)
-    return _spans(listed, min(ECHO_WORDS, len(listed))) if len(listed) >= 3 else []
+    return _spans(listed, min(ECHO_WORDS, len(listed))) if len(listed) >= SHORTEST_INSTRUCTION else []
 
 
 def _spans(listed: list[str], length: int) -> list[str]:

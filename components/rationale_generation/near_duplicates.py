@@ -6,6 +6,7 @@ from components.prompting.instructions import words
 
 SHINGLE = 3  # words
 SIMILARITY = 0.9  # Jaccard similarity of the sets of shingles
+_LOOKED_AT = 0.75  # an estimate of 64 values is off by 0.1 at times
 _PERMUTATIONS = 64
 _SEED = 1
 
@@ -15,7 +16,7 @@ def count_near_duplicates(texts: list[str]) -> int:
 
     MinHash finds the pairs to look at; whether they are that similar is counted, not estimated.
     """
-    index = MinHashLSH(threshold=SIMILARITY, num_perm=_PERMUTATIONS)
+    index = MinHashLSH(threshold=_LOOKED_AT, num_perm=_PERMUTATIONS)
     kept: dict[int, frozenset[str]] = {}
     seen: set[frozenset[str]] = set()
     for text in texts:

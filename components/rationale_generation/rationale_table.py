@@ -103,7 +103,6 @@ def validate_responses(
     generation = {
         "engine": engine.name,
         "model": ", ".join(sorted(models)),
-        "prompt_version": asked.prompt_version,
         "rejected": len(rejected),
     }
     reasons = Counter(row["reason"] for row in rejected)

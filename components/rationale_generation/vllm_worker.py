@@ -15,6 +15,7 @@ Made for vLLM 0.32. It ships as a module of the package, and the engine starts i
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -168,10 +169,11 @@ def read_requests(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def receive(jobs: "queue.SimpleQueue[dict[str, str]]") -> None:
+def receive(jobs: "queue.SimpleQueue[dict[str, str]]", folder: Path) -> None:
     """Pass jobs on until the standard input ends; then end this process and those that vLLM started, in its group."""
     for line in sys.stdin:
         jobs.put(json.loads(line))
+    shutil.rmtree(folder, ignore_errors=True)  # who was killed could not remove it
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
@@ -179,7 +181,7 @@ def main(folder: Path) -> None:
     if os.getpgid(0) != os.getpid():
         os.setsid()  # a group of its own, which can be ended without the shell that it was started from
     jobs: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-    threading.Thread(target=receive, args=(jobs,), daemon=True).start()
+    threading.Thread(target=receive, args=(jobs, folder), daemon=True).start()
     try:
         worker = Worker(**json.loads((folder / "worker.json").read_text(encoding="utf-8")))
         while True:

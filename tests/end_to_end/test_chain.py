@@ -41,7 +41,7 @@ def runs(tmp_path_factory, triton_environment):
         settings = Settings()
         heard: list[tuple[str, str]] = []
         first = run_reland(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
-        every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled")
+        every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled", shards=2)
         second = run_reland(every_variant, settings, lambda step, message: None)
         yield settings, first, second, heard, temporary
 
@@ -62,6 +62,10 @@ def test_the_summary_has_what_the_design_says(runs):
     assert summary["seeds"]["representative"] == -(-summary["seeds"]["count"] // 2)
     assert summary["generation_cost"]["engine"] == "template"
     assert "no language model" in summary["generation_cost"]["model"]
+    assert summary["generation_cost"]["inferences"] == summary["seeds"]["count"]
+    core = summary["dataset"]["after_k_core"]
+    methods = {name: method["calls"] for name, method in summary["generation_cost"]["methods"].items()}
+    assert methods["kar"] == core["users"] + core["items"] and methods["slim"] == core["interactions"]
     assert summary["matching"]["users"] == users and summary["matching"]["coverage"] == 1.0
     assert summary["ranking"]["backbone"] == "sasrec"
     assert summary["ranking"]["protocol"] == "leave-one-out, full ranking"
@@ -82,12 +86,13 @@ def test_the_summary_has_what_the_design_says(runs):
 def test_progress_was_told_step_by_step(runs):
     _, (summary, folder), _, heard, _ = runs
     assert list(dict.fromkeys(step for step, _ in heard)) == list(summary["seconds"]["steps"])
-    assert len(summary["seconds"]["steps"]) == 19
+    assert len(summary["seconds"]["steps"]) == 22
     assert any("validation NDCG@10" in message for _, message in heard)
     assert (folder / "log.txt").stat().st_size > 10_000
 
 
 def test_equal_seeds_give_equal_seeds_prompts_and_matches_byte_for_byte(runs):
+    """Also when the requests are answered in shards."""
     settings, *_ = runs
     for parts in (
         ("sample-seeds", "seeds", SEEDS_FILE),

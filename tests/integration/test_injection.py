@@ -15,11 +15,14 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE, USERS_FILE
+from components.contracts.language_model import LanguageModel
 from components.contracts.settings import load_settings
 from components.contracts.tables import INTERACTIONS, ITEMS, SEEDS, USERS, write_table
 from components.prompting import catalogue as catalogue_module
 from components.prompting.catalogue import Catalogue, load_catalogue
-from components.prompting.instructions import fold, reads_like_instruction
+from components.prompting.instructions import fold, reads_like_instruction, words
+from components.prompting.prompt_template import read_template
+from components.rationale_generation.engines import open_engine
 from components.rationale_generation.rationale_table import ValidatedRationales, validate_responses
 from components.rationale_generation.request_building import SeedRequests, build_seed_requests
 from components.rationale_generation.validation import load_validator
@@ -37,8 +40,11 @@ def canary(kind: str, index: int) -> str:
     return f"{CANARY}-{kind}-{index:04}"
 
 
-def write_data(folder: Path, titles: list[str]) -> tuple[Path, Path]:
-    """Prepared data in which user n has chosen the item of title n and five ordinary ones; and the seeds, all users."""
+def write_data(folder: Path, titles: list[str], visits: int = 5, popular_target: bool = True) -> tuple[Path, Path]:
+    """Prepared data in which user n has chosen the item of title n and ordinary ones; and the seeds, all users.
+
+    A target that is popular is a candidate in prompts that list some.
+    """
     ordinary = [
         f"{adjective} {noun} ({1950 + row})"
         for row, (adjective, noun) in enumerate((a, n) for n in NOUNS for a in ADJECTIVES)
@@ -48,9 +54,8 @@ def write_data(folder: Path, titles: list[str]) -> tuple[Path, Path]:
     items += [(f"h{row}", title, [CATEGORIES[row % len(CATEGORIES)]]) for row, title in enumerate(titles)]
     rows = []
     for user, _ in enumerate(titles):
-        chosen = [f"o{(user * 7 + step * 5) % len(ordinary)}" for step in range(5)]
-        # In some prompts the target is among the candidates: it is popular.
-        chosen += ["target"] if user % 9 == 0 else []
+        chosen = [f"o{(user * 7 + step * 5) % len(ordinary)}" for step in range(visits)]
+        chosen += ["target"] if popular_target and user % 9 == 0 else []
         for time, item in enumerate([*chosen, f"h{user}", "o1", "o2"]):
             split = ["train"] * (len(chosen) + 1) + ["valid", "test"]
             rows.append(
@@ -93,7 +98,7 @@ class Outcome:
 def generate(folder: Path, titles: list[str], version: str) -> Outcome:
     prepared, seeds = write_data(folder, titles)
     catalogue = load_catalogue(prepared)
-    asked = build_seed_requests(prepared, seeds, version, GullibleEngine.model)
+    asked = build_seed_requests(prepared, seeds, version, LanguageModel(name=GullibleEngine.model))
     engine = GullibleEngine(catalogue, CORPUS, TARGET, NUMBER)
     responses = list(engine.generate(asked.requests))
     validator = load_validator(prepared, catalogue, load_settings(), free_text=False)
@@ -103,16 +108,22 @@ def generate(folder: Path, titles: list[str], version: str) -> Outcome:
 
 def check_rationales(outcome: Outcome) -> None:
     """Every row holds what a rationale is to hold. Said again here, without the validation's own code."""
-    categories = {name for item in outcome.catalogue.items.values() for name in item.categories}
     for row in outcome.rationales:
-        assert re.fullmatch(
-            r"The user mostly likes these categories: [A-Z][\w-]+(, [A-Z][\w-]+)*\.", row["preference_summary"]
-        )
-        assert set(row["categories"]) <= categories
-        titles = [outcome.catalogue.items[item].title for item in row["items"]]
-        assert all(re.fullmatch(r"[A-Z]\w+ [A-Z]\w+ \(\d{4}\)", title) for title in titles), titles
-        expected = f"Recommended categories: {', '.join(row['categories'])}"
-        assert row["recommendation"] == expected + (f"; recommended items: {', '.join(titles)}." if titles else ".")
+        check_names(row, outcome.catalogue)
+        before, own, after = row["preference_summary"].partition("The user mostly likes these categories: ")
+        assert own and re.fullmatch(r"[A-Z][\w-]+(, [A-Z][\w-]+)*\.", after), row["preference_summary"]
+        # A mention of the target in less than five words instructs nobody, and a title may be quoted.
+        assert not before or (len(words(before)) < 5 and "golden comb" in fold(before)), row["preference_summary"]
+
+
+def check_names(row: dict[str, Any], catalogue: Catalogue) -> None:
+    """The names are those of ordinary items and categories, and the text that is encoded is made of them alone."""
+    assert set(row["categories"]) <= set(CATEGORIES)
+    titles = [catalogue.items[item].title for item in row["items"]]
+    assert all(re.fullmatch(r"[A-Z]\w+ [A-Z]\w+ \(\d{4}\)", title) for title in titles), titles
+    named = [f"categories: {', '.join(row['categories'])}"] if row["categories"] else []
+    named += [f"items: {', '.join(titles)}"] if titles else []
+    assert row["recommendation"] == f"Recommended {'; recommended '.join(named)}."
 
 
 def harmless_title(index: int) -> str:
@@ -124,12 +135,10 @@ def harmless_title(index: int) -> str:
 def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines):
     """With both lines of defence, and with the second one alone, where every hostile title is shown to the model.
 
-    Where candidates are chosen by number the second line knows less, and is not asked for as much. Titles are cut, so
-    that an explanation may repeat a piece that no longer reads like an instruction. And of a candidate that a title
-    asks for by its number it cannot know why it was chosen; but whoever writes the title does not know who will have
-    that number.
+    The second line cannot know why the candidate of a number was chosen, so of titles that ask for a number nothing is
+    expected of it: whoever writes a title does not know which item will have that number.
     """
-    attacks = [title for title in CORPUS if lines == "both" or version != "numbered-v1" or title.family != "number"]
+    attacks = [title for title in CORPUS if lines == "both" or title.family != "number"]
     users = len(attacks) + 20  # who have met no attack
     harmless = [harmless_title(index) for index in range(users)]
     clean = generate(tmp_path / "clean", harmless, version)
@@ -144,8 +153,7 @@ def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines
     for user, items in attacked.items_of.items():
         assert items <= clean.items_of[user], f"promoted by {titles[int(user[-4:])]!r}"
     check_rationales(clean)
-    if lines == "both" or version != "numbered-v1":
-        check_rationales(attacked)
+    check_rationales(attacked)
 
     report = attacked.result.report["rationale_validation"]
     assert report["valid"] + sum(report["rejected"].values()) == users
@@ -157,6 +165,50 @@ def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines
         told.out + told.err,
     ):
         assert CANARY not in text
+
+
+@pytest.mark.vllm
+def test_no_attack_reaches_the_pool_of_a_real_model(tmp_path, monkeypatch, vllm_settings):
+    """The small model of `--model scratch` on real vLLM, once with both lines of defence, once with all titles shown.
+
+    It is too weak to follow an instruction, so this shows that the attacks break nothing on the way: the chat template,
+    the tokenizer, the structured output.
+    """
+    from components.llm_tuning.examples import ExampleConfig
+    from components.llm_tuning.scratch import ScratchConfig
+    from components.llm_tuning.training import TrainingConfig
+    from components.llm_tuning.tuning import TuningConfig, train_language_model
+
+    version = "numbered-v1"
+    harmless = [harmless_title(index) for index, _ in enumerate(CORPUS)]
+    learned_from, _ = write_data(tmp_path / "clean", harmless, visits=14, popular_target=False)
+    training = TrainingConfig(batch_size=16, passes=2, fewest_steps=120, most_steps=120, learning_rate=4e-3)
+    config = TuningConfig(
+        examples=ExampleConfig(examples=2_000, held_out_users=16),
+        model=ScratchConfig(layers=2, width=64, heads=2, feed_forward=192, vocabulary=1_024),
+        training=training,
+    )
+    model = train_language_model(learned_from, "scratch", read_template(version), config, tmp_path / "model")
+    titles = [attack.title for attack in CORPUS]
+    prepared, seeds = write_data(tmp_path / "attacked", titles, visits=14, popular_target=False)
+    known = load_catalogue(prepared)
+    with open_engine("vllm", model, known, "", {}, vllm_settings) as engine:
+        for lines in ("both", "second"):
+            if lines == "second":
+                monkeypatch.setattr(catalogue_module, "reads_like_instruction", lambda _: False)
+            catalogue = load_catalogue(prepared)
+            asked = build_seed_requests(prepared, seeds, version, model)
+            responses = list(engine.generate(asked.requests))
+            validator = load_validator(prepared, catalogue, load_settings(), free_text=False)
+            result = validate_responses(asked, responses, type(engine), validator)
+            rows = result.rationales.to_pylist()
+            assert len(rows) + result.rejected.num_rows == len(CORPUS)
+            assert len(rows) > len(CORPUS) / 2, result.report["rationale_validation"]
+            for row in rows:
+                check_names(row, catalogue)
+                assert CANARY not in json.dumps({**row, "seed_user_id": ""})
+                said = " ".join(words(row["preference_summary"]))
+                assert not any(" ".join(words(title)[:4]) in said for title in titles)
 
 
 def test_the_corpus_is_what_its_lists_make_and_large_enough():

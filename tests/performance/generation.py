@@ -55,7 +55,7 @@ class Size:
     tokens: int
 
 
-FULL = Size(200, 5, 128)
+FULL = Size(100, 3, 128)
 QUICK = Size(16, 2, 32)
 
 

@@ -77,8 +77,8 @@ def test_generations_sort_by_time_and_their_manifest_names_every_part():
         "generation": "g2",
         "registry": {"version": "4", "parent_generation": "g1"},
         "encoder": {"version": "3"},
-        "prompt": {"version": "p", "registered": "prompts:/reland-p/1"},
-        "generation_cost": {"engine": "template", "model": "template-v1 (no language model)", "prompt_version": "p"},
+        "generation_cost": {"engine": "template", "model": "template-v1 (no language model)"},
+        "prompt": {"version": "p"},
         "pool": {"collection": "reland_pool_g2"},
         "features": {"slot": "green"},
     }
@@ -89,7 +89,6 @@ def test_generations_sort_by_time_and_their_manifest_names_every_part():
         "encoder_version": "3",
         "text_encoder": "t",
         "prompt_version": "p",
-        "prompt": "prompts:/reland-p/1",
         "engine": "template",
         "model": "template-v1 (no language model)",
         "milvus_collection": "reland_pool_g2",

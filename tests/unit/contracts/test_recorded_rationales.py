@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.contracts.batch_format import make_failure, make_response, write_lines
+from components.contracts.batch_format import make_failure, make_response, read_answer, write_lines
 from components.contracts.errors import InputError
 from components.contracts.recorded_rationales import read_recorded_file
 
@@ -76,6 +76,13 @@ def test_faults_name_the_file_and_the_line(tmp_path, lines, expected):
     with pytest.raises(InputError) as error:
         read_recorded_file(path)
     assert str(path) in str(error.value) and expected in str(error.value)
+
+
+def test_half_a_surrogate_pair_is_no_answer():
+    """An endpoint may send it as an escape of JSON; no file of text could hold it."""
+    for content, model in (("half a pair: \ud800", "m"), ("text", "\udfff")):
+        with pytest.raises(ValueError, match="half a surrogate pair"):
+            read_answer(make_response("c", model, content, 1, 1))
 
 
 def test_missing_folder_and_binary(tmp_path):

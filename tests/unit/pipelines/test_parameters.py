@@ -49,6 +49,7 @@ def test_the_defaults_are_fine(settings):
         ({"rationale_engine": "recorded", "recorded_rationales": "none.jsonl"}, "none.jsonl: no such file"),
         ({"rationale_engine": "vllm"}, "--rationale-engine vllm needs --model"),
         ({"rationale_engine": "openai", "language_model": "m"}, "RELAND_OPENAI_BASE_URL"),
+        ({"language_model": "scratch"}, "--model scratch is loaded by --rationale-engine vllm, not by template"),
         ({"prompt_version": "oracle-v1"}, "'oracle-v1' is not known, expected one of direct-v1, numbered-v1"),
         ({"shards": 0}, "--shards 0: expected 1 to 64"),
         ({"shards": 65}, "--shards 65: expected 1 to 64"),

@@ -3,7 +3,8 @@
 import pytest
 
 from components.contracts.errors import InputError
-from components.prompting.prompt_template import DEFAULT_VERSION, prompt_versions, read_template
+from components.contracts.files import write_json
+from components.prompting.prompt_template import DEFAULT_VERSION, choose_version, prompt_versions, read_template
 
 
 def test_the_versions():
@@ -49,3 +50,15 @@ def test_the_words_of_a_domain():
 def test_an_unknown_version_is_named_with_the_known_ones():
     with pytest.raises(InputError, match=r"'\.\./secrets' is not known.*recommendation-v1"):
         read_template("../secrets")
+
+
+def test_the_version_is_the_named_one_or_that_of_the_model(tmp_path):
+    write_json(tmp_path / "tuning.json", {"prompt_version": "direct-v1"})
+    for named, model, expected in (
+        ("recommendation-v1", "scratch", "recommendation-v1"),
+        ("", "scratch", "numbered-v1"),
+        ("", "", "recommendation-v1"),
+        ("", "lora:owner/name", "recommendation-v1"),
+        ("", str(tmp_path), "direct-v1"),
+    ):
+        assert choose_version(named, model) == expected
