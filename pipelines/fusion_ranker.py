@@ -31,6 +31,7 @@ def fusion_ranker(
     generation: str,
     encoder_version: str,
     collection: str,
+    prompt: str,
     slot: str,
 ) -> FusionRankerOutputs:
     encode = place(encode_items(text_encoder=text_encoder, prepared=prepared))
@@ -64,6 +65,7 @@ def fusion_ranker(
             generation=generation,
             encoder_version=encoder_version,
             collection=collection,
+            prompt=prompt,
             slot=slot,
         ),
         uses_outside_state=True,

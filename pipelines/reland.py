@@ -100,6 +100,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             generation=generation,
             encoder_version=monthly.outputs["encoder_version"],
             collection=pool.outputs["collection"],
+            prompt=pool.outputs["prompt"],
             slot=refresh.outputs["slot"],
         )
         summary = place(
