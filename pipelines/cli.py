@@ -14,6 +14,7 @@ from rich.console import Console
 from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
 from components.prompting.prompt_template import prompt_versions
+from components.text_encoding.models import PACKAGED_MODEL
 
 INTERRUPTED = 130
 
@@ -103,6 +104,10 @@ def run(
     max_cost: Annotated[
         float, typer.Option(help="Ceiling on their cost, at the prices of the settings RELAND_*_PRICE; 0 is none.")
     ] = 0.0,
+    text_encoder: Annotated[
+        str,
+        typer.Option(help="Model of sentence-transformers for rationales and items: Hugging Face id or folder."),
+    ] = PACKAGED_MODEL,
     variants: Annotated[
         str, typer.Option(help="Rankers to compare: id_only, item_features, reland, reland_shuffled.")
     ] = "id_only,reland",
@@ -138,6 +143,7 @@ def run(
         max_calls=max_calls,
         max_tokens=max_tokens,
         max_cost=max_cost,
+        text_encoder=text_encoder,
         variants=variants,
         epochs=epochs,
         seed=seed,

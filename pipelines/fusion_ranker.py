@@ -24,15 +24,17 @@ def fusion_ranker(
     embeddings: dsl.Input[dsl.Dataset],
     matches: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
+    text_encoder: str,
     variants: str,
     epochs: int,
     seed: int,
     generation: str,
     encoder_version: str,
     collection: str,
+    prompt: str,
     slot: str,
 ) -> FusionRankerOutputs:
-    encode = place(encode_items(prepared=prepared))
+    encode = place(encode_items(text_encoder=text_encoder, prepared=prepared))
     train = place(
         train_rankers(
             prepared=prepared,
@@ -63,6 +65,7 @@ def fusion_ranker(
             generation=generation,
             encoder_version=encoder_version,
             collection=collection,
+            prompt=prompt,
             slot=slot,
         ),
         uses_outside_state=True,

@@ -20,6 +20,7 @@ from components.rationale_generation.budget import Ceilings, Prices
 from components.rationale_generation.engines import check_engine
 from components.rationale_generation.ledger import PARTITIONS
 from components.seed_sampling.seed_users import check_seeds
+from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path
 from serving.triton.server import free_ports
 
 
@@ -50,6 +51,7 @@ class RunParameters:
         max_calls: ceiling on calls of the language model, in this run; 0: none.
         max_tokens: ceiling on the tokens of prompts and answers together, likewise.
         max_cost: ceiling on what they cost at the prices that the settings state, likewise.
+        text_encoder: what turns rationales and items into vectors: `all-MiniLM-L6-v2`, a Hugging Face id or a folder.
         variants: rankers to train and compare, separated by commas.
         epochs: passes over the training data, for every variant alike (small data gets more, see `TrainingConfig`).
         seed: of everything random.
@@ -76,6 +78,7 @@ class RunParameters:
     max_calls: int = 0
     max_tokens: int = 0
     max_cost: float = 0.0
+    text_encoder: str = PACKAGED_MODEL
     variants: str = "id_only,reland"
     epochs: int = 12
     seed: int = 0
@@ -91,6 +94,7 @@ class RunParameters:
             "previous_seeds": _absolute(self.previous_seeds),
             "recorded_rationales": _absolute(self.recorded_rationales),
             "language_model": _absolute_model(self.language_model),
+            "text_encoder": _absolute(self.text_encoder) if is_model_path(self.text_encoder) else self.text_encoder,
         }
 
 
@@ -122,6 +126,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
         parameters.previous,
     )
     _check_generation(parameters, settings)
+    check_text_encoder(parameters.text_encoder)
     if not (settings.triton_environment / "bin" / "python").exists():
         raise InputError(
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "

@@ -25,6 +25,7 @@ class ReasoningPoolOutputs(NamedTuple):
     rationales: dsl.Dataset
     rationale_embeddings: dsl.Dataset
     collection: str
+    prompt: str
     seeds_report: dsl.Artifact
     language_model_report: dsl.Artifact
     prompt_report: dsl.Artifact
@@ -53,6 +54,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
         max_calls: int,
         max_tokens: int,
         max_cost: float,
+        text_encoder: str,
         seed: int,
         generation: str,
     ) -> ReasoningPoolOutputs:
@@ -94,7 +96,8 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 engine=rationale_engine,
                 recorded_rationales=recorded_rationales,
                 shards=shards,
-            )
+            ),
+            uses_outside_state=True,  # settings say how many days a prompt tells of and what it calls the items
         )
         wording = place(register_prompt(requests=prompts.outputs["requests"]), uses_outside_state=True)
         with dsl.ParallelFor(prompts.outputs["Output"], parallelism=PARTITIONS) as shard:
@@ -122,7 +125,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 engine=rationale_engine,
             )
         )
-        encode = place(encode_rationales(rationales=validate.outputs["rationales"]))
+        encode = place(encode_rationales(rationales=validate.outputs["rationales"], text_encoder=text_encoder))
         pool = place(
             build_pool(
                 rationales=validate.outputs["rationales"],
@@ -136,6 +139,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
             rationales=validate.outputs["rationales"],
             rationale_embeddings=encode.outputs["rationale_embeddings"],
             collection=pool.outputs["Output"],
+            prompt=wording.outputs["Output"],
             seeds_report=sample.outputs["report"],
             language_model_report=register.outputs["report"],
             prompt_report=wording.outputs["report"],

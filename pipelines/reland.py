@@ -3,6 +3,7 @@
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from components.text_encoding.models import PACKAGED_MODEL
 from pipelines.behavior_encoder import behavior_encoder
 from pipelines.fusion_ranker import fusion_ranker
 from pipelines.placement import ModelNodes, place
@@ -39,6 +40,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
         max_calls: int = 0,
         max_tokens: int = 0,
         max_cost: float = 0.0,
+        text_encoder: str = PACKAGED_MODEL,
         variants: str = "id_only,reland",
         epochs: int = 12,
         seed: int = 0,
@@ -73,6 +75,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             max_calls=max_calls,
             max_tokens=max_tokens,
             max_cost=max_cost,
+            text_encoder=text_encoder,
             seed=seed,
             generation=generation,
         )
@@ -90,12 +93,14 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             embeddings=refresh.outputs["embeddings"],
             matches=refresh.outputs["matches"],
             rationale_embeddings=pool.outputs["rationale_embeddings"],
+            text_encoder=text_encoder,
             variants=variants,
             epochs=epochs,
             seed=seed,
             generation=generation,
             encoder_version=monthly.outputs["encoder_version"],
             collection=pool.outputs["collection"],
+            prompt=pool.outputs["prompt"],
             slot=refresh.outputs["slot"],
         )
         summary = place(

@@ -88,6 +88,7 @@ def register_ranker(
     generation: str,
     encoder_version: str,
     collection: str,
+    prompt: str,
     slot: str,
     report: dsl.Output[dsl.Artifact],
 ) -> str:
@@ -106,6 +107,7 @@ def register_ranker(
         registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
         registry.TAG_ENCODER: encoder_version,
         registry.TAG_COLLECTION: collection,
+        registry.TAG_PROMPT_URI: prompt,
         registry.TAG_SLOT: slot,
     }
     settings = load_settings()

@@ -2,12 +2,13 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 
 from components.contracts.progress import say
 
-CHUNK = 256  # texts between two looks at the clock
+BATCH_LENGTH = 4096  # of all texts of a batch together, padding included; larger batches are no faster
 PROGRESS_SECONDS = 5
 
 
@@ -22,8 +23,12 @@ class TextEncoder(ABC):
     name: str
     dimension: int
 
+    def lengths(self, texts: list[str]) -> list[int]:
+        """How long the encoder finds each text, at least 1, in the unit in which it pads: characters, or its tokens."""
+        return [len(text) for text in texts]
+
     @abstractmethod
-    def encode_chunk(self, texts: list[str]) -> np.ndarray:
+    def encode_batch(self, texts: list[str]) -> np.ndarray:
         """Vectors of some texts of similar length, none empty: float32[len(texts), t], rows of length 1."""
 
 
@@ -33,15 +38,29 @@ def encode_texts(encoder: TextEncoder, texts: list[str]) -> np.ndarray:
     Each different text is encoded once. They go to the encoder by length, so that little of a batch is padding, and in
     an order that depends on the texts alone, so that equal texts give equal bytes.
     """
-    distinct = sorted({text for text in texts if text}, key=lambda text: (len(text), text))
-    row_of = {text: row for row, text in enumerate(distinct, start=1)}
-    vectors = np.zeros((len(distinct) + 1, encoder.dimension), np.float32)  # row 0 is the empty text
+    distinct = sorted({text for text in texts if text})
     say(f"encoding {len(distinct)} different texts of {len(texts)} with {encoder.name}")
-    last_said = time.monotonic()
-    for start in range(0, len(distinct), CHUNK):
-        chunk = distinct[start : start + CHUNK]
-        vectors[start + 1 : start + 1 + len(chunk)] = encoder.encode_chunk(chunk)
+    began = last_said = time.monotonic()
+    vectors = np.zeros((len(distinct) + 1, encoder.dimension), np.float32)  # the last row is the empty text
+    done = 0
+    for batch in _batches(encoder.lengths(distinct) if distinct else []):
+        vectors[batch] = encoder.encode_batch([distinct[row] for row in batch])
+        done += len(batch)
         if time.monotonic() - last_said > PROGRESS_SECONDS:
-            say(f"encoded {start + len(chunk)} of {len(distinct)} texts")
+            say(f"encoded {done} of {len(distinct)} texts")
             last_said = time.monotonic()
-    return vectors[[row_of.get(text, 0) for text in texts]]
+    say(f"encoded {len(distinct)} texts, {len(distinct) / max(time.monotonic() - began, 1e-9):,.0f} a second")
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return vectors[[row_of.get(text, -1) for text in texts]]
+
+
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Rows of similar length, the shortest first: at least one, and not more than fill `BATCH_LENGTH` when padded."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[row] > BATCH_LENGTH:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -166,6 +166,7 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
         generation="one",
         encoder_version=encoder_version,
         collection="pool_one",
+        prompt="prompts:/reland-recommendation-v1/1",
         slot="blue",
         report=_artifact(tmp_path / "ranker.json"),
     )
@@ -191,6 +192,7 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
         "generation": "one",
         "data_fingerprint": data_fingerprint(prepared),
         "encoder_version": "1",
+        "prompt": "prompts:/reland-recommendation-v1/1",
         "milvus_collection": "pool_one",
         "feast_slot": "blue",
         "text_encoder": "tiny",

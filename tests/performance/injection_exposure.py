@@ -29,6 +29,7 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import torch
+from components.text_encoding.minilm import MiniLmEncoder
 
 from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import new_encoder
@@ -52,7 +53,6 @@ from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.policies import POLICIES, UserBase
 from components.text_encoding.encoder import encode_texts
-from components.text_encoding.minilm import MiniLmEncoder
 from components.text_encoding.tables import item_text
 from tests.injection.gullible_engine import GullibleEngine
 from tests.injection.hostile_titles import NUMBER, TARGET, HostileTitle, read_corpus

@@ -1,0 +1,39 @@
+"""What `--text-encoder` may name: the packaged model, a folder, a Hugging Face id. Imports nothing heavy."""
+
+import os
+from pathlib import Path
+
+from components.contracts.errors import InputError
+
+# From a Python package that carries its weights, so no model hub is asked.
+PACKAGED_MODEL = "all-MiniLM-L6-v2"
+MODEL_FILES = ("modules.json", "config.json")  # sentence-transformers' own, or a bare transformers model
+
+
+def is_model_path(model: str) -> bool:
+    """Whether a folder is meant: it is there, or no id is written like this."""
+    if model == PACKAGED_MODEL:
+        return False
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
+
+
+def model_folder(model: str) -> Path:
+    """The folder that a model path means."""
+    return Path(os.path.abspath(os.path.expanduser(model)))  # noqa: PTH100, PTH111 (pathlib raises for ~nobody)
+
+
+def check_text_encoder(model: str) -> None:
+    """Find what can be found wrong with `model` without loading it.
+
+    Raises:
+        InputError: it is empty, or written like a path and no model is there.
+    """
+    if not model.strip():
+        raise InputError(f"--text-encoder: expected {PACKAGED_MODEL}, a Hugging Face id or a folder, found nothing")
+    if not is_model_path(model):
+        return
+    folder = model_folder(model)
+    if not folder.is_dir():
+        raise InputError(f"--text-encoder {model}: no such folder")
+    if not any((folder / name).is_file() for name in MODEL_FILES):
+        raise InputError(f"--text-encoder {model}: no model in this folder, expected {' or '.join(MODEL_FILES)}")
