@@ -25,7 +25,7 @@ class RunLog(io.TextIOBase):
 
     Attributes:
         seconds: how long each finished step took.
-        failed_step: the step that failed, if one did.
+        failed_step: the first step that failed, if one did.
         failure: the last line of its traceback.
     """
 
@@ -72,11 +72,14 @@ class RunLog(io.TextIOBase):
         elif line.startswith("Traceback (most recent call last):"):
             self._in_traceback = True
         elif self._in_traceback and _EXCEPTION.match(line):
-            self.failure, self._in_traceback = line, False
+            self._in_traceback = False
+            # Steps beside the one that failed go on, and what a library prints while they do is no reason of its end.
+            if self.failed_step is None:
+                self.failure = line
 
     def _end_step(self, step: str, status: str) -> None:
         self.seconds[step] = round(time.monotonic() - self._began, 2)
         if status == "SUCCESS":
             self._listener(step, f"done in {self.seconds[step]:.1f} s")
-        else:
+        elif self.failed_step is None:
             self.failed_step = step

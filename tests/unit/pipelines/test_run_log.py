@@ -56,3 +56,14 @@ def test_the_last_line_of_a_traceback_is_the_failure(log, last, fault):
     log.write("ERROR - Task 'a' finished with status FAILURE\n")
     assert log.failed_step == "a" and log.failure == last
     assert log.input_error() == fault
+
+
+def test_what_another_step_prints_is_not_the_failure(log):
+    for step, error, status in (
+        ("before", "ImportError: a library tried something", "SUCCESS"),
+        ("faulty", "KeyError: 'x'", "FAILURE"),
+        ("beside", "NotImplementedError: a server's chatter", "SUCCESS"),
+    ):
+        log.write(f"Executing task '{step}'\n" + TRACEBACK.format(last=error))
+        log.write(f"ERROR - Task '{step}' finished with status {status}\n")
+    assert (log.failed_step, log.failure) == ("faulty", "KeyError: 'x'")
