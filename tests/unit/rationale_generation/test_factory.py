@@ -157,8 +157,13 @@ def test_requests_that_cannot_be_answered_do_not_end_a_job_whose_others_are(tmp_
     for _ in range(2):  # only the second is asked now
         again, account = run(tmp_path / "a", Gloomy(answers), asked)
         assert contents(again) == ["valid", None] == contents(responses) and account.spent.calls == 1
+    # Under a ceiling that lets two in at a time, the second pass asks the last one alone.
+    asked = requests(3)
+    ceilings = Ceilings(tokens=2 * (34 + 100) + 50)
+    responses, account = run(tmp_path / "c", Gloomy({("user 2", 0): None}, reads_all_first=True), asked, 0, ceilings)
+    assert contents(responses) == ["valid", "valid", None] and account.spent.calls == 3
     with pytest.raises(InputError, match="no request is answered"):
-        run(tmp_path / "b", Gloomy({("user 0", 0): None, ("user 1", 0): None}), asked)
+        run(tmp_path / "b", Gloomy(dict.fromkeys([(f"user {n}", 0) for n in range(3)])), asked)
 
 
 def test_an_engine_without_cost_is_asked_every_time_and_once():
