@@ -129,7 +129,7 @@ class Factory:
         told = self._account.forecast.describe(self._budget.prices)
         say(f"forecast: at most {told}, and what is asked again on top; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
-            say(f"that is above {ceiling}: what this keeps out stays without an answer")
+            say(f"that is above the ceiling {ceiling}: what it keeps out stays without an answer")
 
     def _ask(self, unknown: dict[str, Request], *, any_kept: bool) -> dict[str, Response]:
         """Responses of the engine by the keys of `unknown`; answers are in the ledger when this returns.
