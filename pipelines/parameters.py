@@ -19,6 +19,7 @@ from components.prompting.prompt_template import read_template
 from components.rationale_generation.budget import Ceilings, Prices
 from components.rationale_generation.engines import check_engine
 from components.rationale_generation.ledger import PARTITIONS
+from components.rationale_generation.recorded_engine import RecordedEngine
 from components.seed_sampling.seed_users import check_seeds
 from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path
 from serving.triton.server import free_ports
@@ -156,6 +157,10 @@ def _check_generation(parameters: RunParameters, settings: Settings) -> None:
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
     if not 1 <= parameters.shards <= PARTITIONS:
         raise InputError(f"--shards {parameters.shards}: expected 1 to {PARTITIONS}")
+    if parameters.shards > 1 and parameters.rationale_engine == RecordedEngine.name:
+        raise InputError(
+            f"--shards {parameters.shards}: a file of recorded answers is handed out by one task, expected 1"
+        )
     if parameters.attempts < 0:
         raise InputError(f"--attempts {parameters.attempts}: expected a number of further attempts, or 0 for none")
     ceilings = Ceilings(parameters.max_calls, parameters.max_tokens, parameters.max_cost)
