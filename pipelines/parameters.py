@@ -14,7 +14,7 @@ from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
-from components.llm_tuning.naming import LOADING_ENGINE, is_trained_here
+from components.llm_tuning.naming import check_loading_engine
 from components.prompting.prompt_template import read_template
 from components.rationale_generation.budget import Ceilings, Prices
 from components.rationale_generation.engines import check_engine
@@ -146,11 +146,7 @@ def _check_generation(parameters: RunParameters, settings: Settings) -> None:
     Raises:
         InputError: a parameter of the rationale generation is at fault.
     """
-    if is_trained_here(parameters.language_model) and parameters.rationale_engine != LOADING_ENGINE:
-        raise InputError(
-            f"--model {parameters.language_model} is loaded by --rationale-engine {LOADING_ENGINE}, "
-            f"not by {parameters.rationale_engine}"
-        )
+    check_loading_engine(parameters.language_model, parameters.rationale_engine)
     model = LanguageModel(name=parameters.language_model)
     check_engine(parameters.rationale_engine, parameters.recorded_rationales, model, settings)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":

@@ -28,6 +28,13 @@ def test_the_defaults_are_fine(settings):
     check_parameters(RunParameters(), settings)
 
 
+def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
+    without = settings.model_copy(update={"vllm_python": tmp_path / "none"})
+    check_parameters(RunParameters(), without)
+    with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
+        check_parameters(RunParameters(rationale_engine="vllm", language_model="scratch"), without)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
