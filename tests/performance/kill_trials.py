@@ -162,8 +162,8 @@ def _keep_what_is_asked(folder: Path) -> None:
     """
     from components.rationale_generation import vllm_engine
 
-    def write_and_keep(path: Path, requests: Iterable[Request]) -> int:
-        count = write_lines(path, requests)
+    def write_and_keep(path: Path, rows: Iterable[Request]) -> int:
+        count = write_lines(path, rows)
         folder.mkdir(exist_ok=True)
         os.link(path, folder / f"{time.time_ns()}.jsonl")
         return count
