@@ -21,7 +21,7 @@ from components.rationale_generation.text_rules import InvalidAnswerError
 from components.rationale_generation.validation import AnswerValidator
 
 AGAIN_TEMPERATURE = 0.7  # with temperature 0 another seed changes nothing
-TOLD_PARTS = 10
+TOLD_SECONDS = 30.0
 
 
 def ask_again(request: Request, attempt: int) -> Request:
@@ -144,7 +144,7 @@ class Factory:
         key_of = {request["custom_id"]: key for key, request in unknown.items()}
         responses: dict[str, Response] = {}
         left = list(unknown)
-        began = time.monotonic()
+        began = told = time.monotonic()
         while any(not self._budget.refuses(self._worst_case(key, unknown[key])) for key in left):
             refused: list[str] = []
             # Closed when the ledger fails, so that the engine stops.
@@ -154,13 +154,18 @@ class Factory:
                         key = key_of[response["custom_id"]]
                         self._keep(response, key)
                         responses[key] = response
-                        _tell_progress(len(responses), len(unknown))
+                        if time.monotonic() - told >= TOLD_SECONDS:
+                            told = time.monotonic()
+                            _tell_progress(len(responses), len(unknown), told - began)
                 except InputError:
                     any_answer = any_kept or self._account.inferences
                     if not any_answer or len(responses) + len(refused) < len(unknown):
                         raise
             left = refused
-        self._account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
+        seconds = time.monotonic() - began
+        self._account.hours += seconds / SECONDS_AN_HOUR
+        if responses:
+            _tell_progress(len(responses), len(unknown), seconds)
         for key in left:
             self._account.ceiling = self._budget.refuses(self._worst_case(key, unknown[key]))
             self._account.not_asked += 1
@@ -190,6 +195,5 @@ class Factory:
         self._account.inferences += 1
 
 
-def _tell_progress(done: int, total: int) -> None:
-    if done * TOLD_PARTS // total > (done - 1) * TOLD_PARTS // total:
-        say(f"{done} of {total} responses")
+def _tell_progress(done: int, total: int, seconds: float) -> None:
+    say(f"{done} of {total} responses, {done / max(seconds, 1e-3):.1f} a second")
