@@ -25,7 +25,7 @@ class RunLog(io.TextIOBase):
 
     Attributes:
         seconds: how long each finished step took.
-        failed_step: the step that failed, if one did.
+        failed_step: the first step that failed, if one did; others that do not need it go on.
         failure: the last line of its traceback.
     """
 
@@ -64,13 +64,15 @@ class RunLog(io.TextIOBase):
     def _take(self, line: str) -> None:
         if match := _STEP_BEGINS.search(line):
             self._step, self._began = match[1], time.monotonic()
+            if self.failed_step is None:
+                self.failure = None  # what a step printed that went on nevertheless
             self._listener(self._step, "")
         elif match := _STEP_ENDS.search(line):
             self._end_step(match[1], match[2])
         elif line.startswith(PROGRESS_PREFIX):
             self._listener(self._step, line.removeprefix(PROGRESS_PREFIX))
         elif line.startswith("Traceback (most recent call last):"):
-            self._in_traceback = True
+            self._in_traceback = self.failed_step is None
         elif self._in_traceback and _EXCEPTION.match(line):
             self.failure, self._in_traceback = line, False
 
@@ -78,5 +80,5 @@ class RunLog(io.TextIOBase):
         self.seconds[step] = round(time.monotonic() - self._began, 2)
         if status == "SUCCESS":
             self._listener(step, f"done in {self.seconds[step]:.1f} s")
-        else:
+        elif self.failed_step is None:
             self.failed_step = step

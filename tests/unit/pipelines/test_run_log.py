@@ -56,3 +56,15 @@ def test_the_last_line_of_a_traceback_is_the_failure(log, last, fault):
     log.write("ERROR - Task 'a' finished with status FAILURE\n")
     assert log.failed_step == "a" and log.failure == last
     assert log.input_error() == fault
+
+
+def test_only_what_the_first_failed_step_raised_is_the_failure(log):
+    """Steps that do not need it go on after a failed one, and libraries print tracebacks that end nothing."""
+    log.write("Executing task 'a'\n" + TRACEBACK.format(last="NotImplementedError: logged, and gone on"))
+    log.write("Task 'a' finished with status SUCCESS\nExecuting task 'b'\n")
+    assert log.failure is None
+    log.write(TRACEBACK.format(last="components.contracts.errors.InputError: no ledger"))
+    log.write("Task 'b' finished with status FAILURE\nExecuting task 'c'\n")
+    log.write(TRACEBACK.format(last="NotImplementedError: logged, and gone on"))
+    log.write("Task 'c' finished with status FAILURE\n")
+    assert log.failed_step == "b" and log.input_error() == "no ledger"
