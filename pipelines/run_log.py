@@ -25,7 +25,7 @@ class RunLog(io.TextIOBase):
 
     Attributes:
         seconds: how long each finished step took.
-        failed_step: the first step that failed, if one did; others that do not need it go on.
+        failed_step: the first step that failed, if one did.
         failure: the last line of its traceback.
     """
 
@@ -64,17 +64,18 @@ class RunLog(io.TextIOBase):
     def _take(self, line: str) -> None:
         if match := _STEP_BEGINS.search(line):
             self._step, self._began = match[1], time.monotonic()
-            if self.failed_step is None:
-                self.failure = None  # what a step printed that went on nevertheless
             self._listener(self._step, "")
         elif match := _STEP_ENDS.search(line):
             self._end_step(match[1], match[2])
         elif line.startswith(PROGRESS_PREFIX):
             self._listener(self._step, line.removeprefix(PROGRESS_PREFIX))
         elif line.startswith("Traceback (most recent call last):"):
-            self._in_traceback = self.failed_step is None
+            self._in_traceback = True
         elif self._in_traceback and _EXCEPTION.match(line):
-            self.failure, self._in_traceback = line, False
+            self._in_traceback = False
+            # Steps beside the one that failed go on, and what a library prints while they do is no reason of its end.
+            if self.failed_step is None:
+                self.failure = line
 
     def _end_step(self, step: str, status: str) -> None:
         self.seconds[step] = round(time.monotonic() - self._began, 2)

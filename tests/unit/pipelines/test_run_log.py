@@ -58,13 +58,12 @@ def test_the_last_line_of_a_traceback_is_the_failure(log, last, fault):
     assert log.input_error() == fault
 
 
-def test_only_what_the_first_failed_step_raised_is_the_failure(log):
-    """Steps that do not need it go on after a failed one, and libraries print tracebacks that end nothing."""
-    log.write("Executing task 'a'\n" + TRACEBACK.format(last="NotImplementedError: logged, and gone on"))
-    log.write("Task 'a' finished with status SUCCESS\nExecuting task 'b'\n")
-    assert log.failure is None
-    log.write(TRACEBACK.format(last="components.contracts.errors.InputError: no ledger"))
-    log.write("Task 'b' finished with status FAILURE\nExecuting task 'c'\n")
-    log.write(TRACEBACK.format(last="NotImplementedError: logged, and gone on"))
-    log.write("Task 'c' finished with status FAILURE\n")
-    assert log.failed_step == "b" and log.input_error() == "no ledger"
+def test_what_another_step_prints_is_not_the_failure(log):
+    for step, error, status in (
+        ("before", "ImportError: a library tried something", "SUCCESS"),
+        ("faulty", "KeyError: 'x'", "FAILURE"),
+        ("beside", "NotImplementedError: a server's chatter", "SUCCESS"),
+    ):
+        log.write(f"Executing task '{step}'\n" + TRACEBACK.format(last=error))
+        log.write(f"ERROR - Task '{step}' finished with status {status}\n")
+    assert (log.failed_step, log.failure) == ("faulty", "KeyError: 'x'")
