@@ -64,6 +64,8 @@ class RunLog(io.TextIOBase):
     def _take(self, line: str) -> None:
         if match := _STEP_BEGINS.search(line):
             self._step, self._began = match[1], time.monotonic()
+            if self.failed_step is None:
+                self.failure = None  # what the step before printed, and went on
             self._listener(self._step, "")
         elif match := _STEP_ENDS.search(line):
             self._end_step(match[1], match[2])

@@ -21,7 +21,7 @@ from components.rationale_generation.text_rules import InvalidAnswerError
 from components.rationale_generation.validation import AnswerValidator
 
 AGAIN_TEMPERATURE = 0.7  # with temperature 0 another seed changes nothing
-TOLD_PARTS = 10
+TOLD_SECONDS = 30.0
 
 
 def ask_again(request: Request, attempt: int) -> Request:
@@ -90,7 +90,7 @@ class Factory:
             if unknown and attempt:
                 say(f"{len(unknown)} answers are invalid: asking again ({attempt} of {self._attempts})")
             calls = self._budget.spent.calls
-            answered = self._ask(unknown, alone=not kept and not responses)
+            answered = self._ask(unknown, any_kept=bool(kept))
             if attempt:
                 self._account.asked_again += self._budget.spent.calls - calls
             invalid = []
@@ -129,22 +129,22 @@ class Factory:
         told = self._account.forecast.describe(self._budget.prices)
         say(f"forecast: at most {told}, and what is asked again on top; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
-            say(f"that is above {ceiling}: what this keeps out stays without an answer")
+            say(f"that is above the ceiling {ceiling}: what it keeps out stays without an answer")
 
-    def _ask(self, unknown: dict[str, Request], *, alone: bool) -> dict[str, Response]:
+    def _ask(self, unknown: dict[str, Request], *, any_kept: bool) -> dict[str, Response]:
         """Responses of the engine by the keys of `unknown`; answers are in the ledger when this returns.
 
         A request that the budget refuses while others are under way is tried once more when they have cost what they
         cost, until nothing fits.
 
         Args:
-            alone: whether no other request has an answer. Then an engine that can answer none of these has a fault;
-                otherwise these requests have.
+            any_kept: whether the ledger held answers. An engine that answers none of the requests of a pass has a
+                fault where there is no other answer, of the ledger or of this run; otherwise these requests have.
         """
         key_of = {request["custom_id"]: key for key, request in unknown.items()}
         responses: dict[str, Response] = {}
         left = list(unknown)
-        began = time.monotonic()
+        began = told = time.monotonic()
         while any(not self._budget.refuses(self._worst_case(key, unknown[key])) for key in left):
             refused: list[str] = []
             # Closed when the ledger fails, so that the engine stops.
@@ -154,12 +154,18 @@ class Factory:
                         key = key_of[response["custom_id"]]
                         self._keep(response, key)
                         responses[key] = response
-                        _tell_progress(len(responses), len(unknown))
+                        if time.monotonic() - told >= TOLD_SECONDS:
+                            told = time.monotonic()
+                            _tell_progress(len(responses), len(unknown), told - began)
                 except InputError:
-                    if alone or len(responses) + len(refused) < len(unknown):
+                    any_answer = any_kept or self._account.inferences
+                    if not any_answer or len(responses) + len(refused) < len(unknown):
                         raise
             left = refused
-        self._account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR
+        seconds = time.monotonic() - began
+        self._account.hours += seconds / SECONDS_AN_HOUR
+        if responses:
+            _tell_progress(len(responses), len(unknown), seconds)
         for key in left:
             self._account.ceiling = self._budget.refuses(self._worst_case(key, unknown[key]))
             self._account.not_asked += 1
@@ -189,6 +195,5 @@ class Factory:
         self._account.inferences += 1
 
 
-def _tell_progress(done: int, total: int) -> None:
-    if done * TOLD_PARTS // total > (done - 1) * TOLD_PARTS // total:
-        say(f"{done} of {total} responses")
+def _tell_progress(done: int, total: int, seconds: float) -> None:
+    say(f"{done} of {total} responses, {done / max(seconds, 1e-3):.1f} a second")

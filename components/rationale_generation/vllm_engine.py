@@ -21,7 +21,6 @@ from components.rationale_generation.engine import RationaleEngine
 
 WORKER = Path(__file__).with_name("vllm_worker.py")
 POLL_SECONDS = 0.02
-PROGRESS_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class VllmEngine(RationaleEngine):
 
 def check_python(python: Path) -> None:
     """Raises InputError where there is no interpreter."""
-    if not python.is_file():
+    if not (python.is_file() and os.access(python, os.X_OK)):
         raise InputError(
             f"setting RELAND_VLLM_PYTHON: no Python of a vLLM environment at {python} (`make vllm` makes it)"
         )
@@ -150,13 +149,7 @@ class _Worker:
         count = write_lines(asked, requests)
         answers.touch()
         self._send({"requests": str(asked), "responses": str(answers)})
-        begin = told = time.monotonic()
-        for number, response in enumerate(self._follow(answers, count), start=1):
-            yield response
-            now = time.monotonic()
-            if now - told >= PROGRESS_SECONDS or number == count:
-                told = now
-                say(f"vLLM answered {number} of {count} requests, {number / (now - begin):.1f} a second")
+        yield from self._follow(answers, count)
 
     def close(self) -> None:
         with suppress(ProcessLookupError):

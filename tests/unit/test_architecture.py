@@ -1,6 +1,7 @@
 """The rules of the layout that a reader relies on: who imports whom, and where kfp is."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,15 @@ def test_no_file_names_a_package_registry():
     for path in [*SOURCES, *ROOT.glob("*.txt"), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]:
         text = path.read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], path
+
+
+def test_what_ci_runs_takes_an_hour_at_most_and_leaves_the_tests_their_own_time():
+    stages = re.findall(r"^LIMIT=(\d+) stage make ([\w-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    limits = {target: int(limit) for limit, target in stages}
+    assert sum(limits.values()) <= 3_600
+    own = re.findall(
+        r"^([\w-]+):[^\n]*\n\ttimeout --kill-after=(\d+) (\d+) ", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert {target for target, *_ in own} == {"test", "test-vllm", "test-services"}
+    for target, *seconds in own:
+        assert limits[target] >= sum(map(int, seconds)), target

@@ -67,3 +67,10 @@ def test_what_another_step_prints_is_not_the_failure(log):
         log.write(f"Executing task '{step}'\n" + TRACEBACK.format(last=error))
         log.write(f"ERROR - Task '{step}' finished with status {status}\n")
     assert (log.failed_step, log.failure) == ("faulty", "KeyError: 'x'")
+
+
+def test_a_step_that_is_killed_did_not_fail_by_what_the_step_before_it_printed(log):
+    log.write("Executing task 'before'\n" + TRACEBACK.format(last="ImportError: a library tried something"))
+    log.write("Task 'before' finished with status SUCCESS\n")
+    log.write("Executing task 'killed'\nERROR - Task 'killed' finished with status FAILURE\n")
+    assert (log.failed_step, log.failure) == ("killed", None)
