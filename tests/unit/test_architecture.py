@@ -1,6 +1,7 @@
 """The rules of the layout that a reader relies on: who imports whom, and where kfp is."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,11 @@ def test_no_file_names_a_package_registry():
     for path in [*SOURCES, *ROOT.glob("*.txt"), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]:
         text = path.read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], path
+
+
+def test_files_that_are_read_beside_the_code_are_installed_with_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = project["tool"]["setuptools"]["package-data"]["*"]
+    folders = {path.parent for path in SOURCES}
+    beside = {path for folder in folders for path in folder.rglob("*.*") if "__pycache__" not in path.parts}
+    assert not [path for path in beside if path.suffix not in (".py", ".pyc") and f"*{path.suffix}" not in installed]

@@ -1,10 +1,19 @@
 """Folding, and what is taken for an instruction. The whole corpus: `tests/integration/test_injection.py`."""
 
+import re
+
 import pytest
 
 from components.contracts.errors import InputError
 from components.prompting.catalogue import load_catalogue
-from components.prompting.instructions import fold, holds_instruction, read_patterns, reads_like_instruction, words
+from components.prompting.instructions import (
+    OTHER_SCRIPTS_FILE,
+    fold,
+    holds_instruction,
+    read_patterns,
+    reads_like_instruction,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +73,12 @@ def test_instructions(title):
 )
 def test_titles_that_are_none(title):
     assert not reads_like_instruction(title)
+
+
+def test_what_is_searched_in_other_scripts_alone_has_no_latin_letter():
+    for pattern in read_patterns(OTHER_SCRIPTS_FILE):
+        letters = re.sub(r"\\[wbs]", "", pattern.pattern)
+        assert not letters.isascii() and not re.search("[a-z]", letters)
 
 
 def test_an_explanation_may_say_what_a_title_may_not():
