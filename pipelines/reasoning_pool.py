@@ -123,7 +123,8 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 responses=dsl.Collected(generate.outputs["responses"]),
                 prepared=prepared,
                 engine=rationale_engine,
-            )
+            ),
+            uses_outside_state=True,  # settings say what may be said, and what calls cost
         )
         encode = place(encode_rationales(rationales=validate.outputs["rationales"], text_encoder=text_encoder))
         pool = place(

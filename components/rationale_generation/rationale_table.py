@@ -107,15 +107,11 @@ def validate_responses(
     }
     reasons = Counter(row["reason"] for row in rejected)
     rejected_by_reason = {reason.value: reasons[reason.value] for reason in Reason if reasons[reason.value]}
-    validation = {
-        "valid": len(rationales),
-        "rejected": rejected_by_reason,
-        **counts,
-        "near_duplicates": _count_near_duplicates(rationales),
-    }
+    counts["near_duplicates"] = _count_near_duplicates(rationales)
+    validation = {"valid": len(rationales), "rejected": rejected_by_reason, **counts}
     told = ", ".join(f"{reason} {count}" for reason, count in rejected_by_reason.items())
     say(f"{len(rationales)} rationales, {len(rejected)} answers rejected{f' ({told})' if told else ''}")
-    say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in list(validation.items())[2:]))
+    say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     return ValidatedRationales(
         pa.Table.from_pylist(rationales, schema=RATIONALES),
         pa.Table.from_pylist(rejected, schema=REJECTED_RATIONALES),

@@ -16,7 +16,7 @@ PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh"
 OUTSIDE_STATE = {
     *("prepare-data", "train-encoder", "register-encoder", "sample-seeds", "build-pool", "match-users"),
     *("push-features", "register-ranker", "release-ranker", "build-prompts"),
-    *("tune-model", "register-language-model", "register-prompt", "generate-rationales"),
+    *("tune-model", "register-language-model", "register-prompt", "generate-rationales", "validate-rationales"),
 }
 
 
