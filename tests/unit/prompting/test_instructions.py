@@ -96,6 +96,9 @@ def test_a_text_that_reads_like_an_instruction_is_withheld_and_the_item_stays(pr
     assert catalogue.withheld == {"Alien (1979)", "Fox", "Sci-Fi"}
     assert "alien (1979)" not in catalogue.item_of_title and "sci-fi" not in catalogue.category_of_name
 
+    monkeypatch.delattr(module, "reads_like_instruction")  # what is known is not looked for again
+    assert load_catalogue(prepared, catalogue.withheld) == catalogue
+
 
 def test_a_list_with_a_fault(tmp_path):
     path = tmp_path / "patterns.txt"
