@@ -14,11 +14,12 @@ from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
 from components.fusion_ranker.variants import parse_variants
-from components.llm_tuning.naming import LOADING_ENGINE, is_trained_here
+from components.llm_tuning.naming import check_loading_engine
 from components.prompting.prompt_template import read_template
 from components.rationale_generation.budget import Ceilings, Prices
 from components.rationale_generation.engines import check_engine
 from components.rationale_generation.ledger import PARTITIONS
+from components.rationale_generation.recorded_engine import RecordedEngine
 from components.seed_sampling.seed_users import check_seeds
 from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path
 from serving.triton.server import free_ports
@@ -145,17 +146,17 @@ def _check_generation(parameters: RunParameters, settings: Settings) -> None:
     Raises:
         InputError: a parameter of the rationale generation is at fault.
     """
-    if is_trained_here(parameters.language_model) and parameters.rationale_engine != LOADING_ENGINE:
-        raise InputError(
-            f"--model {parameters.language_model} is loaded by --rationale-engine {LOADING_ENGINE}, "
-            f"not by {parameters.rationale_engine}"
-        )
+    check_loading_engine(parameters.language_model, parameters.rationale_engine)
     model = LanguageModel(name=parameters.language_model)
     check_engine(parameters.rationale_engine, parameters.recorded_rationales, model, settings)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
     if not 1 <= parameters.shards <= PARTITIONS:
         raise InputError(f"--shards {parameters.shards}: expected 1 to {PARTITIONS}")
+    if parameters.shards > 1 and parameters.rationale_engine == RecordedEngine.name:
+        raise InputError(
+            f"--shards {parameters.shards}: a file of recorded answers is handed out by one task, expected 1"
+        )
     if parameters.attempts < 0:
         raise InputError(f"--attempts {parameters.attempts}: expected a number of further attempts, or 0 for none")
     ceilings = Ceilings(parameters.max_calls, parameters.max_tokens, parameters.max_cost)

@@ -27,6 +27,14 @@ def is_trained_here(language_model: str) -> bool:
     return language_model == SCRATCH or language_model.startswith(LORA_PREFIX)
 
 
+def check_loading_engine(language_model: str, rationale_engine: str) -> None:
+    """Raises InputError where a model that is trained here would be asked of an engine that does not load it."""
+    if is_trained_here(language_model) and rationale_engine != LOADING_ENGINE:
+        raise InputError(
+            f"--model {language_model} is loaded by --rationale-engine {LOADING_ENGINE}, not by {rationale_engine}"
+        )
+
+
 def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
     """The model that `--model` names, for an engine; nothing is trained, and of a Hugging Face id no weights are read.
 
@@ -37,11 +45,8 @@ def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
         InputError: the engine needs a model and none is named, there is no such model, its tokenizer has no chat
             template, or it is one that is trained here and loaded by another engine.
     """
+    check_loading_engine(language_model, rationale_engine)
     if rationale_engine != LOADING_ENGINE:
-        if is_trained_here(language_model):
-            raise InputError(
-                f"--model {language_model} is loaded by --rationale-engine {LOADING_ENGINE}, not by {rationale_engine}"
-            )
         return LanguageModel(name=language_model, tokenizer=language_model if Path(language_model).is_dir() else "")
     if not language_model:
         raise InputError(

@@ -14,6 +14,9 @@ from components.contracts.language_model import SCRATCH
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_VERSION = "recommendation-v1"
 NUMBERED_VERSION = "numbered-v1"
+# A weak model goes on with a list until its tokens are spent.
+MOST_CATEGORIES = 10
+MOST_TITLES = 20
 
 AnswerForm = Literal["titles", "numbers"]
 
@@ -28,6 +31,9 @@ class PromptTemplate:
         answer: what the answer's `items` are: exact titles, or numbers of the document's candidates.
         answer_fields: the answer's fields in the order in which they are written.
         answer_tokens: most tokens of an answer.
+        text_characters: most characters of each text of an answer, as its schema says, so that a small model that does
+            not come to an end is not cut off within the JSON; 0: the schema says nothing, for hosted endpoints refuse
+            `maxLength` where a schema is strict.
         history_items: most items of a history that the document shows.
         counted_categories: how many categories the document counts.
         candidates: how many candidates the document lists; 0 where titles are asked for.
@@ -38,20 +44,24 @@ class PromptTemplate:
     answer: AnswerForm
     answer_fields: tuple[str, ...]
     answer_tokens: int
+    text_characters: int
     history_items: int
     counted_categories: int
     candidates: int
 
     def answer_schema(self) -> dict[str, Any]:
         """The JSON schema of an answer."""
-        item: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+        text: dict[str, Any] = {"type": "string"}
+        if self.text_characters:
+            text["maxLength"] = self.text_characters
+        items: dict[str, Any] = {"type": "array", "items": text, "maxItems": MOST_TITLES}
         if self.answer == "numbers":
             number = {"type": "integer", "minimum": 1, "maximum": self.candidates}
-            item = {"type": "array", "items": number, "maxItems": self.candidates}
+            items = {"type": "array", "items": number, "maxItems": self.candidates}
         properties = {
-            "preference_summary": {"type": "string"},
-            "categories": {"type": "array", "items": {"type": "string"}},
-            "items": item,
+            "preference_summary": text,
+            "categories": {"type": "array", "items": text, "maxItems": MOST_CATEGORIES},
+            "items": items,
         }
         return {
             "type": "object",

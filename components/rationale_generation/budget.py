@@ -141,11 +141,14 @@ class Budget:
         self.spent += Usage(1, prompt_tokens, completion_tokens)
 
     def refuses(self, worst: Usage) -> str:
-        """The ceiling that keeps it out even when nothing else is under way, as its option; empty: none does."""
+        """The option of the ceiling that keeps it out even when nothing else is under way; empty: none does."""
         return self.exceeded(self.spent + worst)
 
     def exceeded(self, usage: Usage) -> str:
-        """The first ceiling below this usage, as its option; empty: there is none."""
+        """The option of the first ceiling below this usage; empty: there is none.
+
+        Not its value: a shard has but a share of the one that the user knows.
+        """
         ceilings = self._ceilings
         money = self.prices.money(usage.prompt_tokens, usage.completion_tokens)
         for option, value, ceiling in (
@@ -154,5 +157,5 @@ class Budget:
             ("--max-cost", money, ceilings.money),
         ):
             if ceiling and value > ceiling:
-                return f"{option} {ceiling}"
+                return option
         return ""

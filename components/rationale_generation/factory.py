@@ -90,7 +90,7 @@ class Factory:
             if unknown and attempt:
                 say(f"{len(unknown)} answers are invalid: asking again ({attempt} of {self._attempts})")
             calls = self._budget.spent.calls
-            answered = self._ask(unknown, alone=not kept and not responses)
+            answered = self._ask(unknown, any_kept=bool(kept))
             if attempt:
                 self._account.asked_again += self._budget.spent.calls - calls
             invalid = []
@@ -129,17 +129,17 @@ class Factory:
         told = self._account.forecast.describe(self._budget.prices)
         say(f"forecast: at most {told}, and what is asked again on top; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
-            say(f"that is above {ceiling}: what this keeps out stays without an answer")
+            say(f"that is above the ceiling {ceiling}: what it keeps out stays without an answer")
 
-    def _ask(self, unknown: dict[str, Request], *, alone: bool) -> dict[str, Response]:
+    def _ask(self, unknown: dict[str, Request], *, any_kept: bool) -> dict[str, Response]:
         """Responses of the engine by the keys of `unknown`; answers are in the ledger when this returns.
 
         A request that the budget refuses while others are under way is tried once more when they have cost what they
         cost, until nothing fits.
 
         Args:
-            alone: whether no other request has an answer. Then an engine that can answer none of these has a fault;
-                otherwise these requests have.
+            any_kept: whether the ledger held answers. An engine that answers none of the requests of a pass has a
+                fault where there is no other answer, of the ledger or of this run; otherwise these requests have.
         """
         key_of = {request["custom_id"]: key for key, request in unknown.items()}
         responses: dict[str, Response] = {}
@@ -156,7 +156,8 @@ class Factory:
                         responses[key] = response
                         _tell_progress(len(responses), len(unknown))
                 except InputError:
-                    if alone or len(responses) + len(refused) < len(unknown):
+                    any_answer = any_kept or self._account.inferences
+                    if not any_answer or len(responses) + len(refused) < len(unknown):
                         raise
             left = refused
         self._account.hours += (time.monotonic() - began) / SECONDS_AN_HOUR

@@ -112,7 +112,7 @@ class VllmEngine(RationaleEngine):
 
 def check_python(python: Path) -> None:
     """Raises InputError where there is no interpreter."""
-    if not python.is_file():
+    if not (python.is_file() and os.access(python, os.X_OK)):
         raise InputError(
             f"setting RELAND_VLLM_PYTHON: no Python of a vLLM environment at {python} (`make vllm` makes it)"
         )

@@ -198,5 +198,7 @@ def write_adapter(folder: Path, model: Path) -> Path:
 
 def test_no_interpreter(tmp_path):
     configuration = VllmConfiguration(LanguageModel(name="tiny", weights="hub/model"), tmp_path / "python")
-    with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: no Python .* \(`make vllm` makes it\)"):
-        VllmEngine(configuration)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: no Python .* \(`make vllm` makes it\)"):
+            VllmEngine(configuration)
+        (tmp_path / "python").touch(mode=0o644)  # a file that cannot be run is none either

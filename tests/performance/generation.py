@@ -45,8 +45,6 @@ CATEGORIES = ["Action", "Children's", "Comedy", "Crime", "Drama", "Horror", "Rom
 FILMS, HISTORY = 400, 8
 WARM_UP = 4  # requests
 PROMPT_VERSION = "numbered-v1"  # made for small models
-# A text without an end is what models of random weights write.
-LONGEST = {"preference_summary": {"maxLength": 120}, "categories": {"maxItems": 4}}
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,7 @@ def make_requests(count: int, seed: int, tokens: int, structured: bool) -> list[
     for _ in range(count):
         body = build_request(condense(generator.sample(films, HISTORY)), template, catalogue, "model")["body"]
         body["max_tokens"] = tokens
-        if structured:
-            schema = body["response_format"]["json_schema"]["schema"]
-            for name, bounds in LONGEST.items():
-                if name in schema["properties"]:
-                    schema["properties"][name] |= bounds
-        else:
+        if not structured:
             del body["response_format"]
         requests.append(make_request(body))
     return requests

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +32,14 @@ import numpy as np
 import pyarrow as pa
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, RESPONSES_FILE, SEEDS_FILE
-from components.contracts.batch_format import canonical_json, make_request, read_answer, read_lines
+from components.contracts.batch_format import (
+    Request,
+    canonical_json,
+    make_request,
+    read_answer,
+    read_lines,
+    write_lines,
+)
 from components.contracts.files import read_json, write_json
 from components.contracts.language_model import LanguageModel, write_language_model
 from components.contracts.tables import INTERACTIONS, ITEMS, SEEDS, write_table
@@ -52,6 +59,7 @@ ATTEMPTS = {"openai": 1, "vllm": 0}
 VLLM_TOKENS = 16
 ITEMS_IN_ALL = 300
 HISTORY = 6
+ASKED_FOLDER = "asked"
 
 
 @dataclass
@@ -93,7 +101,7 @@ class Outcome:
     asked_twice: int = 0
     lost: int = 0
     unanswered: int = 0
-    calls_of_the_stub: int | None = None
+    handed_over: int = 0  # requests: to the stub server, or to vLLM in files
     finished: int = 0
 
 
@@ -140,10 +148,27 @@ def run_job(folder: Path, engine: str) -> None:
     """The step, as the pipeline runs it."""
     from components.rationale_generation.component import generate_rationales
 
+    if engine == "vllm":
+        _keep_what_is_asked(folder / ASKED_FOLDER)
     requests, prepared, tuned, responses = (
         SimpleNamespace(path=str(folder / name)) for name in ("requests", "prepared", "tuned", "responses")
     )
     generate_rationales.python_func(requests, prepared, tuned, engine, "", 0, 1, ATTEMPTS[engine], 0, 0, 0.0, responses)
+
+
+def _keep_what_is_asked(folder: Path) -> None:
+    """Give each file of requests a second name before the worker is told of it: the engine and the worker remove the
+    first one, the worker also when the job is killed.
+    """
+    from components.rationale_generation import vllm_engine
+
+    def write_and_keep(path: Path, rows: Iterable[Request]) -> int:
+        count = write_lines(path, rows)
+        folder.mkdir(exist_ok=True)
+        os.link(path, folder / f"{time.time_ns()}.jsonl")
+        return count
+
+    vllm_engine.write_lines = write_and_keep
 
 
 def kill_again_and_again(job: Job, kills: int, asked_since: Callable[[], list[str]]) -> Outcome:
@@ -208,7 +233,7 @@ def with_stub(folder: Path, users: int, kills: int) -> Outcome:
             return [make_request(body)["custom_id"] for body in bodies]
 
         outcome = kill_again_and_again(job, kills, asked_since)
-        outcome.calls_of_the_stub = len(endpoint.bodies)
+        outcome.handed_over = len(endpoint.bodies)
     for row in read_lines(folder / "responses" / RESPONSES_FILE):
         assert read_answer(row[1]).content == CONTENT
     return outcome
@@ -221,11 +246,13 @@ def with_vllm(folder: Path, users: int, kills: int) -> Outcome:
     seen: set[Path] = set()
 
     def asked_since() -> list[str]:
-        files = set(folder.glob("reland-vllm-*/requests-*.jsonl")) - seen
+        files = set((folder / ASKED_FOLDER).glob("*.jsonl")) - seen
         seen.update(files)
-        return [row["custom_id"] for file in files if file.stat().st_size for _, row in read_lines(file)]
+        return [row["custom_id"] for file in files for _, row in read_lines(file)]
 
-    return kill_again_and_again(job, kills, asked_since)
+    outcome = kill_again_and_again(job, kills, asked_since)
+    outcome.handed_over = sum(len(read_lines(file)) for file in seen)
+    return outcome
 
 
 def main() -> None:
@@ -238,6 +265,8 @@ def main() -> None:
     if arguments.job:
         run_job(arguments.job, arguments.engine)
         return
+    if arguments.json is None:
+        parser.error("--json FILE is missing")
     outcomes = {}
     for engine, trial, kills in (("openai", with_stub, 90), ("vllm", with_vllm, 10)):
         if arguments.engine in (None, engine):

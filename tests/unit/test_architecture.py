@@ -1,6 +1,7 @@
 """The rules of the layout that a reader relies on: who imports whom, and where kfp is."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -68,3 +69,15 @@ def test_files_that_are_read_beside_the_code_are_installed_with_it():
     folders = {path.parent for path in SOURCES}
     beside = {path for folder in folders for path in folder.rglob("*.*") if "__pycache__" not in path.parts}
     assert not [path for path in beside if path.suffix not in (".py", ".pyc") and f"*{path.suffix}" not in installed]
+
+
+def test_what_ci_runs_takes_an_hour_at_most_and_leaves_the_tests_their_own_time():
+    stages = re.findall(r"^LIMIT=(\d+) stage make ([\w-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    limits = {target: int(limit) for limit, target in stages}
+    assert sum(limits.values()) <= 3_600
+    own = re.findall(
+        r"^([\w-]+):[^\n]*\n\ttimeout --kill-after=(\d+) (\d+) ", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert {target for target, *_ in own} == {"test", "test-vllm", "test-services"}
+    for target, *seconds in own:
+        assert limits[target] >= sum(map(int, seconds)), target

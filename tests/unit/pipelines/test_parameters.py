@@ -28,6 +28,13 @@ def test_the_defaults_are_fine(settings):
     check_parameters(RunParameters(), settings)
 
 
+def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
+    without = settings.model_copy(update={"vllm_python": tmp_path / "none"})
+    check_parameters(RunParameters(), without)
+    with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
+        check_parameters(RunParameters(rationale_engine="vllm", language_model="scratch"), without)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -74,11 +81,16 @@ def test_each_fault_names_its_option(settings, changes, message):
         check_parameters(dataclasses.replace(RunParameters(), **changes), settings)
 
 
-def test_recorded_rationales_without_the_recorded_engine(settings, tmp_path):
+def test_recorded_rationales_go_with_the_recorded_engine_and_one_task(settings, tmp_path):
     path = tmp_path / "recorded.jsonl"
     path.write_text(json.dumps({"user_id": "1", "model": "m", "preference_summary": "s", "recommendation": "r"}))
     with pytest.raises(InputError, match="--rationales is read by --rationale-engine recorded, not by template"):
         check_parameters(RunParameters(recorded_rationales=str(path)), settings)
+    # A shard to whose requests the file holds no answer would be taken for a file of other requests.
+    recorded = RunParameters(rationale_engine="recorded", recorded_rationales=str(path))
+    check_parameters(recorded, settings)
+    with pytest.raises(InputError, match="--shards 2: a file of recorded answers is handed out by one task"):
+        check_parameters(dataclasses.replace(recorded, shards=2), settings)
 
 
 def test_no_triton_environment(settings, monkeypatch, tmp_path):

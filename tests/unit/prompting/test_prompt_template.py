@@ -32,6 +32,15 @@ def test_numbers_are_those_of_candidates():
     assert read_template("recommendation-v1").answer_schema()["properties"]["items"]["items"] == {"type": "string"}
 
 
+@pytest.mark.parametrize("version", ["direct-v1", "numbered-v1", "recommendation-v1"])
+def test_no_list_of_an_answer_is_without_an_end_and_no_text_of_a_small_model_s(version):
+    properties = read_template(version).answer_schema()["properties"]
+    assert all(0 < properties[name]["maxItems"] <= 20 for name in ("categories", "items"))
+    texts = [properties["preference_summary"], properties["categories"]["items"]]
+    # Hosted endpoints refuse a strict schema that has a `maxLength`.
+    assert all(text.get("maxLength") == (200 if version == "numbered-v1" else None) for text in texts)
+
+
 def test_only_the_ablation_recommends_before_it_reasons():
     assert read_template("direct-v1").answer_fields[-1] == "preference_summary"
     assert "Step" not in read_template("direct-v1").system

@@ -44,7 +44,7 @@ def test_the_hash_covers_prompt_and_model(catalogue):
 def test_a_request_that_was_asked_before_has_the_same_id_so_that_its_answer_is_used_again(catalogue):
     history = condense([catalogue.items["casablanca"], catalogue.items["alien"]])
     request = build_request(history, TEMPLATE, catalogue, "m")
-    assert request["custom_id"] == "ee00e488c1f6174acbf5ac1645caeaf8fa819f0d794647b26e572f52c7e6f015"
+    assert request["custom_id"] == "746112ffe18d8e2845046972acaea0cc0c600e3d771a40142a6d714241448ed9"
 
 
 def make_catalogue(*titles: str) -> Catalogue:

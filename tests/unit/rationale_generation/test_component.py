@@ -17,16 +17,25 @@ from components.rationale_generation.validation import ValidAnswer
 from tests.contract.chat_endpoint import CONTENT, answer, chat_endpoint
 
 
-def run(prepared, seeds, output, engine, recorded="", tamper=None, shards=1, model="", ceilings=(0, 0, 0.0)):
+def run(
+    prepared,
+    seeds,
+    output,
+    engine,
+    recorded="",
+    tamper=None,
+    shards=1,
+    model="",
+    ceilings=(0, 0, 0.0),
+    version="recommendation-v1",
+):
     prepared, seeds = (SimpleNamespace(path=str(path)) for path in (prepared, seeds))
     tuned, requests, rationales, report = (
         SimpleNamespace(path=str(output / name)) for name in ("tuned", "requests", "rationales", "report.json")
     )
     output.mkdir()
     write_language_model(output / "tuned", LanguageModel(name=model))
-    numbers = build_prompts.python_func(
-        prepared, seeds, tuned, "", "recommendation-v1", engine, str(recorded), shards, requests
-    )
+    numbers = build_prompts.python_func(prepared, seeds, tuned, "", version, engine, str(recorded), shards, requests)
     responses = [SimpleNamespace(path=str(output / f"responses-{shard}")) for shard in numbers]
     for shard, answered in enumerate(responses):
         generate_rationales.python_func(
@@ -66,6 +75,15 @@ def test_template(prepared, seeds, tmp_path):
     # ann chose Alien and Brazil: Dune is the Sci-Fi film that is left, and there is no other Horror film.
     assert rationales[0]["recommendation"] == "Recommended categories: Sci-Fi, Horror; recommended items: Dune (1984)."
     assert rationales[0]["items"] == ["dune"]
+
+
+def test_the_ablation_is_run_by_its_name(prepared, seeds, tmp_path):
+    rationales, rejected, _ = run(prepared, seeds, tmp_path / "a", "template", version="direct-v1")
+    assert {row["prompt_version"] for row in rationales} == {"direct-v1"} and len(rationales) == 3 and not rejected
+    for _, request in read_lines(tmp_path / "a" / "requests" / "requests.jsonl"):
+        schema = request["body"]["response_format"]["json_schema"]["schema"]
+        assert schema["required"] == ["categories", "items", "preference_summary"]
+        assert "Step 1" not in request["body"]["messages"][0]["content"]
 
 
 def test_two_runs_and_other_held_out_rows_give_equal_bytes(prepare, seeds, tmp_path):
@@ -150,8 +168,8 @@ def test_a_ceiling_leaves_a_partial_result_that_says_so(prepared, seeds, tmp_pat
     with chat_endpoint(lambda *_: answer()) as endpoint:
         monkeypatch.setenv("RELAND_OPENAI_BASE_URL", endpoint.url)
         rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "openai", model="stub", ceilings=(2, 0, 0.0))
-    assert len(rationales) == 2 and cost["ceiling"] == "--max-calls 2" and cost["not_asked"] == 1
-    assert [row["detail"] for row in rejected] == ["not asked, because of the ceiling --max-calls 2"]
+    assert len(rationales) == 2 and cost["ceiling"] == "--max-calls" and cost["not_asked"] == 1
+    assert [row["detail"] for row in rejected] == ["not asked, because of the ceiling --max-calls"]
     assert cost["forecast"]["calls"] == 3
 
 

@@ -157,8 +157,13 @@ def test_requests_that_cannot_be_answered_do_not_end_a_job_whose_others_are(tmp_
     for _ in range(2):  # only the second is asked now
         again, account = run(tmp_path / "a", Gloomy(answers), asked)
         assert contents(again) == ["valid", None] == contents(responses) and account.spent.calls == 1
+    # Under a ceiling that lets two in at a time, the second pass asks the last one alone.
+    asked = requests(3)
+    ceilings = Ceilings(tokens=2 * (34 + 100) + 50)
+    responses, account = run(tmp_path / "c", Gloomy({("user 2", 0): None}, reads_all_first=True), asked, 0, ceilings)
+    assert contents(responses) == ["valid", "valid", None] and account.spent.calls == 3
     with pytest.raises(InputError, match="no request is answered"):
-        run(tmp_path / "b", Gloomy({("user 0", 0): None, ("user 1", 0): None}), asked)
+        run(tmp_path / "b", Gloomy(dict.fromkeys([(f"user {n}", 0) for n in range(3)])), asked)
 
 
 def test_an_engine_without_cost_is_asked_every_time_and_once():
@@ -174,23 +179,23 @@ def test_an_engine_without_cost_is_asked_every_time_and_once():
 
 @pytest.mark.parametrize("reads_all_first", [False, True])
 @pytest.mark.parametrize(
-    ("ceilings", "most"),
+    ("ceilings", "option", "most"),
     [
-        (Ceilings(calls=3), 3),
+        (Ceilings(calls=3), "--max-calls", 3),
         # A request may take 34 + 100 tokens, and takes 50: of 300 tokens 4 are sure to fit (after 150 are spent another
         # may take 134), and a fifth may not.
-        (Ceilings(tokens=300), 4),
+        (Ceilings(tokens=300), "--max-tokens", 4),
         # At 1 a million tokens, of money as much.
-        (Ceilings(money=0.0003), 4),
+        (Ceilings(money=0.0003), "--max-cost", 4),
     ],
 )
-def test_a_ceiling_holds_and_what_fits_is_asked(tmp_path, ceilings, most, reads_all_first):
+def test_a_ceiling_holds_and_what_fits_is_asked(tmp_path, ceilings, option, most, reads_all_first):
     engine = Oracle(reads_all_first=reads_all_first)
     asked = requests(8)
     responses, account = run(tmp_path, engine, asked, ceilings=ceilings, prices=Prices(prompt=1, completion=1))
     assert sum(engine.asked.values()) == most == account.spent.calls
     assert [row["error"]["code"] for row in responses if row["error"]] == ["ceiling"] * (8 - most)
-    assert account.ceiling.startswith("--max-") and "not asked, because of the ceiling --max-" in json.dumps(responses)
+    assert account.ceiling == option and f"not asked, because of the ceiling {option}" in json.dumps(responses)
     # What was answered is usable, and the next run goes on.
     engine = Oracle()
     responses, account = run(tmp_path, engine, asked)
@@ -203,7 +208,7 @@ def test_the_forecast_is_told_before_and_is_no_less_than_what_was_spent(tmp_path
     told = capsys.readouterr().out
     # 4 × 134 tokens at one a second are 0.15 GPU-hours, at 2 an hour, and 136 prompt tokens at 1.
     assert "forecast: at most 4 calls, 136 prompt tokens, 400 of answers, 0.15 GPU-hours, cost 136.30, and" in told
-    assert "above --max-calls 2" in told and told.index("forecast: ") < told.index("2 of 4 responses")
+    assert "above the ceiling --max-calls:" in told and told.index("forecast: ") < told.index("2 of 4 responses")
     assert account.forecast.calls == 4 and account.forecast.completion_tokens >= account.spent.completion_tokens
 
 
