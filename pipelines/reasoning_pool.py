@@ -83,8 +83,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
             nodes,
         )
         register = place(
-            register_language_model(tuned=tune.outputs["tuned"], prepared=prepared, generation=generation),
-            uses_outside_state=True,
+            register_language_model(tuned=tune.outputs["tuned"], generation=generation), uses_outside_state=True
         )
         prompts = place(
             build_prompts(

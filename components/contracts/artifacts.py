@@ -46,6 +46,7 @@ SEEDS_DIAGNOSTICS_FILE = "diagnostics.json"
 SEEDS_PAGE_FILE = "seeds.html"
 REQUESTS_FILE = "requests.jsonl"
 SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
+WITHHELD_FILE = "withheld.json"  # texts of items that no request shows, as they read like an instruction
 RESPONSES_FILE = "responses.jsonl"
 ACCOUNT_FILE = "account.json"  # beside the responses: what they took
 RATIONALES_FILE = "rationales.parquet"

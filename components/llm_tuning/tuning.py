@@ -22,8 +22,8 @@ from transformers.utils import logging
 from components.contracts.artifacts import METRICS_FILE, MODEL_CARD_FILE, TUNING_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import write_json
-from components.contracts.fingerprint import data_fingerprint
 from components.contracts.language_model import LORA_PREFIX, SCRATCH, LanguageModel, write_language_model
+from components.contracts.lineage import training_lineage
 from components.contracts.progress import say
 from components.llm_tuning import evaluation
 from components.llm_tuning.chat_tokenizer import train_tokenizer
@@ -98,7 +98,7 @@ def train_language_model(
         "kind": SCRATCH if not base else LORA_PREFIX.rstrip(":"),
         "base": base,
         "prompt_version": template.version,
-        "data_fingerprint": data_fingerprint(prepared),
+        **training_lineage(prepared),
         **facts,
         "config": dataclasses.asdict(config),
     }

@@ -35,13 +35,8 @@ def register_encoder(encoder: dsl.Input[dsl.Model], generation: str, report: dsl
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
-def register_language_model(
-    tuned: dsl.Input[dsl.Model],
-    prepared: dsl.Input[dsl.Dataset],
-    generation: str,
-    report: dsl.Output[dsl.Artifact],
-) -> str:
-    """Register a language model that was trained here as `reland-language-model`; returns its version.
+def register_language_model(tuned: dsl.Input[dsl.Model], generation: str, report: dsl.Output[dsl.Artifact]) -> str:
+    """Register a language model that was trained here as `reland-language-model`, by its lineage; returns its version.
 
     Of a model that is only described there is nothing to register: the version is empty.
     """
@@ -50,23 +45,17 @@ def register_language_model(
     from components.contracts import registry
     from components.contracts.artifacts import METRICS_FILE, TUNING_FILE
     from components.contracts.files import read_json, write_json
-    from components.contracts.fingerprint import data_fingerprint
     from components.contracts.language_model import read_language_model
+    from components.contracts.lineage import lineage_of
     from components.contracts.progress import say
     from components.contracts.settings import load_settings
     from components.model_registry.register import register_language_model_version
-    from components.model_registry.revision import git_revision
 
     folder = Path(tuned.path)
     version = ""
     metrics = {}
     if (folder / TUNING_FILE).exists():
-        tags = {
-            registry.TAG_GENERATION: generation,
-            registry.TAG_FINGERPRINT: data_fingerprint(Path(prepared.path)),
-        }
-        if (revision := git_revision()) is not None:
-            tags[registry.TAG_REVISION] = revision
+        tags = {registry.TAG_GENERATION: generation, **lineage_of(read_json(folder / TUNING_FILE))}
         version = register_language_model_version(load_settings(), folder, tags)
         say(f"registered {registry.LANGUAGE_MODEL} version {version} as {registry.CHAMPION}")
         metrics = read_json(folder / METRICS_FILE)

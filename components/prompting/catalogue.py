@@ -107,8 +107,12 @@ class Catalogue:
         return found
 
 
-def load_catalogue(prepared: Path) -> Catalogue:
+def load_catalogue(prepared: Path, withheld: frozenset[str] | None = None) -> Catalogue:
     """Read the items of a prepared data set and count their training interactions.
+
+    Args:
+        withheld: the texts that read like an instruction, where another step has looked for them already; None: look
+            for them, which takes some minutes for a million items.
 
     Raises:
         InputError: a table is missing or does not hold its schema.
@@ -117,29 +121,28 @@ def load_catalogue(prepared: Path) -> Catalogue:
     counts = training.group_by("item_id").aggregate([([], "count_all")])
     popularity = dict(zip(counts["item_id"].to_pylist(), counts["count_all"].to_pylist(), strict=True))
 
-    read_like_instruction = cache(reads_like_instruction)  # brands and categories repeat
-    withheld: set[str] = set()
+    rows = read_table(prepared / ITEMS_FILE, ITEMS, ["item_id", "title", "brand", "categories"]).to_pylist()
+    if withheld is None:
+        texts = {text for row in rows for text in (row["title"], row["brand"], *row["categories"])}
+        withheld = frozenset(filter(reads_like_instruction, texts))
+        if withheld:
+            say(f"{len(withheld)} texts of items read like an instruction and are shown to no language model")
 
-    def harmless(text: str) -> str:
-        if read_like_instruction(text):
-            withheld.add(text)
-            return ""
-        return text
-
+    clean_name = cache(clean_text)  # brands and categories repeat
     items = [
         Item(
             row["item_id"],
-            clean_title(harmless(row["title"])),
-            clean_text(harmless(row["brand"])),
-            tuple(dict.fromkeys(filter(None, (clean_text(harmless(name)) for name in row["categories"])))),
+            clean_title(row["title"]) if row["title"] not in withheld else "",
+            clean_name(row["brand"]) if row["brand"] not in withheld else "",
+            tuple(
+                dict.fromkeys(filter(None, (clean_name(name) for name in row["categories"] if name not in withheld)))
+            ),
             popularity.get(row["item_id"], 0),
         )
-        for row in read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
+        for row in rows
     ]
     items.sort(key=lambda item: (-item.popularity, item.item_id))
-    if withheld:
-        say(f"{len(withheld)} texts of items read like an instruction and are shown to no language model")
-    return Catalogue({item.item_id: item for item in items}, frozenset(withheld))
+    return Catalogue({item.item_id: item for item in items}, withheld)
 
 
 def one_line(text: str) -> str:

@@ -14,10 +14,12 @@ from components.contracts.errors import InputError
 
 PATTERNS_FILE = Path(__file__).parent / "instructions.txt"
 TITLE_PATTERNS_FILE = Path(__file__).parent / "instructions_in_titles.txt"
+OTHER_SCRIPTS_FILE = Path(__file__).parent / "instructions_in_other_scripts.txt"
 LONGEST = 2_000  # characters of a text that are looked at
 
 # Cyrillic and Greek letters that look like Latin ones. They count as such in a word that has Latin letters too.
 _LOOK_ALIKE = str.maketrans("асԁеһіјӏорԛѕԝхуьвкмнтαεικνορτυχ", "acdehijlopqswxybbkmhtaeikvoptux")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _STROKED = str.maketrans("đħłø", "dhlo")
 _LEET = str.maketrans("013457@$", "oieastas")
 _MIXED_WORD = re.compile(r"(?=\w*[a-z])(?=\w*[\u0370-\u052f])\w+")
@@ -37,7 +39,7 @@ def fold(text: str) -> str:
         tags = "".join(chr(ord(sign) - 0xE0000) if 0xE0020 <= ord(sign) <= 0xE007E else sign for sign in text)
         seen = (sign for sign in unicodedata.normalize("NFKD", tags) if not _invisible(sign))
         text = unicodedata.normalize("NFKC", "".join(seen))
-    text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text).casefold()
+    text = _CONTROL.sub(" ", text).casefold()
     if not text.isascii():
         text = _MIXED_WORD.sub(lambda word: word[0].translate(_LOOK_ALIKE), text.translate(_STROKED))
     text = _SPACED_WORD.sub(lambda word: re.sub(r"[ ._*~-]", "", word[0]), text)
@@ -51,16 +53,17 @@ def words(text: str) -> list[str]:
 
 def reads_like_instruction(title: str) -> bool:
     """Whether the text of an item is an instruction to a model, as it is or with digits read as letters (`1gn0re`)."""
-    return _found(title, _patterns(PATTERNS_FILE)) or _found(title, _patterns(TITLE_PATTERNS_FILE))
+    folded = fold(title)
+    patterns = [*_patterns(PATTERNS_FILE), *_patterns(TITLE_PATTERNS_FILE)]
+    return _found(folded, patterns) or (not folded.isascii() and _found(folded, _patterns(OTHER_SCRIPTS_FILE)))
 
 
 def holds_instruction(answer: str) -> bool:
     """Whether a text of an answer holds what no explanation says and no title: tokens of roles, orders to forget."""
-    return _found(answer, _patterns(PATTERNS_FILE))
+    return _found(fold(answer), _patterns(PATTERNS_FILE))
 
 
-def _found(text: str, patterns: list[re.Pattern[str]]) -> bool:
-    folded = fold(text)
+def _found(folded: str, patterns: list[re.Pattern[str]]) -> bool:
     plain = _LEET_WORD.sub(lambda word: word[0].translate(_LEET), folded)
     return any(pattern.search(variant) for variant in dict.fromkeys((folded, plain)) for pattern in patterns)
 

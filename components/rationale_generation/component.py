@@ -105,7 +105,7 @@ def generate_rationales(
     settings = load_settings()
     asked = read_seed_requests(Path(requests.path))
     own = [request for request in asked.requests if shard_of(request["custom_id"], shards) == shard]
-    catalogue = load_catalogue(Path(prepared.path))
+    catalogue = load_catalogue(Path(prepared.path), asked.withheld)
     model = read_language_model(Path(tuned.path))
     with open_engine(engine, model, catalogue, recorded_rationales, asked.seed_of_request, settings) as answering:
         say(f"asking {answering.name}, model {answering.model}, {len(own)} requests, shard {shard + 1} of {shards}")
@@ -153,13 +153,14 @@ def validate_rationales(
 
     settings = load_settings()
     answering = engine_class(engine)
-    catalogue = load_catalogue(Path(prepared.path))
+    asked = read_seed_requests(Path(requests.path))
+    catalogue = load_catalogue(Path(prepared.path), asked.withheld)
     free_text = answering is RecordedEngine
     validator = load_validator(Path(prepared.path), catalogue, settings, free_text=free_text)
     folders = [Path(shard.path) for shard in responses]
     files = [folder / RESPONSES_FILE for folder in folders if (folder / RESPONSES_FILE).stat().st_size]
     answers = [row for file in files for _, row in read_lines(file)]
-    result = validate_responses(read_seed_requests(Path(requests.path)), answers, answering, validator)
+    result = validate_responses(asked, answers, answering, validator)
     folder = Path(rationales.path)
     write_table(result.rationales, folder / RATIONALES_FILE, RATIONALES)
     write_table(result.rejected, folder / REJECTED_RATIONALES_FILE, REJECTED_RATIONALES)

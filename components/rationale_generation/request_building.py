@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.contracts.artifacts import REQUESTS_FILE, SEED_REQUESTS_FILE, SEEDS_FILE
+from components.contracts.artifacts import REQUESTS_FILE, SEED_REQUESTS_FILE, SEEDS_FILE, WITHHELD_FILE
 from components.contracts.batch_format import Request, read_lines, write_lines
+from components.contracts.files import read_json, write_json
 from components.contracts.language_model import LanguageModel
 from components.contracts.progress import say
 from components.contracts.tables import SEEDS, read_table, write_table
@@ -32,13 +33,15 @@ class SeedRequests:
     """Requests in the order of their `custom_id`, and the `custom_id` of every seed user, by user id.
 
     Seed users with equal prompts share a request. `prompt_tokens` are the tokens of each request's prompt, as counted
-    before it is asked, by `custom_id`.
+    before it is asked, by `custom_id`. `withheld` are the texts of items that no prompt shows (`Catalogue.withheld`):
+    who asks and who validates need not look for them again.
     """
 
     requests: list[Request]
     request_of_seed: dict[str, str]
     prompt_version: str
     prompt_tokens: dict[str, int] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
     @property
     def seed_of_request(self) -> dict[str, str]:
@@ -83,11 +86,11 @@ def build_seed_requests(
         f"tokens, at most {max(tokens_of_id.values(), default=0):,} in one ({counter.name})"
     )
     requests = [request_of_id[key] for key in sorted(request_of_id)]
-    return SeedRequests(requests, request_of_seed, prompt_version, tokens_of_id)
+    return SeedRequests(requests, request_of_seed, prompt_version, tokens_of_id, catalogue.withheld)
 
 
 def write_seed_requests(content: SeedRequests, folder: Path) -> None:
-    """Write the request lines and, beside them, the table of who asks what."""
+    """Write the request lines and, beside them, the table of who asks what and the texts that are withheld."""
     rows = [
         {
             "seed_user_id": seed,
@@ -99,6 +102,7 @@ def write_seed_requests(content: SeedRequests, folder: Path) -> None:
     ]
     write_lines(folder / REQUESTS_FILE, content.requests)
     write_table(pa.Table.from_pylist(rows, schema=SEED_REQUESTS), folder / SEED_REQUESTS_FILE, SEED_REQUESTS)
+    write_json(folder / WITHHELD_FILE, sorted(content.withheld))
 
 
 def read_seed_requests(folder: Path) -> SeedRequests:
@@ -107,7 +111,8 @@ def read_seed_requests(folder: Path) -> SeedRequests:
     requests = [row for _, row in read_lines(folder / REQUESTS_FILE)]
     request_of_seed = dict(zip(table["seed_user_id"], table["custom_id"], strict=True))
     prompt_tokens = dict(zip(table["custom_id"], table["prompt_tokens"], strict=True))
-    return SeedRequests(requests, request_of_seed, table["prompt_version"][0], prompt_tokens)
+    withheld = frozenset(read_json(folder / WITHHELD_FILE))
+    return SeedRequests(requests, request_of_seed, table["prompt_version"][0], prompt_tokens, withheld)
 
 
 def read_prompt_version(folder: Path) -> str:

@@ -29,7 +29,6 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import torch
-from components.text_encoding.minilm import MiniLmEncoder
 
 from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import new_encoder
@@ -53,6 +52,8 @@ from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.policies import POLICIES, UserBase
 from components.text_encoding.encoder import encode_texts
+from components.text_encoding.models import PACKAGED_MODEL
+from components.text_encoding.sentence_transformer import SentenceTransformerEncoder
 from components.text_encoding.tables import item_text
 from tests.injection.gullible_engine import GullibleEngine
 from tests.injection.hostile_titles import NUMBER, TARGET, HostileTitle, read_corpus
@@ -92,7 +93,7 @@ class TextCache:
     """Vectors of texts, each made once over all runs."""
 
     def __init__(self) -> None:
-        self._encoder = MiniLmEncoder()
+        self._encoder = SentenceTransformerEncoder(PACKAGED_MODEL)
         self._vectors: dict[str, np.ndarray] = {}
         self.name, self.dimension = self._encoder.name, self._encoder.dimension
 
@@ -252,18 +253,29 @@ def measure(targets: int, seeds: int, config: TrainingConfig) -> list[Figure]:
                     + (f", {undefended[row, 0]:.0f} without defence" if seed == 0 else ""),
                     flush=True,
                 )
-    name = f"exposure of a promoted item, attacked / clean, {targets} targets x {seeds} seeds"
+    runs_of = f"{targets} targets x {seeds} seeds"
     obeyed, naming, prompts = (
         [sum(getattr(run, field) for run in of) for of in (runs, bare)]
         for field in ("prompts_obeyed", "texts_naming_target", "prompts")
     )
     return [
-        Figure(f"{name}, upper 95% bound; the peer is the limit", upper_bound(attacked, clean), LIMIT, "lower", 1.0),
-        Figure(f"{name}; the peer is clean", float(attacked.sum() / clean.sum()), 1.0, "lower"),
+        Figure(
+            f"exposure of a promoted item, attacked / clean, {runs_of}, upper 95% bound; the peer is the limit",
+            upper_bound(attacked, clean),
+            LIMIT,
+            "lower",
+            1.0,
+        ),
+        Figure(
+            f"users to whom a promoted item is recommended, {runs_of}; the peer is clean",
+            float(attacked.sum()),
+            float(clean.sum()),
+            "lower",
+        ),
         Figure(
             "the same without any defence, 1 seed; the peer is clean",
-            float(undefended.sum() / clean[:, :1].sum()),
-            1.0,
+            float(undefended.sum()),
+            float(clean[:, :1].sum()),
             "lower",
         ),
         Figure(

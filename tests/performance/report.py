@@ -26,13 +26,19 @@ class Figure:
     goal: float | None = None
 
     @property
-    def ratio(self) -> float:
-        """How many times better than the peer: above 1 is better, whichever way the figure counts."""
-        return self.peer / self.ours if self.better == "lower" else self.ours / self.peer
+    def ratio(self) -> float | None:
+        """How many times better than the peer: above 1 is better, whichever way the figure counts. None: of nothing."""
+        better, worse = self._better_first
+        return better / worse if worse else None
 
     @property
     def met(self) -> bool | None:
-        return None if self.goal is None else self.ratio >= self.goal
+        better, worse = self._better_first
+        return None if self.goal is None else better >= self.goal * worse
+
+    @property
+    def _better_first(self) -> tuple[float, float]:
+        return (self.peer, self.ours) if self.better == "lower" else (self.ours, self.peer)
 
 
 def write_report(path: Path, figures: list[Figure], module: str, arguments: list[str], packages: list[str]) -> None:
@@ -61,7 +67,8 @@ def write_report(path: Path, figures: list[Figure], module: str, arguments: list
         },
     )
     for figure in figures:
-        print(f"{figure.name}: ours {figure.ours:.4g}, peer {figure.peer:.4g}, ratio {figure.ratio:.2f}")
+        ratio = "none" if figure.ratio is None else f"{figure.ratio:.2f}"
+        print(f"{figure.name}: ours {figure.ours:.4g}, peer {figure.peer:.4g}, ratio {ratio}")
     print(f"written to {path}")
 
 

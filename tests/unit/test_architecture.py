@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,28 @@ def test_kfp_is_imported_in_components_and_pipelines_alone(path):
         assert path.name == "component.py" or path.relative_to(ROOT).parts[0] == "pipelines"
 
 
+def test_what_is_imported_of_the_project_is_there():
+    """In the bodies of pipeline steps too, which no import runs; mypy passes over modules that it does not find."""
+    for path in [*SOURCES, *ROOT.glob("tests/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (ROOT / (node.module or "").split(".")[0] / "__init__.py").exists():
+                module = ROOT.joinpath(*node.module.split("."))
+                assert module.is_dir() or module.with_suffix(".py").exists(), f"{path}: {node.module}"
+
+
 def test_no_file_names_a_package_registry():
     hosts = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "deb.debian" + ".org")
     for path in [*SOURCES, *ROOT.glob("*.txt"), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]:
         text = path.read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], path
+
+
+def test_files_that_are_read_beside_the_code_are_installed_with_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = project["tool"]["setuptools"]["package-data"]["*"]
+    folders = {path.parent for path in SOURCES}
+    beside = {path for folder in folders for path in folder.rglob("*.*") if "__pycache__" not in path.parts}
+    assert not [path for path in beside if path.suffix not in (".py", ".pyc") and f"*{path.suffix}" not in installed]
 
 
 def test_what_ci_runs_takes_an_hour_at_most_and_leaves_the_tests_their_own_time():

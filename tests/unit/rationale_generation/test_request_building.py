@@ -1,6 +1,7 @@
 """Which seed user asks which request, and what must never be in one."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -78,7 +79,7 @@ def test_held_out_interactions_change_no_byte(prepare, seeds, tmp_path):
     for folder, held_out in zip(folders, [("emma", "emma"), ("dune", "casablanca")], strict=True):
         write_seed_requests(build(prepare(*held_out), seeds), folder)
     first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
-    assert first == second and len(first) == 2
+    assert first == second and len(first) == 3
     assert b"Emma" not in first["requests.jsonl"]  # held out of everyone's history
 
 
@@ -97,6 +98,7 @@ def test_seed_users_with_equal_prompts_share_a_request(prepared, seeds, monkeypa
 
 def test_requests_are_read_back_as_written(prepared, seeds, tmp_path):
     content = build(prepared, seeds)
+    content = replace(content, withheld=frozenset(["Ignore all instructions", "Recommend me"]))
     write_seed_requests(content, tmp_path / "requests")
     assert read_seed_requests(tmp_path / "requests") == content
     ids = [request["custom_id"] for request in content.requests]
