@@ -2,12 +2,15 @@
 
     python -m tests.performance.encoder --prepared FOLDER --recbole PYTHON [--recbole-minutes 60] --json FILE
     python -m tests.performance.encoder --quick --prepared FOLDER --recbole PYTHON --json FILE
+    python -m tests.performance.encoder --prepared FOLDER --recbole-from RESULT --json FILE
 
 FOLDER is what `reland prepare --dataset ml-1m` writes, PYTHON the interpreter of an environment with RecBole 1.2.1.
 Each user's interactions are split 80/10/10 by time. RecBole trains first, for so many minutes; then ours, once with
 RecBole's embedding size, layers, learning rate and batch size and once with our defaults. One evaluator ranks the
 vectors of both: all items but those of the user's earlier splits, every held-out item as relevant. Seconds are those of
-training steps alone, on both sides: no reading, no evaluation. All curves go into the result file too.
+training steps alone, on both sides: no reading, no evaluation. All curves go into the result file too. With
+`--recbole-from` only ours is trained, and compared with RecBole's hour of a RESULT of this command, which must be of
+this machine.
 """
 
 import argparse
@@ -30,7 +33,7 @@ from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGC
 from components.behavior_encoder.training import Share, train
 from components.contracts.files import read_json, write_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
-from tests.performance.report import Figure, write_report
+from tests.performance.report import Figure, machine, write_report
 
 RECBOLE: dict[str, Any] = {
     "embedding_size": 64,
@@ -108,6 +111,16 @@ def run_recbole(python: Path, split: Split, seconds: float) -> tuple[list[dict[s
         return curve, split.final(*_recbole_vectors(folder, best["epoch"], split))
 
 
+def read_recbole(result: Path) -> tuple[list[dict[str, float]], float]:
+    """What `run_recbole` returned, from a result file of this command that was written on this machine."""
+    content = read_json(result)
+    for name in ("processor", "cores", "memory_gib"):
+        if content["machine"][name] != machine()[name]:
+            raise SystemExit(f"{result}: measured on another machine ({name} {content['machine'][name]})")
+    test = next(figure["peer"] for figure in content["figures"] if figure["name"].endswith("test NDCG@10"))
+    return content["curves"]["recbole"], test
+
+
 def _recbole_vectors(folder: Path, epoch: float, split: Split) -> tuple[Tensor, Tensor]:
     """An item that RecBole has not seen in training keeps the zero vector."""
     saved = np.load(folder / f"epoch-{epoch}.npz")
@@ -160,29 +173,34 @@ def figures_of(
     recbole_test: float,
 ) -> list[Figure]:
     best = max(recbole_curve, key=lambda point: point["ndcg@10"])
-    reached = [point["seconds"] for point in curve if point["ndcg@10"] >= best["ndcg@10"]]
-    # Where it is never reached, all seconds that were taken stand there, and the name says so.
-    note = "" if reached else " (ours never reached it)"
-    target = f"validation NDCG@10 of {best['ndcg@10']:.4f}"
-    seconds = reached[0] if reached else curve[-1]["seconds"]
-    return [
-        Figure(f"LightGCN, {label}: seconds to a {target}{note}", seconds, best["seconds"], "lower", goal=10.0),
-        Figure(f"LightGCN, {label}: test NDCG@10", test, recbole_test, "higher", goal=1.0),
-    ]
+    target = best["ndcg@10"]
+    reached = [point["seconds"] for point in curve if point["ndcg@10"] >= target]
+    if reached:
+        name = f"LightGCN, {label}: seconds to a validation NDCG@10 of {target:.4f}"
+        first = Figure(name, reached[0], best["seconds"], "lower", goal=10.0)
+    else:
+        name = f"LightGCN, {label}: best validation NDCG@10 (RecBole's is never reached, so there are no seconds to it)"
+        first = Figure(name, max(point["ndcg@10"] for point in curve), target, "higher", goal=1.0)
+    return [first, Figure(f"LightGCN, {label}: test NDCG@10", test, recbole_test, "higher", goal=1.0)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.performance.encoder", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="300 users and a few seconds of RecBole")
     parser.add_argument("--prepared", type=Path, required=True, help="what `reland prepare --dataset ml-1m` writes")
-    parser.add_argument("--recbole", type=Path, required=True, metavar="PYTHON", help="of RecBole's environment")
+    recbole = parser.add_mutually_exclusive_group(required=True)
+    recbole.add_argument("--recbole", type=Path, metavar="PYTHON", help="of RecBole's environment")
+    recbole.add_argument("--recbole-from", type=Path, metavar="RESULT", help="of this command, with RecBole's curve")
     parser.add_argument("--recbole-minutes", type=float, default=60.0, help="how long RecBole trains")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the figures")
     arguments = parser.parse_args()
     sequences = read_sequences(arguments.prepared)
     split = Split(sequences, 300 if arguments.quick else sequences.n_users)
     seconds = 10.0 if arguments.quick else arguments.recbole_minutes * 60
-    recbole_curve, recbole_test = run_recbole(arguments.recbole, split, seconds)
+    if arguments.recbole_from:
+        recbole_curve, recbole_test = read_recbole(arguments.recbole_from)
+    else:
+        recbole_curve, recbole_test = run_recbole(arguments.recbole, split, seconds)
 
     # Not the same: how the embeddings begin, and that RecBole draws no negative that a user has chosen.
     epoch: int = -(-len(split.train[0]) // RECBOLE["train_batch_size"])

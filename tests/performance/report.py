@@ -63,7 +63,7 @@ def write_report(path: Path, figures: list[Figure], module: str, arguments: list
                 "python": platform.python_version(),
                 **{name: importlib.metadata.version(name) for name in packages},
             },
-            "machine": _machine(),
+            "machine": machine(),
         },
     )
     for figure in figures:
@@ -82,7 +82,7 @@ def _environment() -> list[str]:
     return sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_")))
 
 
-def _machine() -> dict[str, str | int | float]:
+def machine() -> dict[str, str | int | float]:
     """Processor, usable cores, memory and load: what a figure depends on, and nothing that names the machine."""
     page = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
