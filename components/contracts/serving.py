@@ -128,7 +128,7 @@ def read_rollout(path: Path) -> RolloutRecord:
     _check(isinstance(content, dict) and set(content) == {"state", "salt", "arms"}, path, "state, salt and arms")
     _check(_is_whole(content["state"]) and content["state"] >= 0, path, "state to be a number from 0")
     _check(isinstance(content["salt"], str), path, "salt to be a text")
-    _check(isinstance(content["arms"], list) and content["arms"], path, "arms to be a list of at least one")
+    _check(isinstance(content["arms"], list) and len(content["arms"]) > 0, path, "arms to be a list of at least one")
     arms = tuple(_read_arm(arm, path) for arm in content["arms"])
     _check(len({arm.name for arm in arms}) == len(arms), path, "every arm to have a name of its own")
     _check(math.isclose(sum(arm.weight for arm in arms), 1.0, abs_tol=1e-9), path, "the arms' weights to sum to 1")
