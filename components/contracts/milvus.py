@@ -1,5 +1,6 @@
 """Where vectors are searched: Milvus Lite in a file of RELAND_HOME, or the Milvus server that the settings name."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -45,6 +46,11 @@ def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
         yield client
     finally:
         client.close()
+
+
+def collection_name(alias: str, generation: str) -> str:
+    """The collection of a generation behind an alias, in the characters that Milvus allows."""
+    return f"{alias}_{re.sub(r'[^A-Za-z0-9_]', '_', generation)}"
 
 
 def index_parameters(n_rows: int, metric: str) -> "IndexParams":
