@@ -130,7 +130,7 @@ def test_keys_are_read_again_when_the_issuer_changes_them_and_not_for_every_inve
     served = {"jwks": "", "reads": 0}
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802 (the name that http.server asks for)
+        def do_GET(self):
             served["reads"] += 1
             self.send_response(200)
             self.end_headers()

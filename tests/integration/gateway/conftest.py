@@ -1,0 +1,272 @@
+"""A whole serving stack, small and real: a model repository on Triton, features in Feast, the gateway as a process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import onnx
+import pyarrow as pa
+import pytest
+import torch
+
+from components.contracts.artifacts import ITEM_INDEX_FILE, ONNX_FILE
+from components.contracts.ranking_signature import INPUTS, MODEL_NAME
+from components.contracts.serving import (
+    ID_ONLY_MODEL,
+    ITEM_VECTORS_FILE,
+    POPULAR_ITEMS,
+    POPULAR_ITEMS_FILE,
+    USER_VECTOR_INPUTS,
+    USER_VECTOR_MODEL,
+    USER_VECTOR_OUTPUT,
+    Arm,
+    RolloutRecord,
+    item_collection,
+    rollout_file,
+    write_rollout,
+)
+from components.contracts.settings import Settings
+from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from components.feature_push.push import GenerationFeatures, push_features_to
+from components.fusion_ranker.export import OPERATOR_SET, export_ranker
+from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
+from feature_repo.definitions import user_service
+from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
+from serving.triton.repository import SignatureDimensions, model_configuration
+from serving.triton.server import TritonServer, free_ports, running_triton
+
+ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER, EMBEDDING = 30, 8, 6, "tiny", 8
+ITEM_IDS = [f"item {number:02}" for number in range(1, ITEMS + 1)]
+DIMENSIONS = SignatureDimensions(user_vector=USER_VECTOR, rationales=1, text=TEXT)
+HISTORY = ["item 09", "gone from the catalogue", "item 05", "item 07"]
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a serving stack lies, and what its first version answers with."""
+
+    settings: Settings
+    rankers: dict[str, Ranker]  # by Triton model, of version 1
+
+    def folder(self, model: str = MODEL_NAME, version: int = 1) -> Path:
+        return self.settings.resolved_model_repository / model / str(version)
+
+
+class _UserTower(torch.nn.Module):
+    """What `reland_user_vector` computes, of a ranker."""
+
+    def __init__(self, ranker: Ranker):
+        super().__init__()
+        self.ranker = ranker
+        self.register_buffer("table", ranker.item_encoder().detach().clone())
+
+    def forward(self, history, user_vector, rationale):
+        return self.ranker.current_user(self.table, history, rationale)[0]
+
+
+def make_ranker(variant: str, seed: int) -> Ranker:
+    """A real ranker, small, with random parameters (trained ones would only be other numbers)."""
+    config = RankerConfig(
+        variant, ITEMS, USER_VECTOR, TEXT_ENCODER, TEXT, embedding_dimension=EMBEDDING, layers=1, dropout=0.0
+    )
+    random = torch.Generator().manual_seed(seed)
+    ranker = Ranker(config, torch.randn(ITEMS + 1, TEXT, generator=random))
+    for parameter in ranker.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=random)
+    return ranker.eval()
+
+
+def release(repository: Path, version: int, seed: int) -> dict[str, Ranker]:
+    """Put the three models of a version, and the files beside it, into a model repository."""
+    rankers = {MODEL_NAME: make_ranker("reland", seed), ID_ONLY_MODEL: make_ranker("id_only", seed + 1)}
+    for model, ranker in rankers.items():
+        folder = repository / model / str(version)
+        export_ranker(ranker, folder / ONNX_FILE)
+        configuration = model_configuration(DIMENSIONS, [version]).replace(MODEL_NAME, model)
+        (repository / model / "config.pbtxt").write_text(configuration)
+    _export_tower(rankers[MODEL_NAME], repository / USER_VECTOR_MODEL, version)
+
+    folder = repository / MODEL_NAME / str(version)
+    save_ranker(rankers[MODEL_NAME], folder)
+    index = pa.table([ITEM_IDS, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
+    write_table(index, folder / ITEM_INDEX_FILE, ITEM_INDEX)
+    schema = vectors("item_id", EMBEDDING)
+    table = rankers[MODEL_NAME].item_encoder()[1:].tolist()
+    rows = [{"item_id": item_id, "vector": vector} for item_id, vector in zip(ITEM_IDS, table, strict=True)]
+    write_table(pa.Table.from_pylist(rows, schema), folder / ITEM_VECTORS_FILE, schema)
+    # The last item is the most popular.
+    popular = pa.table([ITEM_IDS[::-1], list(range(ITEMS, 0, -1))], schema=POPULAR_ITEMS)
+    write_table(popular, folder / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
+    return rankers
+
+
+def _export_tower(ranker: Ranker, model: Path, version: int) -> None:
+    example = torch.ones(2, 50, dtype=torch.int64), torch.zeros(2, USER_VECTOR), torch.ones(2, 1, TEXT)
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        _UserTower(ranker).eval(),
+        example,
+        dynamo=True,
+        opset_version=OPERATOR_SET,
+        input_names=list(USER_VECTOR_INPUTS),
+        output_names=[USER_VECTOR_OUTPUT],
+        dynamic_shapes=({0: batch}, {0: batch}, {0: batch}),
+        verbose=False,
+    )
+    (model / str(version)).mkdir(parents=True)
+    onnx.save(program.model_proto, model / str(version) / ONNX_FILE)
+    inputs = [("history", "TYPE_INT64", [-1, 50]), ("user_vector", "TYPE_FP32", [-1, USER_VECTOR])]
+    inputs.append(("rationale", "TYPE_FP32", [-1, 1, TEXT]))
+    lines = [
+        f'name: "{USER_VECTOR_MODEL}"\nbackend: "onnxruntime"\ndefault_model_filename: "{ONNX_FILE}"',
+        f"max_batch_size: 0\nversion_policy {{ specific {{ versions: [{version}] }} }}",
+        *(f'input {{ name: "{name}" data_type: {kind} dims: {shape} }}' for name, kind, shape in inputs),
+        f'output {{ name: "{USER_VECTOR_OUTPUT}" data_type: TYPE_FP32 dims: [-1, {EMBEDDING}] }}',
+    ]
+    (model / "config.pbtxt").write_text("\n".join(lines) + "\n")
+
+
+def champion(version: int = 1, weight: float = 1.0, name: str = "champion") -> Arm:
+    return Arm(
+        name=name,
+        version=version,
+        generation="20260101t000000000",
+        feature_service=user_service("blue"),
+        slot="blue",
+        item_collection=item_collection(version),
+        weight=weight,
+    )
+
+
+def push(settings: Settings) -> None:
+    """Users: "known" has everything; "bare" no rationale; "banned" a banned one; "misfit" one of another encoder."""
+    rationales = {
+        "r1": Rationale([0.5] * TEXT, TEXT_ENCODER, "likes quiet films", "one", banned=False),
+        "r2": Rationale([0.25] * TEXT, TEXT_ENCODER, "banned text", "one", banned=True),
+        "r3": Rationale([0.25] * TEXT, "another", "text of another encoder", "one", banned=False),
+    }
+    assigned = {"known": "r1", "banned": "r2", "misfit": "r3"}
+    users = ["known", "bare", "banned", "misfit"]
+    features = GenerationFeatures(
+        rationales,
+        {user: Assignment([rationale], [0.75]) for user, rationale in assigned.items()},
+        {user: UserVector([number / 8] * USER_VECTOR, "1") for number, user in enumerate(users)},
+        {user: History(HISTORY) for user in users},
+    )
+    push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory) -> Stack:
+    settings = Settings(home=tmp_path_factory.mktemp("serving"))
+    rankers = release(settings.resolved_model_repository, 1, seed=1)
+    push(settings)
+    write_rollout(rollout_file(settings), RolloutRecord(state=1, salt="salt", arms=(champion(),)))
+    return Stack(settings, rankers)
+
+
+@pytest.fixture(scope="session")
+def triton(stack, triton_environment) -> Iterator[TritonServer]:
+    repository = stack.settings.resolved_model_repository
+    with running_triton(triton_environment, repository, stack.settings.home / "triton.log") as server:
+        for model in (MODEL_NAME, ID_ONLY_MODEL, USER_VECTOR_MODEL):
+            server.load(model, [1])
+        yield server
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """A gateway in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx2.Client
+    log: Path
+
+    def post(self, path: str, body: object, **options) -> httpx2.Response:
+        return self.client.post(path, content=json.dumps(body), headers={"content-type": "application/json"}, **options)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric; 0 where it has not been counted yet."""
+        for line in self.client.get("/metrics").text.splitlines():
+            if line.startswith(f"reland_gateway_{name}") and all(f'{k}="{v}"' in line for k, v in labels.items()):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+
+class GatewayFailedError(Exception):
+    """The gateway ended at its start; the message is all it said."""
+
+
+@pytest.fixture(scope="session")
+def start_gateway(tmp_path_factory):
+    """`start_gateway(settings, **variables)`: a gateway that answers; all of them end with the session."""
+    started = []
+
+    def start(settings: Settings, **variables: str) -> RunningGateway:
+        (port,) = free_ports(0)
+        log = tmp_path_factory.mktemp("gateway") / "log.txt"
+        environment = {
+            **os.environ,
+            "RELAND_HOME": str(settings.home),
+            "RELAND_GATEWAY_PORT": str(port),
+            "RELAND_RANKED_REQUESTS_SHARE": "1",
+            # This machine may be busy with other things: what is tested is which step answers, not how fast.
+            "RELAND_GATEWAY_BUDGET_MS": "5000",
+            **variables,
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "serving.gateway"], env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
+        started.append((process, client))
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise GatewayFailedError(log.read_text())
+            try:
+                client.get("/readyz")
+            except httpx2.TransportError:
+                time.sleep(0.1)
+            else:
+                return RunningGateway(process, client, log)
+        raise GatewayFailedError(f"not ready within {START_SECONDS:.0f} s: {log.read_text()}")
+
+    yield start
+    for process, client in started:
+        client.close()
+        process.terminate()
+    for process, _ in started:
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def gateway(stack, triton, start_gateway) -> RunningGateway:
+    return start_gateway(stack.settings, RELAND_TRITON_GRPC=triton.grpc_address)
+
+
+def expected_scores(ranker: Ranker, vector: list[float], rationale: list[float], candidates: list[str]) -> np.ndarray:
+    """PyTorch's scores of the candidates for a user whose history is `HISTORY`."""
+    numbers = [ITEM_IDS.index(item) + 1 for item in HISTORY if item in ITEM_IDS]
+    inputs = {
+        "history": torch.tensor([numbers + [0] * (50 - len(numbers))]),
+        "user_vector": torch.tensor([vector]),
+        "rationale": torch.tensor([[rationale]]),
+        "candidates": torch.tensor([[ITEM_IDS.index(item) + 1 for item in candidates]]),
+    }
+    with torch.inference_mode():
+        scores, _ = ranker(*(inputs[name] for name in INPUTS))
+    return scores[0].numpy()
+
+
+@pytest.fixture(scope="session")
+def scores_of():
+    return expected_scores
