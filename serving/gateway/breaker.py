@@ -25,9 +25,9 @@ class CircuitBreaker:
         failures: int = 5,
         seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
-        on_change: Callable[[bool], None] = lambda is_open: None,
+        on_change: Callable[[str | None], None] = lambda reason: None,
     ):
-        """`on_change` is told when the circuit opens (True) and closes (False)."""
+        """`on_change` is told why the circuit opens, and None when it closes."""
         self.name = name
         self._limit = failures
         self._seconds = seconds
@@ -48,20 +48,21 @@ class CircuitBreaker:
             DependencyError: it failed, it took longer, or the circuit is open.
         """
         self._enter()
-        answered: bool | None = None  # None: our caller was cancelled, which says nothing about the dependency
+        # Where our caller is cancelled, neither is set, which says nothing about the dependency.
+        answered, failure = False, ""
         try:
             async with asyncio.timeout(seconds):
                 answer = await action()
             answered = True
             return answer
         except TimeoutError as error:
-            answered = False
-            raise DependencyError(f"{self.name}: no answer within {seconds * 1000:.0f} ms") from error
+            failure = f"no answer within {seconds * 1000:.0f} ms"
+            raise DependencyError(f"{self.name}: {failure}") from error
         except Exception as error:
-            answered = False
-            raise DependencyError(f"{self.name}: {type(error).__name__}: {error}") from error
+            failure = f"{type(error).__name__}: {error}"
+            raise DependencyError(f"{self.name}: {failure}") from error
         finally:
-            self._leave(answered)
+            self._leave(answered, failure)
 
     def _enter(self) -> None:
         if self._opened is None:
@@ -70,16 +71,16 @@ class CircuitBreaker:
             raise DependencyError(f"{self.name}: its circuit is open")
         self._trying = True
 
-    def _leave(self, answered: bool | None) -> None:
+    def _leave(self, answered: bool, failure: str) -> None:
         self._trying = False
         if answered:
             self._failures = 0
             if self._opened is not None:
                 self._opened = None
-                self._on_change(False)
-        elif answered is False:
+                self._on_change(None)
+        elif failure:
             self._failures += 1
             if self._failures >= self._limit:
                 if self._opened is None:
-                    self._on_change(True)
+                    self._on_change(failure)
                 self._opened = self._clock()

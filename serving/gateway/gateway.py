@@ -71,9 +71,9 @@ class Gateway:
         if dependency not in self._breakers:
             is_open = self.metrics.circuit_open.labels(dependency)
 
-            def changed(open_now: bool) -> None:
-                is_open.set(open_now)
-                say(f"{dependency}: {'does not answer, its circuit is open' if open_now else 'answers again'}")
+            def changed(reason: str | None) -> None:
+                is_open.set(reason is not None)
+                say(f"{dependency}: {'answers again' if reason is None else f'is left alone for a moment: {reason}'}")
 
             self._breakers[dependency] = CircuitBreaker(dependency, on_change=changed)
         return self._breakers[dependency]

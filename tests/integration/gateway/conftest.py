@@ -7,14 +7,16 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import numpy as np
-import onnx
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from feast import FeatureStore
 
 from components.contracts.artifacts import ITEM_INDEX_FILE, ONNX_FILE
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME
@@ -23,7 +25,6 @@ from components.contracts.serving import (
     ITEM_VECTORS_FILE,
     POPULAR_ITEMS,
     POPULAR_ITEMS_FILE,
-    USER_VECTOR_INPUTS,
     USER_VECTOR_MODEL,
     USER_VECTOR_OUTPUT,
     Arm,
@@ -35,9 +36,9 @@ from components.contracts.serving import (
 from components.contracts.settings import Settings
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
 from components.feature_push.push import GenerationFeatures, push_features_to
-from components.fusion_ranker.export import OPERATOR_SET, export_ranker
+from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
-from feature_repo.definitions import user_service
+from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source, user_service
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
 from serving.triton.repository import SignatureDimensions, model_configuration
 from serving.triton.server import TritonServer, free_ports, running_triton
@@ -58,18 +59,6 @@ class Stack:
 
     def folder(self, model: str = MODEL_NAME, version: int = 1) -> Path:
         return self.settings.resolved_model_repository / model / str(version)
-
-
-class _UserTower(torch.nn.Module):
-    """What `reland_user_vector` computes, of a ranker."""
-
-    def __init__(self, ranker: Ranker):
-        super().__init__()
-        self.ranker = ranker
-        self.register_buffer("table", ranker.item_encoder().detach().clone())
-
-    def forward(self, history, user_vector, rationale):
-        return self.ranker.current_user(self.table, history, rationale)[0]
 
 
 def make_ranker(variant: str, seed: int) -> Ranker:
@@ -99,7 +88,7 @@ def release(repository: Path, version: int, seed: int) -> dict[str, Ranker]:
     index = pa.table([ITEM_IDS, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
     write_table(index, folder / ITEM_INDEX_FILE, ITEM_INDEX)
     schema = vectors("item_id", EMBEDDING)
-    table = rankers[MODEL_NAME].item_encoder()[1:].tolist()
+    table = item_vectors(rankers[MODEL_NAME]).tolist()
     rows = [{"item_id": item_id, "vector": vector} for item_id, vector in zip(ITEM_IDS, table, strict=True)]
     write_table(pa.Table.from_pylist(rows, schema), folder / ITEM_VECTORS_FILE, schema)
     # The last item is the most popular.
@@ -109,20 +98,7 @@ def release(repository: Path, version: int, seed: int) -> dict[str, Ranker]:
 
 
 def _export_tower(ranker: Ranker, model: Path, version: int) -> None:
-    example = torch.ones(2, 50, dtype=torch.int64), torch.zeros(2, USER_VECTOR), torch.ones(2, 1, TEXT)
-    batch = torch.export.Dim("batch")
-    program = torch.onnx.export(
-        _UserTower(ranker).eval(),
-        example,
-        dynamo=True,
-        opset_version=OPERATOR_SET,
-        input_names=list(USER_VECTOR_INPUTS),
-        output_names=[USER_VECTOR_OUTPUT],
-        dynamic_shapes=({0: batch}, {0: batch}, {0: batch}),
-        verbose=False,
-    )
-    (model / str(version)).mkdir(parents=True)
-    onnx.save(program.model_proto, model / str(version) / ONNX_FILE)
+    export_user_vector(ranker, model / str(version) / ONNX_FILE)
     inputs = [("history", "TYPE_INT64", [-1, 50]), ("user_vector", "TYPE_FP32", [-1, USER_VECTOR])]
     inputs.append(("rationale", "TYPE_FP32", [-1, 1, TEXT]))
     lines = [
@@ -150,7 +126,7 @@ def push(settings: Settings) -> None:
     """Users: "known" has everything; "bare" no rationale; "banned" a banned one; "misfit" one of another encoder."""
     rationales = {
         "r1": Rationale([0.5] * TEXT, TEXT_ENCODER, "likes quiet films", "one", banned=False),
-        "r2": Rationale([0.25] * TEXT, TEXT_ENCODER, "banned text", "one", banned=True),
+        "r2": Rationale([0.25] * TEXT, TEXT_ENCODER, "banned text", "one", banned=False),
         "r3": Rationale([0.25] * TEXT, "another", "text of another encoder", "one", banned=False),
     }
     assigned = {"known": "r1", "banned": "r2", "misfit": "r3"}
@@ -161,7 +137,15 @@ def push(settings: Settings) -> None:
         {user: UserVector([number / 8] * USER_VECTOR, "1") for number, user in enumerate(users)},
         {user: History(HISTORY) for user in users},
     )
-    push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
+    store = open_feature_store(settings)
+    push_features_to(store, feature_store_folder(settings), "blue", features)
+    ban(store, "r2", rationales["r2"])
+
+
+def ban(store: FeatureStore, rationale_id: str, rationale: Rationale) -> None:
+    """What an operator does: one row is written anew."""
+    row = vars(rationale) | {"rationale_id": rationale_id, "banned": True, TIMESTAMP: datetime.now(UTC)}
+    store.push(push_source(RATIONALE_VIEW), pd.DataFrame([row]))
 
 
 @pytest.fixture(scope="session")
@@ -219,7 +203,7 @@ def start_gateway(tmp_path_factory):
             "RELAND_GATEWAY_PORT": str(port),
             "RELAND_RANKED_REQUESTS_SHARE": "1",
             # This machine may be busy with other things: what is tested is which step answers, not how fast.
-            "RELAND_GATEWAY_BUDGET_MS": "5000",
+            "RELAND_GATEWAY_BUDGET_MS": "10000",
             **variables,
         }
         with log.open("wb") as output:

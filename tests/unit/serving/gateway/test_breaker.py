@@ -46,7 +46,7 @@ def test_opens_after_failures_in_a_row_and_closes_with_the_first_success_after_a
     assert outcome(breaker, answer) == "store: its circuit is open"
     clock.now = 2.0
     assert outcome(breaker, answer) == 7
-    assert not breaker.is_open and changes == [True, False]
+    assert not breaker.is_open and changes == ["OSError: gone", None]
 
 
 def test_a_call_that_takes_too_long_is_cancelled_and_counts_as_a_failure():
