@@ -19,8 +19,8 @@ from pathlib import Path
 from components.contracts.errors import InputError
 from components.contracts.milvus import LITE_FILE, SERVER_FILE, milvus_folder
 from components.contracts.progress import say
+from components.contracts.serving import rollout_file
 from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
-from serving.rollout.first import ensure_record
 from serving.triton.server import LAUNCH, free_ports
 from serving.triton.supervisor import supervised_triton
 
@@ -36,7 +36,7 @@ class Child:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], answers: Callable[[], bool]):
         """`answers` says whether the process does what it is there for."""
         self.name = name
-        self._command = [sys.executable, "-c", LAUNCH, *command]
+        self._command = [sys.executable, "-c", LAUNCH, str(os.getpid()), *command]
         self._environment = {**os.environ, **environment}
         self._answers = answers
         self._process = self._start()
@@ -87,7 +87,8 @@ def serve(settings: Settings) -> None:
     """
     with ExitStack() as stack:
         try:
-            ensure_record(settings)
+            if not rollout_file(settings).exists():
+                raise InputError(f"{rollout_file(settings)}: no such file, the record of arms: `reland run` makes it")
             address = f"{settings.gateway_host}:{_port(settings)}"
             triton = settings.triton_grpc or stack.enter_context(supervised_triton(settings)).grpc_address
             milvus = None if settings.milvus_uri else _milvus_lite(settings, stack)

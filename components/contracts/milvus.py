@@ -1,5 +1,6 @@
 """Where vectors are searched: Milvus Lite in a file of RELAND_HOME, or the Milvus server that the settings name."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,11 @@ def _running_server(folder: Path) -> str | None:
             return address
     except (OSError, ValueError):
         return None
+
+
+def collection_name(alias: str, generation: str) -> str:
+    """The collection of a generation behind an alias, in the characters that Milvus allows."""
+    return f"{alias}_{re.sub(r'[^A-Za-z0-9_]', '_', generation)}"
 
 
 def index_parameters(n_rows: int, metric: str) -> "IndexParams":

@@ -1,6 +1,5 @@
 """The reasoning pool P = {(m_s, r_s)} (3.1.2) as a Milvus collection, one for each generation, behind one alias."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +7,12 @@ from pymilvus import DataType, MilvusClient
 
 from components.contracts.artifacts import RATIONALES_FILE
 from components.contracts.errors import InputError
-from components.contracts.milvus import collection_of_alias, fill_collection, switch_alias
+from components.contracts.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
 from components.contracts.progress import say
 from components.contracts.tables import IDENTIFIER_BYTES, RATIONALES, read_table, read_vectors
 
 ALIAS = "reland_pool"
 TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus
-
-
-def collection_name(generation: str) -> str:
-    """The collection of a generation, in the characters that Milvus allows."""
-    return f"{ALIAS}_{re.sub(r'[^A-Za-z0-9_]', '_', generation)}"
 
 
 def build_collection(
@@ -38,7 +32,7 @@ def build_collection(
     Raises:
         InputError: the generation is in use already, or a seed user has no embedding.
     """
-    name = collection_name(generation)
+    name = collection_name(ALIAS, generation)
     rows, dimension = _pool_rows(rationales, embeddings, encoder_version)
     if collection_of_alias(client, ALIAS) == name:
         raise InputError(f"generation {generation!r}: its pool {name} is in use already, take another generation id")

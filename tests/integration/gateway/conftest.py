@@ -18,7 +18,8 @@ import pytest
 import torch
 from feast import FeatureStore
 
-from components.contracts.artifacts import ITEM_INDEX_FILE, ONNX_FILE
+from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
+from components.contracts.files import read_json
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME
 from components.contracts.serving import (
     ID_ONLY_MODEL,
@@ -26,7 +27,6 @@ from components.contracts.serving import (
     POPULAR_ITEMS,
     POPULAR_ITEMS_FILE,
     USER_VECTOR_MODEL,
-    USER_VECTOR_OUTPUT,
     Arm,
     RolloutRecord,
     item_collection,
@@ -37,15 +37,15 @@ from components.contracts.settings import Settings
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
+from components.ranker_release.release import models_of
 from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
 from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source, user_service
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
-from serving.triton.repository import SignatureDimensions, model_configuration
+from serving.triton.repository import release_version
 from serving.triton.server import TritonServer, free_ports, running_triton
 
 ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER, EMBEDDING = 30, 8, 6, "tiny", 8
 ITEM_IDS = [f"item {number:02}" for number in range(1, ITEMS + 1)]
-DIMENSIONS = SignatureDimensions(user_vector=USER_VECTOR, rationales=1, text=TEXT)
 HISTORY = ["item 09", "gone from the catalogue", "item 05", "item 07"]
 START_SECONDS = 60.0
 
@@ -73,41 +73,26 @@ def make_ranker(variant: str, seed: int) -> Ranker:
     return ranker.eval()
 
 
-def release(repository: Path, version: int, seed: int) -> dict[str, Ranker]:
-    """Put the three models of a version, and the files beside it, into a model repository."""
+def release(folder: Path, repository: Path, version: int, seed: int) -> dict[str, Ranker]:
+    """Make the artifact `rankers` in `folder` and put it into a model repository, as a release does."""
     rankers = {MODEL_NAME: make_ranker("reland", seed), ID_ONLY_MODEL: make_ranker("id_only", seed + 1)}
-    for model, ranker in rankers.items():
-        folder = repository / model / str(version)
-        export_ranker(ranker, folder / ONNX_FILE)
-        configuration = model_configuration(DIMENSIONS, [version]).replace(MODEL_NAME, model)
-        (repository / model / "config.pbtxt").write_text(configuration)
-    _export_tower(rankers[MODEL_NAME], repository / USER_VECTOR_MODEL, version)
-
-    folder = repository / MODEL_NAME / str(version)
-    save_ranker(rankers[MODEL_NAME], folder)
+    for ranker in rankers.values():
+        save_ranker(ranker, folder / ranker.config.variant)
+        export_ranker(ranker, folder / ranker.config.variant / ONNX_FILE)
+    served = folder / "reland"
+    export_user_vector(rankers[MODEL_NAME], served / USER_VECTOR_ONNX_FILE)
     index = pa.table([ITEM_IDS, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
-    write_table(index, folder / ITEM_INDEX_FILE, ITEM_INDEX)
+    write_table(index, served / ITEM_INDEX_FILE, ITEM_INDEX)
     schema = vectors("item_id", EMBEDDING)
     table = item_vectors(rankers[MODEL_NAME]).tolist()
     rows = [{"item_id": item_id, "vector": vector} for item_id, vector in zip(ITEM_IDS, table, strict=True)]
-    write_table(pa.Table.from_pylist(rows, schema), folder / ITEM_VECTORS_FILE, schema)
+    write_table(pa.Table.from_pylist(rows, schema), served / ITEM_VECTORS_FILE, schema)
     # The last item is the most popular.
     popular = pa.table([ITEM_IDS[::-1], list(range(ITEMS, 0, -1))], schema=POPULAR_ITEMS)
-    write_table(popular, folder / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
+    write_table(popular, served / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
+    configuration = read_json(served / CONFIG_FILE)
+    release_version(repository, version, models_of(folder, configuration), served=set(range(1, version)))
     return rankers
-
-
-def _export_tower(ranker: Ranker, model: Path, version: int) -> None:
-    export_user_vector(ranker, model / str(version) / ONNX_FILE)
-    inputs = [("history", "TYPE_INT64", [-1, 50]), ("user_vector", "TYPE_FP32", [-1, USER_VECTOR])]
-    inputs.append(("rationale", "TYPE_FP32", [-1, 1, TEXT]))
-    lines = [
-        f'name: "{USER_VECTOR_MODEL}"\nbackend: "onnxruntime"\ndefault_model_filename: "{ONNX_FILE}"',
-        f"max_batch_size: 0\nversion_policy {{ specific {{ versions: [{version}] }} }}",
-        *(f'input {{ name: "{name}" data_type: {kind} dims: {shape} }}' for name, kind, shape in inputs),
-        f'output {{ name: "{USER_VECTOR_OUTPUT}" data_type: TYPE_FP32 dims: [-1, {EMBEDDING}] }}',
-    ]
-    (model / "config.pbtxt").write_text("\n".join(lines) + "\n")
 
 
 def champion(version: int = 1, weight: float = 1.0, name: str = "champion") -> Arm:
@@ -151,7 +136,7 @@ def ban(store: FeatureStore, rationale_id: str, rationale: Rationale) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory) -> Stack:
     settings = Settings(home=tmp_path_factory.mktemp("serving"))
-    rankers = release(settings.resolved_model_repository, 1, seed=1)
+    rankers = release(settings.home / "rankers" / "1", settings.resolved_model_repository, 1, seed=1)
     push(settings)
     write_rollout(rollout_file(settings), RolloutRecord(state=1, salt="salt", arms=(champion(),)))
     return Stack(settings, rankers)

@@ -12,7 +12,7 @@ from pipelines.compilation import PIPELINES, compile_pipelines
 FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
 OUTSIDE_STATE = {
     *("prepare-data", "register-encoder", "sample-seeds", "build-pool", "match-users", "push-features"),
-    *("register-ranker", "release-ranker"),
+    *("register-ranker", "build-item-index", "release-ranker"),
 }
 
 

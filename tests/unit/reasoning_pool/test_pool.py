@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.contracts.milvus import EXACT_UP_TO, index_parameters
-from components.reasoning_pool.pool import collection_name
+from components.contracts.milvus import EXACT_UP_TO, collection_name, index_parameters
+from components.reasoning_pool.pool import ALIAS
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from components.reasoning_pool.pool import collection_name
     ],
 )
 def test_the_name_holds_only_what_milvus_allows(generation, name):
-    assert collection_name(generation) == name
+    assert collection_name(ALIAS, generation) == name
 
 
 @pytest.mark.parametrize(("rows", "kind"), [(1, "FLAT"), (EXACT_UP_TO, "FLAT"), (EXACT_UP_TO + 1, "HNSW")])

@@ -1,0 +1,260 @@
+"""Keeping a local Triton server answering: the server over the live model repository, watched by real inferences.
+
+What was measured of tritonserver 2.51 decides how it is watched:
+
+- A version that fails to load makes the server as a whole "not ready" though its other versions answer, and a backend
+  process that died leaves its model "ready" though it answers nothing. So each version that is served is asked for an
+  inference, once a second.
+- A dead backend process is started again by unloading and loading its model. A server that does not answer in time is
+  killed, and one that is gone is started again, on the same ports.
+- A configuration that names another version is loaded beside what is served, and no request notices.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.contracts.artifacts import ONNX_FILE
+from components.contracts.errors import InputError
+from components.contracts.progress import say
+from components.contracts.settings import Settings
+from serving.triton.repository import CONFIGURATION_FILE, model_names, read_configuration
+from serving.triton.server import LOAD_SECONDS, STOP_SECONDS, TritonServer, free_ports, running_triton
+
+if TYPE_CHECKING:
+    from tritonclient.grpc import InferenceServerClient
+
+LOOK_SECONDS = 1.0
+PROBE_SECONDS = 2.0
+TIMEOUTS = 2  # in a row, before a server counts as hanging
+PAUSE_SECONDS = 2.0  # between two attempts to start a server
+
+
+@dataclass
+class _Model:
+    """A model as it was loaded last: the files that it was loaded from, and the versions that answered then."""
+
+    files: tuple[tuple[str, int, int], ...]
+    versions: list[int]
+
+
+class TritonSupervisor:
+    """A Triton server in the care of a thread; use `supervised_triton`."""
+
+    def __init__(self, environment: Path, repository: Path, log: Path, http_port: int, grpc_port: int):
+        self.http_port, self.grpc_port = http_port, grpc_port
+        self._environment = environment
+        self._repository = repository
+        self._log = log
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._fault: Exception | None = None  # of the first start, which the caller is told
+        self._models: dict[str, _Model] = {}
+        # The server ends with the thread that starts it, so this thread lives as long as the supervisor.
+        self._thread = threading.Thread(target=self._run, name="triton-supervisor", daemon=True)
+
+    @property
+    def grpc_address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def versions(self) -> dict[str, list[int]]:
+        """The versions of each model that answered when it was loaded last."""
+        return {name: list(model.versions) for name, model in self._models.items()}
+
+    def start(self) -> None:
+        """Start the server and wait until every model answers.
+
+        Raises:
+            InputError: there is no model, the server does not start, or a model has no version that can be loaded.
+        """
+        if not model_names(self._repository):
+            raise InputError(f"{self._repository}: no model to serve, `reland run` releases one")
+        self._thread.start()
+        self._ready.wait()
+        if self._fault is not None:
+            self._thread.join()
+            raise self._fault
+
+    def stop(self) -> None:
+        """End the server; nothing of it is left when this returns."""
+        self._stopping.set()
+        self._thread.join(LOAD_SECONDS + STOP_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self._log.exists():
+                    self._log.replace(self._log.with_suffix(".previous.log"))
+                ports = self.http_port, self.grpc_port
+                with running_triton(self._environment, self._repository, self._log, *ports) as server:
+                    reason = self._watch(server)
+                if reason is not None:
+                    say(f"Triton {reason}; it is started again")
+            except Exception as error:
+                if not self._ready.is_set():
+                    self._fault = error
+                    self._ready.set()
+                    return
+                say(f"Triton cannot be started: {error}")
+                self._stopping.wait(PAUSE_SECONDS)
+
+    def _watch(self, server: TritonServer) -> str | None:
+        """Watch until the supervisor is stopped (None) or the server has to be started again (the reason)."""
+        from tritonclient.grpc import InferenceServerClient
+
+        self._models = {}
+        timeouts = 0
+        with InferenceServerClient(server.grpc_address) as client:
+            while not self._stopping.is_set():
+                self._load_what_changed(server)
+                broken, timed_out = self._probe(client)
+                if server.process.poll() is not None:
+                    return f"ended with status {server.process.returncode}"
+                timeouts = timeouts + 1 if timed_out else 0
+                if timeouts == TIMEOUTS:
+                    server.kill()
+                    return f"does not answer within {PROBE_SECONDS:g} s"
+                for name in broken:
+                    say(f"Triton's model {name} does not answer, loading it again")
+                    self._reload(client, name)
+                if broken and self._probe(client) != ([], False):
+                    server.kill()
+                    return f"answers nothing for {', '.join(broken)} after loading it again"
+                if not timed_out and not self._ready.is_set():
+                    self._require_versions()
+                    self._ready.set()
+                self._stopping.wait(LOOK_SECONDS)
+        return None
+
+    def _require_versions(self) -> None:
+        """Raises InputError where a model has no version that can be served."""
+        for name in model_names(self._repository):
+            if not self._models[name].versions:
+                raise InputError(f"Triton can load no version of {name} (log: {self._log})")
+
+    def _load_what_changed(self, server: TritonServer) -> None:
+        """Load the models whose files are others than before, beside each other: each takes seconds."""
+        files = {name: _files_of(self._repository / name) for name in model_names(self._repository)}
+        changed = [name for name in files if name not in self._models or self._models[name].files != files[name]]
+        if changed:
+            with ThreadPoolExecutor(len(changed)) as pool:
+                loaded = dict(zip(changed, pool.map(lambda name: self._load(server, name), changed), strict=True))
+            for name, versions in loaded.items():
+                self._models[name] = _Model(files[name], versions)
+
+    def _load(self, server: TritonServer, name: str) -> list[int]:
+        """Load a model; the versions of its configuration that are ready then."""
+        from tritonclient.grpc import InferenceServerClient
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            wanted = _versions_of(self._repository / name)
+        except InputError as error:
+            say(f"the versions of {name} stay as they are: {error}")
+            return self._models[name].versions if name in self._models else []
+        with InferenceServerClient(server.grpc_address) as client:
+            try:
+                client.load_model(name, client_timeout=LOAD_SECONDS)
+            except InferenceServerException as error:
+                say(f"Triton cannot load all of {name}: {' '.join(error.message().split())} (log: {self._log})")
+            try:
+                versions = [version for version in wanted if client.is_model_ready(name, str(version))]
+            except InferenceServerException:  # gone meanwhile: the watch finds out
+                return wanted
+        say(f"Triton serves {name}, versions {versions}")
+        return versions
+
+    def _reload(self, client: "InferenceServerClient", name: str) -> None:
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            client.unload_model(name, client_timeout=STOP_SECONDS)
+            _wait_until_unloaded(client, name, self._models[name].versions)
+            client.load_model(name, client_timeout=LOAD_SECONDS)
+        except InferenceServerException as error:
+            say(f"Triton cannot load {name} again: {' '.join(error.message().split())}")
+
+    def _probe(self, client: "InferenceServerClient") -> tuple[list[str], bool]:
+        """The models of which a version gives an error, and whether one did not answer in time."""
+        from tritonclient.utils import InferenceServerException
+
+        broken = []
+        for name, model in self._models.items():
+            try:
+                inputs, outputs = _probe_tensors(self._repository / name)
+                for version in model.versions:
+                    client.infer(
+                        name, inputs, model_version=str(version), outputs=outputs, client_timeout=PROBE_SECONDS
+                    )
+            except InferenceServerException as error:
+                if error.status() == "StatusCode.DEADLINE_EXCEEDED":
+                    return broken, True
+                broken.append(name)
+        return broken, False
+
+
+@contextmanager
+def supervised_triton(settings: Settings) -> Iterator[TritonSupervisor]:
+    """A Triton server over the live model repository for the length of the block, whatever happens to it.
+
+    Nothing of it is left when the block ends, nor when this process is killed.
+
+    Raises:
+        InputError: a port of the settings is in use, nothing is released, or the server or a model does not start.
+    """
+    ports = free_ports(settings.triton_http_port, settings.triton_grpc_port)
+    log = settings.home / "logs" / "triton.log"
+    supervisor = TritonSupervisor(settings.triton_environment, settings.resolved_model_repository, log, *ports)
+    try:
+        supervisor.start()
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def _files_of(model: Path) -> tuple[tuple[str, int, int], ...]:
+    """What tells that a model's configuration or one of its versions has changed."""
+    found = []
+    for path in [model / CONFIGURATION_FILE, *sorted(model.glob(f"*/{ONNX_FILE}"))]:
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        found.append((path.relative_to(model).as_posix(), status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _versions_of(model: Path) -> list[int]:
+    return list(read_configuration(model).version_policy.specific.versions)
+
+
+def _probe_tensors(model: Path) -> tuple[list, list]:
+    """The smallest request of a model, as a client sends it: one user, one candidate, all zeros."""
+    from tritonclient.grpc import InferInput, InferRequestedOutput
+    from tritonclient.grpc.model_config_pb2 import DataType
+    from tritonclient.utils import np_to_triton_dtype
+
+    configuration = read_configuration(model)
+    inputs = []
+    for node in configuration.input:
+        shape = [1, *(1 if size < 0 else size for size in node.dims)]
+        zeros = np.zeros(shape, {"TYPE_INT64": np.int64, "TYPE_FP32": np.float32}[DataType.Name(node.data_type)])
+        tensor = InferInput(node.name, shape, np_to_triton_dtype(zeros.dtype))
+        tensor.set_data_from_numpy(zeros)
+        inputs.append(tensor)
+    return inputs, [InferRequestedOutput(node.name) for node in configuration.output]
+
+
+def _wait_until_unloaded(client: "InferenceServerClient", name: str, versions: list[int]) -> None:
+    """Triton answers an unload before it is done."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(client.is_model_ready(name, str(version)) for version in versions) and time.monotonic() < deadline:
+        time.sleep(0.05)
