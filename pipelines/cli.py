@@ -206,7 +206,7 @@ def encode(
 
 @app.command()
 def serve() -> None:
-    """Serve on this machine: Triton, the item index and the gateway, until Ctrl-C; see the settings RELAND_GATEWAY_*."""
+    """Serve on this machine, until Ctrl-C: Triton, the item index and the gateway (settings RELAND_GATEWAY_*)."""
     from components.contracts.settings import load_settings
     from serving.local import serve
 

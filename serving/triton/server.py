@@ -29,9 +29,9 @@ BACKENDS = Path(__file__).parent / "backends"
 
 SHARED_MEMORY_PREFIX = "reland_triton_"  # then the process that started the server, then what makes it unique
 
-# Python code with the arguments PARENT COMMAND...: asks the kernel to end the process with the thread that starts it, for
-# ends that run no clean-up (SIGKILL, SIGTERM), then becomes the command; unless the process PARENT, which starts it, has
-# ended before it could ask.
+# Python code with the arguments PARENT COMMAND...: asks the kernel to end the process with the thread that starts it,
+# for ends that run no clean-up (SIGKILL, SIGTERM), then becomes the command; unless the process PARENT, which starts
+# it, has ended before it could ask.
 LAUNCH = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
     "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"

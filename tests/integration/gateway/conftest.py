@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ from components.ranker_release.release import models_of
 from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
 from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source, user_service
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
+from serving.gateway.app import create_app
 from serving.triton.repository import release_version
 from serving.triton.server import TritonServer, free_ports, running_triton
 
@@ -239,3 +241,35 @@ def expected_scores(ranker: Ranker, vector: list[float], rationale: list[float],
 @pytest.fixture(scope="session")
 def scores_of():
     return expected_scores
+
+
+@pytest.fixture
+def asking():
+    """`async with asking(settings, **changes) as client`: the gateway in this process, asked without a network."""
+
+    @asynccontextmanager
+    async def ask(settings: Settings, **changes) -> AsyncIterator[httpx2.AsyncClient]:
+        app = create_app(settings.model_copy(update={"ranked_requests_share": 0.0} | changes))
+        transport = httpx2.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://gateway", timeout=60.0) as client,
+        ):
+            yield client
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def second_version(stack, triton) -> dict[str, Ranker]:
+    """Version 2, released beside version 1 and loaded."""
+    folder, repository = stack.settings.home / "rankers" / "2", stack.settings.resolved_model_repository
+    rankers = release(folder, repository, 2, seed=5)
+    for model in (MODEL_NAME, ID_ONLY_MODEL, USER_VECTOR_MODEL):
+        triton.load(model, [1, 2])
+    return rankers
+
+
+@pytest.fixture(scope="session")
+def make_arm():
+    return champion
