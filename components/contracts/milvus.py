@@ -1,8 +1,10 @@
 """Where vectors are searched: Milvus Lite in a file of RELAND_HOME, or the Milvus server that the settings name."""
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.contracts.errors import InputError
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from pymilvus.milvus_client.index import IndexParams
 
 LITE_FILE = "reland.db"
+SERVER_FILE = "server.txt"  # the address of the server that has the file open, while `reland serve` runs one
 INSERT_BATCH = 1_000
 
 # FLAT compares with every vector, so it is exact. Milvus Lite, 75,000 × 64 on 2 cores, batches of 1,000: FLAT 907
@@ -21,9 +24,16 @@ INSERT_BATCH = 1_000
 EXACT_UP_TO = 10_000
 
 
+def milvus_folder(settings: Settings) -> Path:
+    """Where Milvus Lite's file is."""
+    return settings.home / "milvus"
+
+
 @contextmanager
 def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
-    """A client that is closed when the block ends; Milvus Lite lets one process at a time have its file.
+    """A client that is closed when the block ends.
+
+    Milvus Lite lets one process at a time have its file; while `reland serve` has it, its server is asked.
 
     Raises:
         InputError: nothing answers at `RELAND_MILVUS_URI`, or the file cannot be opened.
@@ -32,12 +42,12 @@ def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
 
     uri = settings.milvus_uri
     if not uri:
-        folder = settings.home / "milvus"
+        folder = milvus_folder(settings)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder}: cannot be made ({error.strerror}), see RELAND_HOME") from error
-        uri = str(folder / LITE_FILE)
+        uri = _running_server(folder) or str(folder / LITE_FILE)
     try:
         client = MilvusClient(uri=uri)
     except (MilvusException, OSError) as error:
@@ -46,6 +56,16 @@ def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
         yield client
     finally:
         client.close()
+
+
+def _running_server(folder: Path) -> str | None:
+    """The address of the server that `reland serve` runs over the file; None where it is gone, however it ended."""
+    try:
+        address = (folder / SERVER_FILE).read_text(encoding="utf-8").strip()
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=1.0):
+            return address
+    except (OSError, ValueError):
+        return None
 
 
 def collection_name(alias: str, generation: str) -> str:

@@ -29,9 +29,10 @@ BACKENDS = Path(__file__).parent / "backends"
 
 SHARED_MEMORY_PREFIX = "reland_triton_"  # then the process that started the server, then what makes it unique
 
-# Asks the kernel to end the server with the thread that starts it, for ends that run no clean-up (SIGKILL, SIGTERM),
-# then becomes the server; unless the process that starts it has ended before it could ask.
-_LAUNCH = (
+# Python code with the arguments PARENT COMMAND...: asks the kernel to end the process with the thread that starts it,
+# for ends that run no clean-up (SIGKILL, SIGTERM), then becomes the command; unless the process PARENT, which starts
+# it, has ended before it could ask.
+LAUNCH = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
     "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
 )
@@ -129,7 +130,7 @@ def running_triton(
         ]
         output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
-            [str(parts.python), "-c", _LAUNCH, str(os.getpid()), *command],
+            [str(parts.python), "-c", LAUNCH, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
