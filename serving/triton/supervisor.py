@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from tritonclient.grpc import InferenceServerClient
 
 LOOK_SECONDS = 1.0
-PROBE_SECONDS = 2.0
-TIMEOUTS = 2  # in a row, before a server counts as hanging
+PROBE_SECONDS = 3.0  # a server that others leave no processor time is slow, and starting it again makes it no faster
+TIMEOUTS = 3  # in a row, before a server counts as hanging
 PAUSE_SECONDS = 2.0  # between two attempts to start a server
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Model:
     """A model as it was loaded last: the files that it was loaded from, and the versions that answered then."""
 
@@ -86,7 +86,8 @@ class TritonSupervisor:
     def stop(self) -> None:
         """End the server; nothing of it is left when this returns."""
         self._stopping.set()
-        self._thread.join(LOAD_SECONDS + STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(LOAD_SECONDS + STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -96,6 +97,8 @@ class TritonSupervisor:
                 ports = self.http_port, self.grpc_port
                 with running_triton(self._environment, self._repository, self._log, *ports) as server:
                     reason = self._watch(server)
+                if reason is not None and not self._ready.is_set():
+                    raise InputError(f"Triton {reason} (log: {self._log})")
                 if reason is not None:
                     say(f"Triton {reason}; it is started again")
             except Exception as error:
@@ -147,8 +150,8 @@ class TritonSupervisor:
         if changed:
             with ThreadPoolExecutor(len(changed)) as pool:
                 loaded = dict(zip(changed, pool.map(lambda name: self._load(server, name), changed), strict=True))
-            for name, versions in loaded.items():
-                self._models[name] = _Model(files[name], versions)
+            # A new mapping: `versions` may be read while this thread goes on.
+            self._models = self._models | {name: _Model(files[name], versions) for name, versions in loaded.items()}
 
     def _load(self, server: TritonServer, name: str) -> list[int]:
         """Load a model; the versions of its configuration that are ready then."""
@@ -175,8 +178,9 @@ class TritonSupervisor:
     def _reload(self, client: "InferenceServerClient", name: str) -> None:
         from tritonclient.utils import InferenceServerException
 
-        try:
+        with suppress(InferenceServerException):  # unloaded by someone else, say
             client.unload_model(name, client_timeout=STOP_SECONDS)
+        try:
             _wait_until_unloaded(client, name, self._models[name].versions)
             client.load_model(name, client_timeout=LOAD_SECONDS)
         except InferenceServerException as error:

@@ -114,7 +114,7 @@ def alive(process_group: int) -> bool:
 
 
 def shared_memory() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("reland_triton_*")}
+    return {path.name for path in Path("/dev/shm").glob(f"reland_triton_{os.getpid()}_*")}
 
 
 def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behind(
