@@ -1,8 +1,9 @@
 """What Feast knows: entities, sources, feature views and services, made by a function so that importing does nothing.
 
 A push overwrites a row in place, so the vectors (one row for each rationale, many) and the assignments (one small row
-for each user) are kept apart, and the assignments in two slots: a new generation fills the slot that is not served.
-A rationale's id is the hash of its content, so its row needs no slot.
+for each user) are kept apart, and what a generation says of a user in two slots: a new generation fills the one that is
+not served. A rationale's id is the hash of its content, so its row needs no slot; nor does a history, which is of the
+data and of no generation: the newest is right for every arm.
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ from components.contracts.registry import SLOTS
 TIMESTAMP = "event_timestamp"
 RATIONALE_VIEW = "rationale_embedding"
 RATIONALE_SERVICE = "reland_rationale"
+HISTORY_VIEW = "user_history"
 
 
 def user_view(slot: str) -> str:
@@ -23,8 +25,13 @@ def user_view(slot: str) -> str:
     return f"user_rationale_{slot}"
 
 
+def vector_view(slot: str) -> str:
+    """Name of the view of a slot's behavior embeddings: vectors of two encoders do not compare."""
+    return f"user_vector_{slot}"
+
+
 def user_service(slot: str) -> str:
-    """Name of the feature service of a slot, which an arm's record names."""
+    """Name of the feature service of a slot, which an arm's record names: all that a request reads of a user."""
     return f"reland_{slot}"
 
 
@@ -73,10 +80,26 @@ def definitions(folder: Path) -> list[FeastObject]:
         )
         for slot in SLOTS
     ]
-    views = [rationales, *users]
+    vectors = [
+        _view(
+            folder,
+            vector_view(slot),
+            user,
+            [
+                Field(name="vector", dtype=Array(Float32)),  # m_u
+                Field(name="encoder_version", dtype=String),
+            ],
+        )
+        for slot in SLOTS
+    ]
+    histories = _view(folder, HISTORY_VIEW, user, [Field(name="items", dtype=Array(String))])  # oldest first
+    views = [rationales, *users, *vectors, histories]
     services = [
         FeatureService(name=RATIONALE_SERVICE, features=[rationales]),
-        *(FeatureService(name=user_service(slot), features=[view]) for slot, view in zip(SLOTS, users, strict=True)),
+        *(
+            FeatureService(name=user_service(slot), features=[assignments, vector, histories])
+            for slot, assignments, vector in zip(SLOTS, users, vectors, strict=True)
+        ),
     ]
     return [user, rationale, *views, *services]
 

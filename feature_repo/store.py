@@ -11,7 +11,7 @@ from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 
 if TYPE_CHECKING:
-    from feast import FeatureStore
+    from feast import FeatureService, FeatureStore
 
 READ_BATCH = 1000  # SQLite takes one bound variable for each key
 
@@ -22,6 +22,21 @@ class Assignment:
 
     rationale_ids: list[str]
     similarities: list[float]
+
+
+@dataclass(frozen=True)
+class UserVector:
+    """The behavior embedding of one user, float32[d] as a list, and the encoder that made it."""
+
+    vector: list[float]
+    encoder_version: str
+
+
+@dataclass(frozen=True)
+class History:
+    """The items of one user's latest visits, oldest first."""
+
+    items: list[str]
 
 
 @dataclass(frozen=True)
@@ -67,26 +82,46 @@ def open_feature_store(settings: Settings) -> "FeatureStore":
 
 def read_assignments(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, Assignment]:
     """The slot's assignments of those users that have one."""
-    from feature_repo.definitions import user_service
+    from feature_repo.definitions import user_view
 
-    rows = _read(store, user_service(slot), "user_id", user_ids)
-    return {
-        key: Assignment(row["rationale_ids"], row["similarities"])
-        for key, row in rows.items()
-        if row["rationale_ids"] is not None
-    }
+    rows = _read_view(store, user_view(slot), ["rationale_ids", "similarities"], user_ids)
+    return {key: Assignment(**row) for key, row in rows.items() if row["rationale_ids"] is not None}
+
+
+def read_user_vectors(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, UserVector]:
+    """The slot's behavior embeddings of those users that have one."""
+    from feature_repo.definitions import vector_view
+
+    rows = _read_view(store, vector_view(slot), ["vector", "encoder_version"], user_ids)
+    return {key: UserVector(**row) for key, row in rows.items() if row["vector"] is not None}
+
+
+def read_histories(store: "FeatureStore", user_ids: Sequence[str]) -> dict[str, History]:
+    """The histories of those users that have one."""
+    from feature_repo.definitions import HISTORY_VIEW
+
+    rows = _read_view(store, HISTORY_VIEW, ["items"], user_ids)
+    return {key: History(**row) for key, row in rows.items() if row["items"] is not None}
 
 
 def read_rationales(store: "FeatureStore", rationale_ids: Sequence[str]) -> dict[str, Rationale]:
     """Those of the rationales that the store holds, the banned ones included."""
     from feature_repo.definitions import RATIONALE_SERVICE
 
-    rows = _read(store, RATIONALE_SERVICE, "rationale_id", rationale_ids)
+    features = store.get_feature_service(RATIONALE_SERVICE, allow_cache=True)
+    rows = _read(store, features, "rationale_id", rationale_ids)
     return {key: Rationale(**row) for key, row in rows.items() if row["embedding"] is not None}
 
 
-def _read(store: "FeatureStore", service: str, key: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
-    features = store.get_feature_service(service, allow_cache=True)
+def _read_view(
+    store: "FeatureStore", view: str, names: list[str], user_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    return _read(store, [f"{view}:{name}" for name in names], "user_id", user_ids)
+
+
+def _read(
+    store: "FeatureStore", features: "FeatureService | list[str]", key: str, values: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(values), READ_BATCH):
         batch = list(values[start : start + READ_BATCH])

@@ -244,6 +244,15 @@ def encode(
     print(f"written: {output}")
 
 
+@app.command()
+def serve() -> None:
+    """Serve on this machine, until Ctrl-C: Triton, the item index and the gateway (settings RELAND_GATEWAY_*)."""
+    from components.contracts.settings import load_settings
+    from serving.local import serve
+
+    serve(load_settings())
+
+
 @app.command(name="compile")
 def compile_command(
     output: Annotated[Path, typer.Option(help="Folder for the compiled pipelines.")] = Path("compiled"),

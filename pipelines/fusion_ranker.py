@@ -6,7 +6,7 @@ from kfp import dsl
 
 from components.fusion_ranker.component import evaluate_rankers, train_rankers
 from components.model_registry.component import register_ranker
-from components.ranker_release.component import release_ranker
+from components.ranker_release.component import build_item_index, release_ranker
 from components.text_encoding.component import encode_items
 from pipelines.placement import place
 
@@ -70,13 +70,19 @@ def fusion_ranker(
         ),
         uses_outside_state=True,
     )
+    index = place(
+        build_item_index(rankers=train.outputs["rankers"], version=register.outputs["Output"], generation=generation),
+        uses_outside_state=True,
+    )
     release = place(
         release_ranker(
             rankers=train.outputs["rankers"],
             prepared=prepared,
             embeddings=embeddings,
             version=register.outputs["Output"],
+            item_collection=index.outputs["Output"],
             slot=slot,
+            generation=generation,
         ),
         uses_outside_state=True,
     )

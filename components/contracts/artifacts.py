@@ -37,6 +37,7 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 MODEL_CARD_FILE = "README.md"
 ONNX_FILE = "model.onnx"
+USER_VECTOR_ONNX_FILE = "user_vector.onnx"
 ITEM_INDEX_FILE = "item_index.parquet"
 TUNING_FILE = "tuning.json"  # of a language model that was trained here: on what, and how
 

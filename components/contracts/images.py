@@ -10,3 +10,7 @@ POOL = f"reland/pool:{VERSION}"
 RANKER = f"reland/ranker:{VERSION}"
 FEATURES = f"reland/features:{VERSION}"
 TRITON = f"reland/triton:{VERSION}"
+
+# The official image, of NVIDIA's NGC, that serves the model repository on a cluster: Triton 2.51, the version that
+# nvidia-pytriton 0.7 carries, with ONNX Runtime 1.19, which reads ONNX up to IR version 10 and operator set 21.
+TRITON_SERVER = "nvidia/tritonserver:24.10-py3"

@@ -111,8 +111,54 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
     ] = 60.0
 
+    triton_grpc: Annotated[
+        str, Field(description="host:port of the Triton that the gateway asks; empty: `reland serve` starts one")
+    ] = ""
+    gateway_host: Annotated[
+        str, Field(description="address that the gateway listens on; another than loopback needs `RELAND_GATEWAY_AUTH`")
+    ] = "127.0.0.1"
+    gateway_port: Annotated[int, Field(ge=0, le=65535, description="port of the gateway; 0: a free one")] = 8080
+    gateway_budget_ms: Annotated[
+        float, Field(gt=0, le=10_000, description="time that a request may take; what answers within it is served")
+    ] = 250.0
+    gateway_feature_seconds: Annotated[
+        float, Field(ge=0, description="how long a user's features are remembered before they are read again")
+    ] = 5.0
+    gateway_concurrency: Annotated[
+        int, Field(ge=1, description="requests that are answered at a time; as many again wait, the rest get 429")
+    ] = 16
+    gateway_requests_per_second: Annotated[
+        float, Field(ge=0, description="requests that one key may make; 0: any number")
+    ] = 0.0
+    gateway_auth: Annotated[
+        Literal["none", "keys", "oidc"],
+        Field(description="who may ask: anyone on this machine, holders of an API key, or of an OIDC token"),
+    ] = "none"
+    gateway_keys: Annotated[
+        Path | None, Field(description="JSON file of API keys, `{name: SHA-256 of the key in hexadecimal}`")
+    ] = None
+    gateway_oidc_issuer: Annotated[str, Field(description="`iss` that a token must have")] = ""
+    gateway_oidc_audience: Annotated[str, Field(description="`aud` that a token must have")] = ""
+    gateway_oidc_keys: Annotated[str, Field(description="URL or file of the issuer's keys (JWKS)")] = ""
+    gateway_oidc_user_claim: Annotated[
+        str, Field(description="claim that names the one user a token may ask for; empty: tokens are of services")
+    ] = ""
+    gateway_log_requests: Annotated[
+        bool, Field(description="log a line for each request, whose address may hold a user id")
+    ] = False
+    ranked_requests_share: Annotated[
+        float, Field(ge=0, le=1, description="share of the lists whose model inputs are logged, to be replayed offline")
+    ] = 0.01
+
     @field_validator(
-        "home", "data_dir", "forbidden_texts", "model_repository", "ledger", "triton_environment", "vllm_python"
+        "home",
+        "data_dir",
+        "forbidden_texts",
+        "model_repository",
+        "ledger",
+        "triton_environment",
+        "vllm_python",
+        "gateway_keys",
     )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:

@@ -10,25 +10,31 @@ def push_features(
     matches: dsl.Input[dsl.Dataset],
     rationales: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
+    embeddings: dsl.Input[dsl.Dataset],
+    prepared: dsl.Input[dsl.Dataset],
+    encoder_version: str,
     generation: str,
     report: dsl.Output[dsl.Artifact],
 ) -> str:
     """Push to the slot that the champion does not use and prove it by look-up; returns the slot."""
+    from dataclasses import replace
     from pathlib import Path
 
     from components.contracts import registry
     from components.contracts.files import write_json
     from components.contracts.progress import say
     from components.contracts.settings import load_settings
-    from components.feature_push.push import load_features, push_features_to
+    from components.feature_push.push import load_features, load_user_features, push_features_to
     from feature_repo.store import feature_store_folder, open_feature_store
 
     settings = load_settings()
     champion_slot = registry.champion_tag(registry.open_registry(settings), registry.TAG_SLOT)
     slot = registry.free_slot(champion_slot)
     features = load_features(Path(matches.path), Path(rationales.path), Path(rationale_embeddings.path), generation)
+    vectors, histories = load_user_features(Path(embeddings.path), Path(prepared.path), encoder_version)
+    features = replace(features, vectors=vectors, histories=histories)
     users, count = len(features.assignments), len(features.rationales)
-    say(f"pushing {count} rationales and the assignments of {users} users to the slot {slot}")
+    say(f"pushing {count} rationales, and the assignments, vectors and histories of {users} users to the slot {slot}")
     push_features_to(open_feature_store(settings), feature_store_folder(settings), slot, features)
     say("looked up again: the online store serves what was pushed")
     write_json(

@@ -1,22 +1,39 @@
 """Pushing one generation's features to Feast, and the look-up that proves that what was pushed is what is served."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.contracts.artifacts import CONFIG_FILE, MATCHES_FILE, RATIONALES_FILE
+from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json, replacing_file
-from components.contracts.tables import MATCHES, RATIONALES, read_table, read_vectors
-from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, batch_file, push_source, user_view
-from feature_repo.store import Assignment, Rationale, read_assignments, read_rationales
+from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, read_table, read_vectors
+from feature_repo.definitions import (
+    HISTORY_VIEW,
+    RATIONALE_VIEW,
+    TIMESTAMP,
+    batch_file,
+    push_source,
+    user_view,
+    vector_view,
+)
+from feature_repo.store import (
+    Assignment,
+    History,
+    Rationale,
+    UserVector,
+    read_assignments,
+    read_histories,
+    read_rationales,
+    read_user_vectors,
+)
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -43,6 +60,10 @@ _USER_ROWS = pa.schema(
         _TIME,
     ]
 )
+_VECTOR_ROWS = pa.schema(
+    [("user_id", pa.string()), ("vector", pa.list_(pa.float32())), ("encoder_version", pa.string()), _TIME]
+)
+_HISTORY_ROWS = pa.schema([("user_id", pa.string()), ("items", pa.list_(pa.string())), _TIME])
 
 
 class ServedFeaturesDifferError(Exception):
@@ -55,10 +76,12 @@ class GenerationFeatures:
 
     rationales: dict[str, Rationale]
     assignments: dict[str, Assignment]
+    vectors: dict[str, UserVector] = field(default_factory=dict)
+    histories: dict[str, History] = field(default_factory=dict)
 
 
 def load_features(matches: Path, rationales: Path, embeddings: Path, generation: str) -> GenerationFeatures:
-    """Join the artifacts' tables into feature rows; no rationale is banned yet.
+    """Join the artifacts' tables about rationales into feature rows; no rationale is banned yet.
 
     Args:
         embeddings: folder of vectors by `rationale_id`; its configuration has `text_encoder` and `dimension`.
@@ -93,15 +116,30 @@ def load_features(matches: Path, rationales: Path, embeddings: Path, generation:
     return GenerationFeatures(rows, assignments)
 
 
+def load_user_features(
+    user_embeddings: Path, prepared: Path, encoder_version: str
+) -> tuple[dict[str, UserVector], dict[str, History]]:
+    """What serving reads of a user besides the rationale: the behavior embedding and the latest visits.
+
+    Raises:
+        InputError: a table is missing or wrong.
+    """
+    users, matrix = read_vectors(user_embeddings, "user_id")
+    vectors = {user: UserVector(vector, encoder_version) for user, vector in zip(users, matrix.tolist(), strict=True)}
+    table = read_table(prepared / HISTORIES_FILE, HISTORIES).sort_by("user_id")
+    users, items = (column.to_pylist() for column in table.columns)
+    return vectors, {user: History(visits) for user, visits in zip(users, items, strict=True)}
+
+
 def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: GenerationFeatures) -> None:
-    """Push the rationales, then the assignments, and look up that they are served.
+    """Push the rationales, then what is said of the users, and look up that all of it is served.
 
     All rows carry the time of the push, so a later push is the newer one in every store (SQLite lets any push
     overwrite, Redis only a newer one). A rationale that was banned stays banned.
 
     Args:
         folder: where the batch sources lie (`feature_repo.store.feature_store_folder`).
-        slot: the slot of assignments to overwrite; it must not be the one that is served.
+        slot: the slot of assignments and vectors to overwrite; it must not be the one that is served.
 
     Raises:
         ServedFeaturesDifferError: a look-up gave something else than what was pushed.
@@ -110,7 +148,9 @@ def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: G
     rationales = keep_bans(features.rationales, read_rationales(store, list(features.rationales)))
     _push(store, folder, RATIONALE_VIEW, _RATIONALE_ROWS, rationales, now)
     _push(store, folder, user_view(slot), _USER_ROWS, features.assignments, now)
-    verify(store, slot, GenerationFeatures(rationales, features.assignments))
+    _push(store, folder, vector_view(slot), _VECTOR_ROWS, features.vectors, now)
+    _push(store, folder, HISTORY_VIEW, _HISTORY_ROWS, features.histories, now)
+    verify(store, slot, replace(features, rationales=rationales))
 
 
 def keep_bans(new: dict[str, Rationale], stored: dict[str, Rationale]) -> dict[str, Rationale]:
@@ -129,15 +169,21 @@ def verify(store: "FeatureStore", slot: str, features: GenerationFeatures) -> No
     Raises:
         ServedFeaturesDifferError: they differ.
     """
-    users = sample(list(features.assignments), VERIFIED_USERS)
     served_rationales = read_rationales(store, list(features.rationales))
-    served_assignments = read_assignments(store, slot, users)
     for key, row in features.rationales.items():
         if served_rationales.get(key) != row:
             raise ServedFeaturesDifferError(f"rationale {key}: the online store does not serve what was pushed")
+    _verify_users(features.assignments, lambda users: read_assignments(store, slot, users), user_view(slot))
+    _verify_users(features.vectors, lambda users: read_user_vectors(store, slot, users), vector_view(slot))
+    _verify_users(features.histories, lambda users: read_histories(store, users), HISTORY_VIEW)
+
+
+def _verify_users(pushed: Mapping[str, Any], read: Callable[[list[str]], Mapping[str, Any]], view: str) -> None:
+    users = sample(list(pushed), VERIFIED_USERS)
+    served = read(users)
     for user in users:
-        if served_assignments.get(user) != features.assignments[user]:
-            raise ServedFeaturesDifferError(f"user {user}: slot {slot} does not serve what was pushed")
+        if served.get(user) != pushed[user]:
+            raise ServedFeaturesDifferError(f"user {user}: the view {view} does not serve what was pushed")
 
 
 def sample(keys: Sequence[str], count: int) -> list[str]:
@@ -159,7 +205,7 @@ def _push(
     folder: Path,
     view: str,
     schema: pa.Schema,
-    rows: "Mapping[str, Rationale | Assignment]",
+    rows: "Mapping[str, Rationale | Assignment | UserVector | History]",
     now: datetime,
 ) -> None:
     if not rows:

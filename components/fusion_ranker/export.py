@@ -1,18 +1,23 @@
-"""From a trained ranker to an ONNX file with the serving signature (`contracts.ranking_signature`)."""
+"""From a trained ranker to what Triton serves: ONNX files (`contracts.ranking_signature`) and item vectors."""
 
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
 from components.contracts.files import replacing_file
 from components.contracts.ranking_signature import INPUTS, OUTPUTS
-from components.recommenders.ranker import Ranker
+from components.contracts.serving import USER_VECTOR_OUTPUT
+from components.recommenders.ranker import Ranker, RankerConfig
 
-# What the onnxruntime of the official Triton images reads; newer operator sets bring this model nothing.
+# What the ONNX Runtime of the official image (`contracts.images.TRITON_SERVER`) reads; newer operator sets bring this
+# model nothing.
 OPERATOR_SET = 18
+IR_VERSION = 10
 
 
 class _ServingRanker(nn.Module):
@@ -33,37 +38,81 @@ class _ServingRanker(nn.Module):
         return scores, weights
 
 
+class _ServingUser(nn.Module):
+    """The user's side of a ranker: e'_u, whose product with an item's row of the table is the item's score."""
+
+    table: Tensor
+
+    def __init__(self, ranker: Ranker):
+        super().__init__()
+        self.ranker = ranker
+        self.register_buffer("table", ranker.item_encoder().detach().clone())
+
+    def forward(self, history: Tensor, user_vector: Tensor, rationale: Tensor) -> Tensor:
+        return self.ranker.current_user(self.table, history, rationale)[0]
+
+
 def export_ranker(ranker: Ranker, path: Path) -> None:
     """Write `ranker` as ONNX; batch size B and number of candidates C stay free.
 
     Raises:
         ValueError: the exported graph does not have the signature's inputs and outputs.
     """
-    config = ranker.config
-    example = (
-        torch.ones(2, config.history_length, dtype=torch.int64),
-        torch.zeros(2, config.user_vector_dimension),
-        torch.ones(2, config.rationales_per_user, config.text_dimension),
-        torch.ones(2, 3, dtype=torch.int64),
-    )
-    batch, candidates = torch.export.Dim("batch"), torch.export.Dim("candidates")
+    candidates = torch.ones(2, 3, dtype=torch.int64)
+    shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("candidates")}
+    _export(_ServingRanker(ranker.eval()), ranker.config, {INPUTS[-1]: (candidates, shape)}, OUTPUTS, path)
+
+
+def export_user_vector(ranker: Ranker, path: Path) -> None:
+    """Write what makes the vector that the item index is searched with (`contracts.serving.USER_VECTOR_MODEL`).
+
+    Its product with an item's vector (`item_vectors`) is the score that the ranker gives the item.
+
+    Raises:
+        ValueError: as `export_ranker`.
+    """
+    _export(_ServingUser(ranker.eval()), ranker.config, {}, (USER_VECTOR_OUTPUT,), path)
+
+
+def item_vectors(ranker: Ranker) -> np.ndarray:
+    """The ranker's own item side: float32[I, e], in the order of the item index, without the padding item."""
+    with torch.inference_mode():
+        return ranker.item_encoder()[1:].numpy()
+
+
+def _export(
+    module: nn.Module,
+    config: RankerConfig,
+    further: dict[str, tuple[Tensor, dict[int, Any]]],
+    outputs: tuple[str, ...],
+    path: Path,
+) -> None:
+    """`further`: example and free dimensions of inputs beyond those of a user, by name."""
+    batch = {0: torch.export.Dim("batch")}
+    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
+        "history": (torch.ones(2, config.history_length, dtype=torch.int64), batch),
+        "user_vector": (torch.zeros(2, config.user_vector_dimension), batch),
+        "rationale": (torch.ones(2, config.rationales_per_user, config.text_dimension), batch),
+        **further,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _ServingRanker(ranker.eval()),
-            example,
+            module,
+            tuple(example for example, _ in inputs.values()),
             dynamo=True,
             opset_version=OPERATOR_SET,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_shapes=({0: batch}, {0: batch}, {0: batch}, {0: batch, 1: candidates}),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(shape for _, shape in inputs.values()),
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
     found = tuple(value.name for value in model.graph.input), tuple(value.name for value in model.graph.output)
-    if found != (INPUTS, OUTPUTS):
-        raise ValueError(f"exported graph has inputs and outputs {found}, expected {(INPUTS, OUTPUTS)}")
+    if found != (tuple(inputs), outputs):
+        raise ValueError(f"exported graph has inputs and outputs {found}, expected {(tuple(inputs), outputs)}")
+    model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     with replacing_file(path) as temporary:
         onnx.save(model, temporary)

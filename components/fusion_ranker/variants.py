@@ -3,16 +3,25 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 
-from components.contracts.artifacts import ITEM_INDEX_FILE, METRICS_FILE, MODEL_CARD_FILE, ONNX_FILE
+from components.contracts.artifacts import (
+    ITEM_INDEX_FILE,
+    METRICS_FILE,
+    MODEL_CARD_FILE,
+    ONNX_FILE,
+    USER_VECTOR_ONNX_FILE,
+)
 from components.contracts.errors import InputError
 from components.contracts.files import write_json
 from components.contracts.progress import say
-from components.contracts.tables import ITEM_INDEX, write_table
-from components.fusion_ranker.export import export_ranker
+from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
+from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.fusion_ranker.inputs import RankerInputs
+from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig, save_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 from components.recommenders.training import TrainingConfig, TrainingResult, train_ranker
@@ -78,8 +87,26 @@ def _write_artifact(
         directory / ITEM_INDEX_FILE,
         ITEM_INDEX,
     )
+    if ranker.config.variant == SERVED:
+        _write_candidate_files(ranker, inputs.sequences, directory)
     (directory / MODEL_CARD_FILE).write_text(_model_card(ranker.config, result), encoding="utf-8")
     say(f"{ranker.config.variant}: trained, validation chose step {result.best_step} of {result.steps}")
+
+
+def _write_candidate_files(ranker: Ranker, sequences: InteractionSequences, directory: Path) -> None:
+    """What candidates are found by: the user's side of the ranker, its item vectors, and the popular items."""
+    export_user_vector(ranker, directory / USER_VECTOR_ONNX_FILE)
+    matrix = item_vectors(ranker)
+    item_ids = pa.array(sequences.item_ids, pa.string())
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+    schema = vectors("item_id", matrix.shape[1])
+    write_table(pa.table([item_ids, rows], schema=schema), directory / ITEM_VECTORS_FILE, schema)
+
+    _, visited = sequences.training_pairs()
+    visits = np.bincount(visited, minlength=sequences.n_items + 1)[1:]
+    order = np.argsort(-visits, kind="stable")  # the items are sorted by id
+    popular = pa.table([item_ids.take(pa.array(order)), pa.array(visits[order])], schema=POPULAR_ITEMS)
+    write_table(popular, directory / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
 
 
 def _model_card(config: RankerConfig, result: TrainingResult) -> str:

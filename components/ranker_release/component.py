@@ -1,8 +1,25 @@
-"""Step: release the ranker to Triton."""
+"""Steps: put the ranker's items into the candidate index, and release the ranker to Triton."""
 
 from kfp import dsl
 
 from components.contracts import images
+
+
+@dsl.component(base_image=images.TRITON, install_kfp_package=False)
+def build_item_index(rankers: dsl.Input[dsl.Model], version: str, generation: str) -> str:
+    """Fill the Milvus collection in which candidates are searched for this version; returns the name to search by."""
+    from pathlib import Path
+
+    from components.contracts import registry
+    from components.contracts.milvus import connect_milvus
+    from components.contracts.settings import load_settings
+    from components.ranker_release.arms import parse_version, versions_in_use
+    from components.ranker_release.item_index import build_index
+
+    settings = load_settings()
+    used = versions_in_use(settings, registry.open_registry(settings))
+    with connect_milvus(settings) as client:
+        return build_index(client, Path(rankers.path) / "reland", parse_version(version), generation, used)
 
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
@@ -11,37 +28,43 @@ def release_ranker(
     prepared: dsl.Input[dsl.Dataset],
     embeddings: dsl.Input[dsl.Dataset],
     version: str,
+    item_collection: str,
     slot: str,
+    generation: str,
     report: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Try the variant `reland` on a real Triton, add it to the model repository, and point its alias at it last."""
+    """Try the models on a real Triton, add them to the model repository, and point the alias at the version last.
+
+    The first release also makes the record of arms, with one arm; its candidates are searched in `item_collection`.
+    """
     from pathlib import Path
 
     from components.contracts import registry
     from components.contracts.files import write_json
     from components.contracts.progress import say
     from components.contracts.settings import load_settings
-    from components.ranker_release.release import parse_version, release, report_of
+    from components.ranker_release.arms import parse_version, versions_in_use, write_first_rollout
+    from components.ranker_release.release import release, report_of
     from feature_repo.store import open_feature_store
 
     settings = load_settings()
     client = registry.open_registry(settings)
-    # Served beside the new version: what an alias of the registry points at.
-    served = registry.aliases(client, registry.RANKER_MODEL).values()
     released = release(
         settings,
-        Path(rankers.path) / "reland",
+        Path(rankers.path),
         Path(prepared.path),
         Path(embeddings.path),
         open_feature_store(settings),
         slot,
         parse_version(version),
-        {int(aliased) for aliased in served},
+        versions_in_use(settings, client),
     )
     say(
-        f"released version {released.version}: Triton's scores are PyTorch's within {released.largest_difference:.1e}; "
-        f"the repository serves the versions {released.served_versions}"
+        f"released version {released.version}: Triton's answers are PyTorch's within "
+        f"{released.largest_difference:.1e}; the repository serves the versions {released.served_versions}"
     )
+    if write_first_rollout(settings, released.version, generation, slot, item_collection):
+        say(f"all users are served by version {released.version}: the first record of arms")
     alias = registry.point_ranker_alias(client, version)
     say(f"{registry.RANKER_MODEL} version {version} is now {alias}")
     write_json(Path(report.path), {"registry": {"alias": alias}, **report_of(released)})

@@ -1,4 +1,8 @@
-"""Releasing a ranker: tried on a real Triton beside the live model repository, then added to it as a version."""
+"""Releasing a ranker: tried on a real Triton beside the live model repository, then added to it as a version.
+
+A version is three models (`serving.triton.repository`): the variant `reland` as `reland_ranker`, its user side as
+`reland_user_vector`, and the variant `id_only` as `reland_id_only`.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -7,17 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, ONNX_FILE
-from components.contracts.errors import InputError
+from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
 from components.contracts.files import read_json
 from components.contracts.progress import say
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME
+from components.contracts.serving import ID_ONLY_MODEL, RANKER_FILES, USER_VECTOR_MODEL
 from components.contracts.settings import Settings
 from components.contracts.tables import ITEMS, read_table
 from components.ranker_release.request import ExampleRequest, build_example
-from serving.triton.client import Ranking, rank
-from serving.triton.repository import SignatureDimensions, release_version
-from serving.triton.server import running_triton
+from serving.triton.client import Ranking, rank, user_vector
+from serving.triton.repository import (
+    ModelFiles,
+    SignatureDimensions,
+    ranking_model,
+    release_version,
+    user_vector_model,
+)
+from serving.triton.server import TritonServer, running_triton
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-4
 EXAMPLE_ITEMS = 5
+SERVED, ID_ONLY = "reland", "id_only"  # the variants that a release serves
 
 
 class ServedScoresDifferError(Exception):
@@ -44,7 +55,7 @@ class Release:
 
 def release(
     settings: Settings,
-    ranker: Path,
+    rankers: Path,
     prepared: Path,
     embeddings: Path,
     store: "FeatureStore",
@@ -52,46 +63,73 @@ def release(
     version: int,
     served: set[int],
 ) -> Release:
-    """Try `version` with one request, whose scores must be PyTorch's, then add it to the model repository.
+    """Try `version` with one request, whose answers must be PyTorch's, then add it to the model repository.
 
     The trial runs over a repository of its own, so a ranker that fails leaves the live one as it was.
 
     Args:
-        ranker: folder of the variant to serve.
-        served: the other versions that the repository's configuration shall serve.
+        rankers: folder of the variants, `reland` and `id_only` among them.
+        served: the other versions that the repository's configurations shall serve.
 
     Raises:
         InputError: a file is at fault, ranker and features do not fit, Triton is not there or cannot load the model, or
             the repository holds another model of this version.
         ServedScoresDifferError: Triton and PyTorch disagree.
     """
-    configuration = read_json(ranker / CONFIG_FILE)
-    dimensions = SignatureDimensions(
-        configuration["user_vector_dimension"], configuration["rationales_per_user"], configuration["text_dimension"]
-    )
-    request = build_example(ranker, configuration, prepared, embeddings, store, slot)
+    configuration = read_json(rankers / SERVED / CONFIG_FILE)
+    models = models_of(rankers, configuration)
+    request = build_example(rankers / SERVED, configuration, prepared, embeddings, store, slot)
     with tempfile.TemporaryDirectory(prefix="reland-release-") as trial:
-        release_version(Path(trial), version, ranker / ONNX_FILE, dimensions, served=set())
+        release_version(Path(trial), version, models, served=set())
         log = settings.home / "logs" / f"triton-release-{version}.log"
         ports = settings.triton_http_port, settings.triton_grpc_port
         with running_triton(settings.triton_environment, Path(trial), log, *ports) as server:
-            say(f"Triton runs on {server.grpc_address}, loading {MODEL_NAME} version {version}")
-            server.load(MODEL_NAME, [version])
-            answer = rank(server.grpc_address, version, request.inputs)
-    difference = largest_difference(answer, score_with_pytorch(ranker, request.inputs))
-    versions = release_version(settings.resolved_model_repository, version, ranker / ONNX_FILE, dimensions, served)
+            answer, difference = _try(server, version, rankers, request)
+    versions = release_version(settings.resolved_model_repository, version, models, served)
     return Release(version, versions, difference, top_items(prepared, request, answer), request)
 
 
-def parse_version(version: str) -> int:
-    """A registry version as a Triton version.
+def models_of(rankers: Path, configuration: dict[str, Any]) -> list[ModelFiles]:
+    """The models of a release, `reland_ranker` last: the gateway looks for a version there.
+
+    Args:
+        configuration: that of the variant `reland`.
+    """
+    dimensions = SignatureDimensions(
+        user_vector=configuration["user_vector_dimension"],
+        rationales=configuration["rationales_per_user"],
+        text=configuration["text_dimension"],
+        item_vector=configuration["embedding_dimension"],
+    )
+    served = rankers / SERVED
+    beside = {name: served / name for name in RANKER_FILES}
+    return [
+        ModelFiles(ranking_model(ID_ONLY_MODEL, dimensions), {ONNX_FILE: rankers / ID_ONLY / ONNX_FILE}),
+        ModelFiles(user_vector_model(USER_VECTOR_MODEL, dimensions), {ONNX_FILE: served / USER_VECTOR_ONNX_FILE}),
+        ModelFiles(ranking_model(MODEL_NAME, dimensions), {ONNX_FILE: served / ONNX_FILE, **beside}),
+    ]
+
+
+def _try(server: TritonServer, version: int, rankers: Path, request: ExampleRequest) -> tuple[Ranking, float]:
+    """The ranker's answer, and the largest difference of the three models' answers from PyTorch's.
 
     Raises:
-        InputError: it is not a positive whole number.
+        InputError: Triton cannot load one of the models.
+        ServedScoresDifferError: an answer differs by more than the tolerances.
     """
-    if not (version.isascii() and version.isdigit() and int(version) > 0):
-        raise InputError(f"ranker version {version!r}: expected a positive whole number, as MLflow gives them")
-    return int(version)
+    say(f"Triton runs on {server.grpc_address}, loading version {version}")
+    differences = []
+    answers = {}
+    for model, variant in ((MODEL_NAME, SERVED), (ID_ONLY_MODEL, ID_ONLY)):
+        server.load(model, [version])
+        answers[model] = rank(server.grpc_address, version, request.inputs, model=model)
+        expected = score_with_pytorch(rankers / variant, request.inputs)
+        differences.append(largest_difference(answers[model], expected, model))
+    server.load(USER_VECTOR_MODEL, [version])
+    found = user_vector(server.grpc_address, version, request.inputs)
+    expected_vector = user_vector_with_pytorch(rankers / SERVED, request.inputs)
+    differences.append(_difference(f"{USER_VECTOR_MODEL}: vector", found, expected_vector))
+    return answers[MODEL_NAME], max(differences)
 
 
 def score_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> Ranking:
@@ -105,24 +143,37 @@ def score_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> Ranking:
     return Ranking(*(output.numpy() for output in outputs))
 
 
-def largest_difference(served: Ranking, expected: Ranking) -> float:
+def user_vector_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """The user's side of the same request, from the ranker's weights: float32[B, e]."""
+    import torch
+
+    from components.recommenders.ranker import load_ranker
+
+    loaded = load_ranker(ranker)
+    history, rationale = (torch.from_numpy(inputs[name]) for name in ("history", "rationale"))
+    with torch.inference_mode():
+        return loaded.current_user(loaded.item_encoder(), history, rationale)[0].numpy()
+
+
+def largest_difference(served: Ranking, expected: Ranking, model: str = MODEL_NAME) -> float:
     """The largest absolute difference of scores and fusion weights.
 
     Raises:
         ServedScoresDifferError: shapes differ, or a value differs by more than the tolerances.
     """
-    largest = 0.0
-    for name, ours, theirs in (
-        ("scores", served.scores, expected.scores),
-        ("fusion_weights", served.fusion_weights, expected.fusion_weights),
-    ):
-        if ours.shape != theirs.shape:
-            raise ServedScoresDifferError(f"{name}: Triton gives the shape {ours.shape}, PyTorch {theirs.shape}")
-        difference = float(np.abs(ours - theirs).max())
-        if not np.allclose(ours, theirs, RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE):
-            raise ServedScoresDifferError(f"{name}: Triton and PyTorch differ by up to {difference:g}")
-        largest = max(largest, difference)
-    return largest
+    return max(
+        _difference(f"{model}: scores", served.scores, expected.scores),
+        _difference(f"{model}: fusion_weights", served.fusion_weights, expected.fusion_weights),
+    )
+
+
+def _difference(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
+    if ours.shape != theirs.shape:
+        raise ServedScoresDifferError(f"{name}: Triton gives the shape {ours.shape}, PyTorch {theirs.shape}")
+    difference = float(np.abs(ours - theirs).max())
+    if not np.allclose(ours, theirs, RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE):
+        raise ServedScoresDifferError(f"{name}: Triton and PyTorch differ by up to {difference:g}")
+    return difference
 
 
 def top_items(prepared: Path, request: ExampleRequest, answer: Ranking) -> list[str]:

@@ -17,8 +17,8 @@ def build_pool(
     from pathlib import Path
 
     from components.contracts.files import write_json
+    from components.contracts.milvus import connect_milvus
     from components.contracts.settings import load_settings
-    from components.reasoning_pool.connection import connect_milvus
     from components.reasoning_pool.pool import build_collection
 
     with connect_milvus(load_settings()) as client:
@@ -40,9 +40,9 @@ def match_users(
 
     from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE
     from components.contracts.files import write_json
+    from components.contracts.milvus import connect_milvus
     from components.contracts.settings import load_settings
     from components.contracts.tables import MATCHES, write_table
-    from components.reasoning_pool.connection import connect_milvus
     from components.reasoning_pool.matching import match_all_users
 
     with connect_milvus(load_settings()) as client:

@@ -1,30 +1,18 @@
 """The reasoning pool P = {(m_s, r_s)} (3.1.2) as a Milvus collection, one for each generation, behind one alias."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 from pymilvus import DataType, MilvusClient
-from pymilvus.milvus_client.index import IndexParams
 
 from components.contracts.artifacts import RATIONALES_FILE
 from components.contracts.errors import InputError
+from components.contracts.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
 from components.contracts.progress import say
 from components.contracts.tables import IDENTIFIER_BYTES, RATIONALES, read_table, read_vectors
 
 ALIAS = "reland_pool"
-INSERT_BATCH = 1_000
 TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus
-
-# FLAT compares with every seed user, so it is exact. Milvus Lite, 75,000 × 64 on 2 cores, batches of 1,000: FLAT 907
-# queries/s, HNSW 8,058 at recall 0.999 with 16 s to build.
-# HNSW is built by several threads: above this size, equal runs may differ in a few matches.
-EXACT_UP_TO = 10_000
-
-
-def collection_name(generation: str) -> str:
-    """The collection of a generation, in the characters that Milvus allows."""
-    return f"{ALIAS}_{re.sub(r'[^A-Za-z0-9_]', '_', generation)}"
 
 
 def build_collection(
@@ -44,42 +32,18 @@ def build_collection(
     Raises:
         InputError: the generation is in use already, or a seed user has no embedding.
     """
-    name = collection_name(generation)
+    name = collection_name(ALIAS, generation)
     rows, dimension = _pool_rows(rationales, embeddings, encoder_version)
-    if _collection_in_use(client) == name:
+    if collection_of_alias(client, ALIAS) == name:
         raise InputError(f"generation {generation!r}: its pool {name} is in use already, take another generation id")
     if client.has_collection(name):
         client.drop_collection(name)
     say(f"building the pool {name}: {len(rows)} seed users, {dimension} dimensions")
     _create_collection(client, name, dimension)
-    for start in range(0, len(rows), INSERT_BATCH):
-        client.insert(name, rows[start : start + INSERT_BATCH])
-    client.flush(name)
-    # After the rows: an index made before them is built in the background, and searches are slow meanwhile.
-    client.create_index(name, index_parameters(len(rows)))
-    client.load_collection(name)
-    size = int(client.query(name, output_fields=["count(*)"])[0]["count(*)"])
-    if size != len(rows):
-        raise RuntimeError(f"Milvus holds {size} rows of {name}, {len(rows)} were inserted")
-    switch_alias(client, name)
+    size = fill_collection(client, name, rows, "COSINE")
+    switch_alias(client, name, ALIAS)
     say(f"the alias {ALIAS} is now {name}")
     return name, size
-
-
-def switch_alias(client: MilvusClient, name: str) -> None:
-    """Point the alias of the pool at the collection `name`."""
-    if _collection_in_use(client) is None:
-        client.create_alias(name, ALIAS)
-    else:
-        client.alter_alias(name, ALIAS)
-
-
-def _collection_in_use(client: MilvusClient) -> str | None:
-    # describe_alias logs a traceback where there is no alias yet, so every collection is asked for its aliases.
-    for name in client.list_collections():
-        if ALIAS in client.list_aliases(name)["aliases"]:
-            return name
-    return None
 
 
 def encoder_version_of(client: MilvusClient, name: str) -> str:
@@ -98,17 +62,6 @@ def _create_collection(client: MilvusClient, name: str, dimension: int) -> None:
     schema.add_field("recommendation", DataType.VARCHAR, max_length=TEXT_BYTES)
     # Strong: a server's default may not yet count or find what has just been inserted.
     client.create_collection(name, schema=schema, consistency_level="Strong")
-
-
-def index_parameters(n_rows: int) -> IndexParams:
-    """FLAT up to `EXACT_UP_TO` rows, HNSW above."""
-    parameters = MilvusClient.prepare_index_params()
-    if n_rows <= EXACT_UP_TO:
-        parameters.add_index("vector", index_type="FLAT", metric_type="COSINE")
-    else:
-        graph = {"M": 16, "efConstruction": 200}
-        parameters.add_index("vector", index_type="HNSW", metric_type="COSINE", params=graph)
-    return parameters
 
 
 def _pool_rows(rationales: Path, embeddings: Path, encoder_version: str) -> tuple[list[dict[str, object]], int]:

@@ -1,22 +1,32 @@
-"""One ranking request to a Triton server."""
+"""One request to a Triton server."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME, OUTPUTS
+from components.contracts.serving import USER_VECTOR_INPUTS, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
+
+TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the ranker answers: `scores` float32[B, C] and `fusion_weights` float32[B, K + 1]."""
+    """What a ranker answers: `scores` float32[B, C] and `fusion_weights` float32[B, K + 1]."""
 
     scores: np.ndarray
     fusion_weights: np.ndarray
 
 
-def rank(grpc_address: str, version: int, inputs: dict[str, np.ndarray], timeout_seconds: float = 30.0) -> Ranking:
-    """Ask one version of `reland_ranker`.
+def rank(
+    grpc_address: str,
+    version: int,
+    inputs: dict[str, np.ndarray],
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    model: str = MODEL_NAME,
+) -> Ranking:
+    """Ask one version of `reland_ranker`, or of another model of its signature.
 
     Args:
         version: always given, because a request without one jumps to a new version the moment it is loaded.
@@ -25,21 +35,43 @@ def rank(grpc_address: str, version: int, inputs: dict[str, np.ndarray], timeout
     Raises:
         tritonclient.utils.InferenceServerException: the server refused or did not answer in time.
     """
+    asked = {name: inputs[name] for name in INPUTS}
+    return Ranking(*infer(grpc_address, model, version, asked, OUTPUTS, timeout_seconds))
+
+
+def user_vector(grpc_address: str, version: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """The vectors float32[B, e] that the item index is searched with; `inputs` and errors as those of `rank`."""
+    asked = {name: inputs[name] for name in USER_VECTOR_INPUTS}
+    return infer(grpc_address, USER_VECTOR_MODEL, version, asked, (USER_VECTOR_OUTPUT,))[0]
+
+
+def infer(
+    grpc_address: str,
+    model: str,
+    version: int,
+    inputs: dict[str, np.ndarray],
+    outputs: Sequence[str],
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> list[np.ndarray]:
+    """The outputs of one inference, in the order asked for.
+
+    Raises:
+        tritonclient.utils.InferenceServerException: the server refused or did not answer in time.
+    """
     from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
     from tritonclient.utils import np_to_triton_dtype
 
     tensors = []
-    for name in INPUTS:
-        array = inputs[name]
+    for name, array in inputs.items():
         tensor = InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
         tensor.set_data_from_numpy(array)
         tensors.append(tensor)
     with InferenceServerClient(grpc_address) as client:
         answer = client.infer(
-            MODEL_NAME,
+            model,
             tensors,
             model_version=str(version),
-            outputs=[InferRequestedOutput(name) for name in OUTPUTS],
+            outputs=[InferRequestedOutput(name) for name in outputs],
             client_timeout=timeout_seconds,
         )
-    return Ranking(*(answer.as_numpy(name) for name in OUTPUTS))
+    return [answer.as_numpy(name) for name in outputs]

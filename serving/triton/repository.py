@@ -1,21 +1,31 @@
-"""The Triton model repository: `<repository>/reland_ranker/{config.pbtxt, <version>/model.onnx}`.
+"""The Triton model repository: `<repository>/<model>/{config.pbtxt, <version>/model.onnx}`.
 
-The model's configuration is one for all of its versions, which is why every version has one signature
-(`contracts.ranking_signature`), and its version policy names the versions that are served.
+Three models are released together and share one version number: `reland_ranker`, `reland_id_only` of the same signature
+(`contracts.ranking_signature`), and `reland_user_vector`. A model's configuration is one for all of its versions, which
+is why every version has one signature, and its version policy names the versions that are served. The official image
+(`contracts.images.TRITON_SERVER`) and the local server read the same files.
 """
 
 import filecmp
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from components.contracts.artifacts import ONNX_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, replacing_file
-from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.ranking_signature import HISTORY_LENGTH
+from components.contracts.serving import USER_VECTOR_OUTPUT
+
+if TYPE_CHECKING:
+    from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 CONFIGURATION_FILE = "config.pbtxt"
+
+# The largest B of a request, and of the requests that Triton joins. Larger batches make a CPU no faster.
+MAX_BATCH_SIZE = 64
+WARM_UP_CANDIDATES = 200  # what the gateway asks for
 
 
 @dataclass(frozen=True)
@@ -25,95 +35,180 @@ class SignatureDimensions:
     user_vector: int  # d
     rationales: int  # K
     text: int  # t
+    item_vector: int  # e, of the ranker's own user and item vectors
 
 
-def model_configuration(dimensions: SignatureDimensions, versions: list[int]) -> str:
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output as a configuration names it: `shape` is without B, -1 is free."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model's name and signature."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model and the files of one version of it, by their names in the version's folder; `model.onnx` is among them.
+
+    Triton passes over the others; they are what the gateway needs to speak of that version's items.
+    """
+
+    model: ServedModel
+    files: dict[str, Path]
+
+
+def ranking_model(name: str, dimensions: SignatureDimensions) -> ServedModel:
+    """A model of the ranking signature."""
+    return ServedModel(
+        name,
+        (*_user_inputs(dimensions), Tensor("candidates", "TYPE_INT64", (-1,))),
+        (Tensor("scores", "TYPE_FP32", (-1,)), Tensor("fusion_weights", "TYPE_FP32", (dimensions.rationales + 1,))),
+    )
+
+
+def user_vector_model(name: str, dimensions: SignatureDimensions) -> ServedModel:
+    """A model that gives the vector which the item index is searched with."""
+    output = Tensor(USER_VECTOR_OUTPUT, "TYPE_FP32", (dimensions.item_vector,))
+    return ServedModel(name, _user_inputs(dimensions), (output,))
+
+
+def _user_inputs(dimensions: SignatureDimensions) -> tuple[Tensor, ...]:
+    return (
+        Tensor("history", "TYPE_INT64", (HISTORY_LENGTH,)),
+        Tensor("user_vector", "TYPE_FP32", (dimensions.user_vector,)),
+        Tensor("rationale", "TYPE_FP32", (dimensions.rationales, dimensions.text)),
+    )
+
+
+def model_configuration(model: ServedModel, versions: list[int]) -> str:
     """The text of `config.pbtxt`.
 
-    `max_batch_size` is 0 with B as an explicit dimension: requests differ in C, so Triton could not join them, and a
-    request that is a batch already is written as the ONNX file has it. No instance group: the server places the model
-    on what the machine has.
+    - B is Triton's own batch dimension, so a client sees the signature with B in front. Requests that wait while
+      another runs are joined where they agree in C; none waits for company (no queue delay), because a delay is paid in
+      full by a server that is idle.
+    - A version counts as ready when it has answered a request of one user, so the first real one finds it warm.
+    - No instance group: the server places the model on what the machine has. On a CPU a request gets one thread, so
+      that requests beside each other do not wait for each other's threads.
     """
-    b, c = -1, -1
-    inputs = [
-        ("history", "TYPE_INT64", [b, HISTORY_LENGTH]),
-        ("user_vector", "TYPE_FP32", [b, dimensions.user_vector]),
-        ("rationale", "TYPE_FP32", [b, dimensions.rationales, dimensions.text]),
-        ("candidates", "TYPE_INT64", [b, c]),
-    ]
-    outputs = [
-        ("scores", "TYPE_FP32", [b, c]),
-        ("fusion_weights", "TYPE_FP32", [b, dimensions.rationales + 1]),
-    ]
+    warm_up = ", ".join(
+        f'{{ key: "{tensor.name}" value {{ data_type: {tensor.kind} '
+        f"dims: {[WARM_UP_CANDIDATES if size < 0 else size for size in tensor.shape]} zero_data: true }} }}"
+        for tensor in model.inputs
+    )
     lines = [
-        f'name: "{MODEL_NAME}"',
+        f'name: "{model.name}"',
         'backend: "onnxruntime"',
         f'default_model_filename: "{ONNX_FILE}"',
-        "max_batch_size: 0",
+        f"max_batch_size: {MAX_BATCH_SIZE}",
+        "dynamic_batching { }",
         f"version_policy {{ specific {{ versions: {sorted(versions)} }} }}",
-        *(f'input {{ name: "{name}" data_type: {kind} dims: {shape} }}' for name, kind, shape in inputs),
-        *(f'output {{ name: "{name}" data_type: {kind} dims: {shape} }}' for name, kind, shape in outputs),
+        *(f"input {_node(tensor)}" for tensor in model.inputs),
+        *(f"output {_node(tensor)}" for tensor in model.outputs),
+        f'model_warmup {{ name: "one_user" batch_size: 1 inputs: [{warm_up}] }}',
+        'parameters { key: "intra_op_thread_count" value { string_value: "1" } }',
     ]
     return "\n".join(lines) + "\n"
 
 
-def release_version(
-    repository: Path, version: int, onnx: Path, dimensions: SignatureDimensions, served: set[int]
-) -> list[int]:
-    """Add `version` beside the versions that are there and have the configuration serve it; all of it or nothing.
+def _node(tensor: Tensor) -> str:
+    return f'{{ name: "{tensor.name}" data_type: {tensor.kind} dims: {list(tensor.shape)} }}'
 
-    The version's folder appears whole under its final name first, the configuration that names it afterwards. Releasing
-    the same file again changes nothing.
+
+def release_version(repository: Path, version: int, models: list[ModelFiles], served: set[int]) -> list[int]:
+    """Add `version` of each model beside the versions that are there and have the configurations serve it.
+
+    All is checked before anything is written. A version's folder appears whole under its final name, the configuration
+    that names it afterwards; the models are written in the order given, so the one that requests start from comes last.
+    Releasing the same files again changes nothing.
 
     Args:
         served: other versions to serve; those that the repository does not hold are left out.
 
     Returns:
-        the versions that the configuration now serves, ascending.
+        the versions that the last model's configuration now serves, ascending.
 
     Raises:
-        InputError: the version is there with other content, the model has another signature, or `onnx` is missing.
+        InputError: a version is there with other content, a model has another signature, or a file is missing.
     """
-    model = repository / MODEL_NAME
-    folder = model / str(version)
-    configuration = model / CONFIGURATION_FILE
-    versions = sorted({version} | {other for other in served if (model / str(other) / ONNX_FILE).is_file()})
-    text = model_configuration(dimensions, versions)
+    for released in models:
+        _check(repository / released.model.name, version, released)
+    versions: list[int] = []
+    for released in models:
+        model = repository / released.model.name
+        if not (model / str(version)).exists():
+            with creating_directory(model / str(version)) as temporary:
+                for name, source in released.files.items():
+                    shutil.copyfile(source, temporary / name)
+        versions = sorted({version} | {other for other in served if (model / str(other) / ONNX_FILE).is_file()})
+        with replacing_file(model / CONFIGURATION_FILE) as temporary:
+            temporary.write_text(model_configuration(released.model, versions), encoding="utf-8")
+    return versions
 
-    if not onnx.is_file():
-        raise InputError(f"{onnx}: no such file, expected the ranker's ONNX export")
-    if configuration.exists() and _signature(configuration.read_text(encoding="utf-8"), configuration) != _signature(
-        text, configuration
-    ):
+
+def _check(folder: Path, version: int, released: ModelFiles) -> None:
+    for source in released.files.values():
+        if not source.is_file():
+            raise InputError(f"{source}: no such file, expected a part of the ranker")
+    configuration = folder / CONFIGURATION_FILE
+    if configuration.exists():
+        new = parse_configuration(model_configuration(released.model, [version]), configuration)
+        if _signature(read_configuration(folder)) != _signature(new):
+            raise InputError(
+                f"{configuration}: has another signature than version {version}; every version of "
+                f"{released.model.name} has one signature: move the model repository away, or release under another "
+                "RELAND_MODEL_REPOSITORY"
+            )
+    there = folder / str(version)
+    if there.exists() and not all(_same_file(there / name, source) for name, source in released.files.items()):
         raise InputError(
-            f"{configuration}: has another signature than {onnx} ({dimensions}); every version of {MODEL_NAME} has one "
-            "signature: move the model repository away, or release under another RELAND_MODEL_REPOSITORY"
-        )
-    if not folder.exists():
-        with creating_directory(folder) as temporary:
-            shutil.copyfile(onnx, temporary / ONNX_FILE)
-    elif not _same_file(folder / ONNX_FILE, onnx):
-        raise InputError(
-            f"{folder}: holds another model already, and a released version never changes; where the registry was made "
+            f"{there}: holds another model already, and a released version never changes; where the registry was made "
             "anew and counts from 1 again, move the model repository away"
         )
-    with replacing_file(configuration) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return versions
 
 
 def _same_file(one: Path, other: Path) -> bool:
     return one.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
-def _signature(text: str, source: Path) -> list[tuple[str, str, Any, list[int]]]:
+def model_names(repository: Path) -> list[str]:
+    """The models of a repository, sorted by name."""
+    return sorted(path.parent.name for path in repository.glob(f"*/{CONFIGURATION_FILE}"))
+
+
+def read_configuration(model: Path) -> "ModelConfig":
+    """The configuration of the model in a folder.
+
+    Raises:
+        InputError: the file is missing or no Triton model configuration.
+    """
+    path = model / CONFIGURATION_FILE
+    try:
+        return parse_configuration(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable ({error})") from error
+
+
+def parse_configuration(text: str, source: Path) -> "ModelConfig":
+    """Raises InputError, naming `source`, where the text is no Triton model configuration."""
     from google.protobuf import text_format
     from tritonclient.grpc import model_config_pb2
 
     try:
-        configuration = text_format.Parse(text, model_config_pb2.ModelConfig())
+        return text_format.Parse(text, model_config_pb2.ModelConfig())
     except text_format.ParseError as error:
         raise InputError(f"{source}: no Triton model configuration ({error})") from error
-    return [("input", node.name, node.data_type, list(node.dims)) for node in configuration.input] + [
-        ("output", node.name, node.data_type, list(node.dims)) for node in configuration.output
-    ]
+
+
+def _signature(configuration: "ModelConfig") -> tuple[bool, list[tuple[str, int, list[int]]]]:
+    nodes = [*configuration.input, *configuration.output]
+    return configuration.max_batch_size > 0, [(node.name, node.data_type, list(node.dims)) for node in nodes]

@@ -27,9 +27,15 @@ STOP_SECONDS = 20.0  # Triton needs 3 to 7 s
 SHARED_MEMORY = Path("/dev/shm")
 BACKENDS = Path(__file__).parent / "backends"
 
-# Asks the kernel to end the server with the thread that starts it, for ends that run no clean-up (SIGKILL, SIGTERM),
-# then becomes the server.
-_LAUNCH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
+SHARED_MEMORY_PREFIX = "reland_triton_"  # then the process that started the server, then what makes it unique
+
+# Python code with the arguments PARENT COMMAND...: asks the kernel to end the process with the thread that starts it,
+# for ends that run no clean-up (SIGKILL, SIGTERM), then becomes the command; unless the process PARENT, which starts
+# it, has ended before it could ask.
+LAUNCH = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
+    "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,22 @@ class TritonServer:
 
     http_port: int
     grpc_port: int
-    process_id: int
     log: Path
+    process: subprocess.Popen[bytes]
 
     @property
     def grpc_address(self) -> str:
         return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def process_id(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End the server and its backends' processes at once, whatever they are doing."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def load(self, model: str, versions: list[int]) -> None:
         """Load `model`, or load it anew after its folder changed, and wait until `versions` are ready.
@@ -94,7 +110,8 @@ def running_triton(
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         http_port, grpc_port = free_ports(http_port, grpc_port)
-        prefix = f"reland_triton_{uuid.uuid4().hex[:12]}_"
+        _remove_abandoned_shared_memory()
+        prefix = f"{SHARED_MEMORY_PREFIX}{os.getpid()}_{uuid.uuid4().hex[:12]}_"
         stack.callback(_remove_shared_memory, prefix)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reland-triton-")))
         command = [
@@ -113,7 +130,7 @@ def running_triton(
         ]
         output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
-            [str(parts.python), "-c", _LAUNCH, *command],
+            [str(parts.python), "-c", LAUNCH, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -126,8 +143,8 @@ def running_triton(
             },
         )
         stack.callback(_stop, process)
-        server = TritonServer(http_port, grpc_port, process.pid, log)
-        _wait_until_live(server, process)
+        server = TritonServer(http_port, grpc_port, log, process)
+        _wait_until_live(server)
         yield server
 
 
@@ -183,17 +200,17 @@ def free_ports(*wanted: int) -> list[int]:
         return ports
 
 
-def _wait_until_live(server: TritonServer, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_live(server: TritonServer) -> None:
     from tritonclient.grpc import InferenceServerClient
     from tritonclient.utils import InferenceServerException
 
     deadline = time.monotonic() + START_SECONDS
     with InferenceServerClient(server.grpc_address) as client:
         while time.monotonic() < deadline:
-            if process.poll() is not None:
+            if server.process.poll() is not None:
                 last = server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
                 raise InputError(
-                    f"Triton ended with status {process.returncode} at its start: {last} (log: {server.log})"
+                    f"Triton ended with status {server.process.returncode} at its start: {last} (log: {server.log})"
                 )
             with suppress(InferenceServerException):
                 if client.is_server_live(client_timeout=1):
@@ -210,8 +227,22 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    # Backend processes are the server's children, so it is the system that waits for them.
+    deadline = time.monotonic() + STOP_SECONDS
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
 
 
 def _remove_shared_memory(prefix: str) -> None:
     for region in SHARED_MEMORY.glob(f"{prefix}*"):
         region.unlink(missing_ok=True)
+
+
+def _remove_abandoned_shared_memory() -> None:
+    """Remove what servers left whose starting process was killed, and which were killed themselves."""
+    for region in SHARED_MEMORY.glob(f"{SHARED_MEMORY_PREFIX}*"):
+        starter = region.name.removeprefix(SHARED_MEMORY_PREFIX).partition("_")[0]
+        if starter.isdecimal() and not Path(f"/proc/{starter}").exists():
+            region.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """The push step over the real Feast (SQLite and DuckDB)."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,13 +18,20 @@ import pyarrow as pa
 import pytest
 from redis import Redis
 
-from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, MATCHES_FILE, RATIONALES_FILE
+from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.errors import InputError
 from components.contracts.settings import Settings
-from components.contracts.tables import MATCHES, RATIONALES, vectors, write_table
+from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, vectors, write_table, write_vectors
 from components.feature_push import push
-from components.feature_push.push import ServedFeaturesDifferError, load_features, push_features_to, verify
+from components.feature_push.push import (
+    ServedFeaturesDifferError,
+    load_features,
+    load_user_features,
+    push_features_to,
+    verify,
+)
 from feature_repo.definitions import RATIONALE_VIEW, push_source
+from feature_repo.online import OnlineFeatures, OnlineUser
 from feature_repo.store import feature_store_folder, open_feature_store, read_assignments, read_rationales
 
 DIMENSION = 4
@@ -153,7 +162,7 @@ def test_the_look_up_finds_a_difference(settings, tmp_path):
     features.assignments["user 0"].similarities[0] += 0.001
     with pytest.raises(ServedFeaturesDifferError, match="user user 0"):
         verify(store, "blue", features)
-    with pytest.raises(ServedFeaturesDifferError, match="slot green"):
+    with pytest.raises(ServedFeaturesDifferError, match="user_rationale_green"):
         verify(store, "green", features)
 
 
@@ -194,15 +203,62 @@ def test_an_unknown_feature_store_and_an_unset_variable_are_named(tmp_path, monk
         open_feature_store(Settings())
 
 
+def write_user_artifacts(folder: Path) -> tuple[Path, Path]:
+    """Behavior embeddings and histories of "user 0" and "user 1", and a history of "user 2" alone."""
+    vectors = np.array([[0.25, -1.5], [2.0, 1e-7]], np.float32)
+    write_vectors(folder / "vectors", "user_id", ["user 0", "user 1"], vectors)
+    rows = [{"user_id": f"user {number}", "items": ["b", "a", "b"][: 3 - number]} for number in range(3)]
+    write_table(pa.Table.from_pylist(rows, HISTORIES), folder / "prepared" / HISTORIES_FILE, HISTORIES)
+    return folder / "vectors", folder / "prepared"
+
+
+def test_a_request_reads_all_of_a_user_at_once_and_what_is_not_there_is_empty(settings, tmp_path):
+    store, folder = open_feature_store(settings), feature_store_folder(settings)
+    vectors, histories = load_user_features(*write_user_artifacts(tmp_path), "7")
+    features = load_features(*write_artifacts(tmp_path), "one")
+    before = datetime.now(UTC).timestamp()
+    push_features_to(store, folder, "blue", replace(features, vectors=vectors, histories=histories))
+
+    async def read():
+        online = OnlineFeatures(store)
+        await online.start(["reland_blue", "reland_green"])
+        blue = await online.users("reland_blue", ["user 1", "nobody", "user 2", "user 1"])
+        green = await online.users("reland_green", ["user 1"])
+        rationales = await online.rationales(["r1", "r9"])
+        await online.close()
+        return blue, green["user 1"], rationales
+
+    blue, green, rationales = asyncio.run(read())
+    user = blue["user 1"]
+    assert (user.history, user.rationale_ids, user.similarities, user.encoder_version) == (
+        ["b", "a"],
+        ["r1"],
+        [0.5],
+        "7",
+    )
+    np.testing.assert_array_equal(user.vector, np.array([2.0, 1e-7], np.float32))
+    assert before - 1 < user.pushed < datetime.now(UTC).timestamp() + 1
+    assert (blue["user 2"].history, blue["user 2"].vector) == (["b"], None)
+    assert blue["nobody"] == OnlineUser([], None, None, [], [], None)
+    # The other slot has another generation's vectors and assignments, here none; a history is of no slot.
+    assert (green.history, green.vector, green.rationale_ids) == (["b", "a"], None, [])
+    assert list(rationales) == ["r1"] and rationales["r1"].explanation == "summary of r1"
+    assert rationales["r1"].embedding.tolist() == features.rationales["r1"].embedding
+
+
 def test_the_step_pushes_to_the_slot_that_is_free(settings, tmp_path):
     from components.feature_push.component import push_features
 
     matches, rationales, embeddings = write_artifacts(tmp_path)
+    vectors, prepared = write_user_artifacts(tmp_path)
     report = tmp_path / "report.json"
     slot = push_features.python_func(
         matches=_artifact(matches),
         rationales=_artifact(rationales),
         rationale_embeddings=_artifact(embeddings),
+        embeddings=_artifact(vectors),
+        prepared=_artifact(prepared),
+        encoder_version="7",
         generation="one",
         report=_artifact(report),
     )

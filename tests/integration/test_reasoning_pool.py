@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components.contracts import milvus
 from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.errors import InputError
+from components.contracts.milvus import connect_milvus
 from components.contracts.settings import load_settings
 from components.contracts.tables import MATCHES, RATIONALES, read_table, write_table, write_vectors
-from components.reasoning_pool import pool
 from components.reasoning_pool.component import build_pool, match_users
-from components.reasoning_pool.connection import connect_milvus
 from components.reasoning_pool.matching import match_all_users
 from components.reasoning_pool.pool import ALIAS, build_collection
 
@@ -189,7 +189,7 @@ def test_embeddings_of_another_length_than_the_pool(rationales, embeddings, tmp_
 
 @pytest.mark.parametrize(("exact_up_to", "recall"), [(10_000, 1.0), (10, 0.99)], ids=["FLAT", "HNSW"])
 def test_matching_equals_numpy_on_more_users_than_a_batch(tmp_path, monkeypatch, exact_up_to, recall):
-    monkeypatch.setattr(pool, "EXACT_UP_TO", exact_up_to)
+    monkeypatch.setattr(milvus, "EXACT_UP_TO", exact_up_to)
     generator = np.random.default_rng(0)
     users = [f"user{n:04}" for n in range(2_300)]
     matrix = generator.normal(size=(2_300, 16)).astype(np.float32)

@@ -6,9 +6,11 @@ import onnxruntime
 import pytest
 import torch
 
-from components.contracts.artifacts import ONNX_FILE
+from components.contracts.artifacts import ONNX_FILE, USER_VECTOR_ONNX_FILE
 from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, OUTPUTS, RATIONALES_PER_USER
-from components.fusion_ranker.export import OPERATOR_SET
+from components.contracts.serving import ITEM_VECTORS_FILE, USER_VECTOR_INPUTS, USER_VECTOR_OUTPUT
+from components.contracts.tables import read_table, vectors
+from components.fusion_ranker.export import IR_VERSION, OPERATOR_SET
 from components.recommenders.ranker import load_ranker
 
 VARIANTS = ("id_only", "reland")
@@ -74,8 +76,24 @@ def test_onnxruntime_answers_as_pytorch_does(rankers: Path, variant: str, batch:
             assert ((weights[:, 1:] == 0) == absent).all()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_file_stands_alone_in_an_operator_set_that_triton_reads(rankers: Path, variant: str) -> None:
-    model = onnx.load(rankers / variant / ONNX_FILE, load_external_data=False)
+def test_a_users_vector_times_an_items_is_the_rankers_score(rankers: Path) -> None:
+    folder = rankers / "reland"
+    table = read_table(folder / ITEM_VECTORS_FILE, vectors("item_id", load_ranker(folder).config.embedding_dimension))
+    items = np.array(table["vector"].to_pylist(), np.float32)  # in the order of the item index
+    session = onnxruntime.InferenceSession(folder / USER_VECTOR_ONNX_FILE, providers=["CPUExecutionProvider"])
+    assert tuple(value.name for value in session.get_inputs()) == USER_VECTOR_INPUTS
+    for seed in range(6):
+        request = request_of(3, ITEMS, seed) | {"candidates": np.tile(np.arange(1, ITEMS + 1), (3, 1))}
+        asked = {name: request[name] for name in USER_VECTOR_INPUTS}
+        (users,) = session.run([USER_VECTOR_OUTPUT], asked)
+        (scores,) = session_of(rankers, "reland").run(["scores"], request)
+        np.testing.assert_allclose(users @ items.T, scores, rtol=1e-4, atol=1e-5)
+
+
+# Operator set 21 and IR version 10 are the highest that ONNX Runtime 1.19 reads, that of the official image 24.10.
+@pytest.mark.parametrize("file", ["id_only/model.onnx", "reland/model.onnx", "reland/user_vector.onnx"])
+def test_the_file_stands_alone_in_a_form_that_the_official_image_reads(rankers: Path, file: str) -> None:
+    model = onnx.load(rankers / file, load_external_data=False)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPERATOR_SET)]
+    assert OPERATOR_SET <= 21 and model.ir_version == IR_VERSION <= 10
     assert not any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)

@@ -9,10 +9,12 @@ from components.contracts.artifacts import (
     METRICS_FILE,
     MODEL_CARD_FILE,
     ONNX_FILE,
+    USER_VECTOR_ONNX_FILE,
     WEIGHTS_FILE,
 )
 from components.contracts.errors import InputError
 from components.contracts.files import read_json
+from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, read_table
 from components.fusion_ranker.inputs import RankerInputs
 from components.fusion_ranker.variants import assignments_for, parse_variants
@@ -59,14 +61,9 @@ def test_the_control_is_a_permutation_of_the_rationales() -> None:
 @pytest.mark.parametrize("variant", ["id_only", "reland"])
 def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, variant: str) -> None:
     folder = rankers / variant
-    assert {path.name for path in folder.iterdir()} == {
-        WEIGHTS_FILE,
-        CONFIG_FILE,
-        METRICS_FILE,
-        MODEL_CARD_FILE,
-        ONNX_FILE,
-        ITEM_INDEX_FILE,
-    }
+    files = {WEIGHTS_FILE, CONFIG_FILE, METRICS_FILE, MODEL_CARD_FILE, ONNX_FILE, ITEM_INDEX_FILE}
+    candidate_files = {USER_VECTOR_ONNX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE}
+    assert {path.name for path in folder.iterdir()} == files | (candidate_files if variant == "reland" else set())
     config = load_ranker(folder).config
     assert (config.variant, config.items, config.user_vector_dimension) == (variant, 12, 5)
     assert (config.text_encoder, config.text_dimension) == ("minilm", 4)
@@ -75,6 +72,14 @@ def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, vari
     assert index["index"].to_pylist() == list(range(1, 13))
     card = (folder / MODEL_CARD_FILE).read_text()
     assert f"variant `{variant}`" in card and "minilm" in card
+
+
+def test_popular_items_are_those_most_visited_in_training(rankers: Path, inputs: RankerInputs) -> None:
+    popular = read_table(rankers / "reland" / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
+    # User u trains on the items u, u + 1, ..., 2u + 2, modulo 12.
+    order = [4, 5, 6, 2, 3, 7, 8, 0, 1, 9, 10, 11]
+    assert popular["item_id"].to_pylist() == [inputs.sequences.item_ids[item] for item in order]
+    assert popular["visits"].to_pylist() == [4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 2, 1]
 
 
 def test_variants_are_trained_alike(rankers: Path) -> None:

@@ -15,7 +15,7 @@ FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
 PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker")
 OUTSIDE_STATE = {
     *("prepare-data", "train-encoder", "register-encoder", "sample-seeds", "build-pool", "match-users"),
-    *("push-features", "register-ranker", "release-ranker", "build-prompts"),
+    *("push-features", "register-ranker", "release-ranker", "build-prompts", "build-item-index"),
     *("tune-model", "register-language-model", "register-prompt", "generate-rationales", "validate-rationales"),
 }
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from components.reasoning_pool.pool import EXACT_UP_TO, collection_name, index_parameters
+from components.contracts.milvus import EXACT_UP_TO, collection_name, index_parameters
+from components.reasoning_pool.pool import ALIAS
 
 
 @pytest.mark.parametrize(
@@ -13,10 +14,10 @@ from components.reasoning_pool.pool import EXACT_UP_TO, collection_name, index_p
     ],
 )
 def test_the_name_holds_only_what_milvus_allows(generation, name):
-    assert collection_name(generation) == name
+    assert collection_name(ALIAS, generation) == name
 
 
 @pytest.mark.parametrize(("rows", "kind"), [(1, "FLAT"), (EXACT_UP_TO, "FLAT"), (EXACT_UP_TO + 1, "HNSW")])
 def test_the_search_is_exact_up_to_ten_thousand_seed_users(rows, kind):
-    (index,) = list(index_parameters(rows))
+    (index,) = list(index_parameters(rows, "COSINE"))
     assert index.index_type == kind

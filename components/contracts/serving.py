@@ -1,0 +1,244 @@
+"""What serving shares with the steps and the rollout: the arms' record, what is logged, what lies beside a model.
+
+`rollout.json`, the arms' record, says who is served by what. The rollout alone writes it, the gateway reads it; until a
+rollout starts it has one arm. Publishing and rolling back change this record and nothing else.
+
+A version folder of the Triton model `reland_ranker` holds, beside `model.onnx`, what the gateway needs to speak of that
+version's items (`RANKER_FILES`): Triton passes over files it does not know. The models of one release share one version
+number: `reland_ranker` ranks, `reland_user_vector` gives the vector that the item index is searched with, and
+`reland_id_only`, of the same signature as `reland_ranker`, is the ladder's step for when the ranker does not answer.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
+from components.contracts.errors import InputError
+from components.contracts.files import read_json, write_json
+from components.contracts.ranking_signature import MODEL_NAME
+from components.contracts.registry import SLOTS
+from components.contracts.settings import Settings
+from components.contracts.tables import read_table
+
+ROLLOUT_FILE = "rollout.json"
+
+ID_ONLY_MODEL = "reland_id_only"
+USER_VECTOR_MODEL = "reland_user_vector"  # history, user_vector, rationale -> `vector` float32[B, e]
+USER_VECTOR_INPUTS = ("history", "user_vector", "rationale")
+USER_VECTOR_OUTPUT = "vector"
+
+ITEM_VECTORS_FILE = "item_vectors.parquet"  # tables.vectors("item_id", e), rows in the order of the item index
+POPULAR_ITEMS_FILE = "popular_items.parquet"
+RANKER_FILES = (CONFIG_FILE, ITEM_INDEX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE)
+
+# What is recommended to a user of whom nothing is known: every item of the ranker by its number of training visits,
+# most first, ties by item_id.
+POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("visits", pa.int64(), False)])
+
+# The steps of the ladder, best first. `fresh`: features read now, or within the bound on their age; `last_known`:
+# features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `popular`: no model at all.
+LADDER = ("fresh", "last_known", "id_only", "popular")
+OUTCOMES = ("click", "conversion")
+
+
+def item_collection(version: int) -> str:
+    """The Milvus collection of a ranker version's item vectors (metric IP; fields `item_id`, `vector`)."""
+    return f"reland_items_{version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """What one group of users is served by.
+
+    Attributes:
+        name: as `champion`; what exposures and metrics call the arm.
+        model: the Triton model that ranks.
+        version: its version, and that of `reland_id_only` and `reland_user_vector`; every request to Triton names it.
+        generation: the generation that the version belongs to.
+        feature_service: the Feast service that users are read from.
+        slot: the slot of that service.
+        item_collection: the Milvus collection that candidates are searched in.
+        weight: share of the users, from 0 to 1.
+    """
+
+    name: str
+    model: str = MODEL_NAME
+    version: int
+    generation: str
+    feature_service: str
+    slot: str
+    item_collection: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRecord:
+    """The arms and how users are shared out among them.
+
+    Attributes:
+        state: counts up with every change of the record, so that an exposure tells which record it was made under.
+        salt: what makes this rollout's groups others than the last one's.
+    """
+
+    state: int
+    salt: str
+    arms: tuple[Arm, ...]
+
+
+def rollout_file(settings: Settings) -> Path:
+    """Where the arms' record is."""
+    return settings.home / "serving" / ROLLOUT_FILE
+
+
+def assign_arm(record: RolloutRecord, user_id: str) -> Arm:
+    """The arm of a user: equal users get equal arms, on every machine and in every language.
+
+    The first 8 bytes of SHA-256("salt:user_id") are a share in [0, 1), and the arms divide [0, 1) in the record's order
+    by weight. So where the last arm grows, users move to it and none moves between other arms but to make room.
+    """
+    digest = hashlib.sha256(f"{record.salt}:{user_id}".encode()).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    bound = 0.0
+    for arm in record.arms:
+        bound += arm.weight
+        if share < bound:
+            return arm
+    return [arm for arm in record.arms if arm.weight > 0][-1]  # the weights' sum falls short of 1 by rounding
+
+
+def write_rollout(path: Path, record: RolloutRecord) -> None:
+    """Replace the arms' record, all of it or nothing."""
+    write_json(path, asdict(record))
+
+
+def read_rollout(path: Path) -> RolloutRecord:
+    """Read the arms' record.
+
+    Raises:
+        InputError: the file is missing or no record; the message says which arm and field is at fault.
+    """
+    content = read_json(path)
+    _check(isinstance(content, dict) and set(content) == {"state", "salt", "arms"}, path, "state, salt and arms")
+    _check(_is_whole(content["state"]) and content["state"] >= 0, path, "state to be a number from 0")
+    _check(isinstance(content["salt"], str), path, "salt to be a text")
+    _check(isinstance(content["arms"], list) and len(content["arms"]) > 0, path, "arms to be a list of at least one")
+    arms = tuple(_read_arm(arm, path) for arm in content["arms"])
+    _check(len({arm.name for arm in arms}) == len(arms), path, "every arm to have a name of its own")
+    _check(math.isclose(sum(arm.weight for arm in arms), 1.0, abs_tol=1e-9), path, "the arms' weights to sum to 1")
+    return RolloutRecord(state=content["state"], salt=content["salt"], arms=arms)
+
+
+def _read_arm(content: Any, path: Path) -> Arm:
+    names = {field.name for field in fields(Arm)}
+    _check(isinstance(content, dict) and set(content) == names, path, f"an arm to have {', '.join(sorted(names))}")
+    told = f"arm {content['name']!r}: "
+    for name in names - {"version", "weight"}:
+        _check(isinstance(content[name], str) and bool(content[name]), path, f"{told}{name} to be a text")
+    # An arm's name becomes a label of metrics, a model's name a part of an address.
+    for name in ("name", "model"):
+        _check(re.fullmatch(r"\w{1,64}", content[name]) is not None, path, f"{told}{name} of letters and digits")
+    _check(_is_whole(content["version"]) and content["version"] > 0, path, f"{told}version to be a number from 1")
+    _check(content["slot"] in SLOTS, path, f"{told}slot to be one of {', '.join(SLOTS)}")
+    weight = content["weight"]
+    _check(isinstance(weight, int | float) and not isinstance(weight, bool), path, f"{told}weight to be a number")
+    _check(0 <= weight <= 1, path, f"{told}weight to be from 0 to 1")
+    return Arm(**content)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(condition: bool, path: Path, expected: str) -> None:
+    if not condition:
+        raise InputError(f"{path}: no record of arms, expected {expected}")
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+# One served list. `items`, `positions` (from 1) and `scores` are in the order served; `seconds_*` is null for a stage
+# that did not run. `generation` is the arm's; `rationale_id` is null where the list was ranked without a rationale.
+EXPOSURES = pa.schema(
+    [
+        _required("request_id", pa.string()),
+        _required("user_id", pa.string()),
+        _required("endpoint", pa.string()),  # rank, recommend
+        _required("arm", pa.string()),
+        _required("state", pa.int64()),  # of the arms' record
+        _required("model", pa.string()),
+        _required("model_version", pa.int64()),
+        _required("generation", pa.string()),
+        _required("items", pa.list_(pa.string())),
+        _required("positions", pa.list_(pa.int32())),
+        _required("scores", pa.list_(pa.float32())),
+        _required("ladder_step", pa.string()),
+        _required("cold_start", pa.bool_()),
+        pa.field("rationale_id", pa.string()),
+        _required("seconds_total", pa.float32()),
+        pa.field("seconds_features", pa.float32()),
+        pa.field("seconds_candidates", pa.float32()),
+        pa.field("seconds_ranking", pa.float32()),
+        _required("time", _TIME),
+    ]
+)
+
+# One outcome of an exposure, joined to it by `request_id` and `item_id`; `time` is when it happened.
+OUTCOME_EVENTS = pa.schema(
+    [
+        _required("request_id", pa.string()),
+        _required("item_id", pa.string()),
+        _required("outcome", pa.string()),  # OUTCOMES
+        _required("time", _TIME),
+    ]
+)
+
+# What a model was asked and what it answered, for a sample of the exposures: replayed offline, these show skew.
+# `history`, `user_vector`, `rationale` (K × t, row after row) and `candidates` are the model's inputs of one user;
+# `scores` is in the order of `candidates`.
+RANKED_REQUESTS = pa.schema(
+    [
+        _required("request_id", pa.string()),
+        _required("user_id", pa.string()),
+        _required("model", pa.string()),
+        _required("model_version", pa.int64()),
+        _required("slot", pa.string()),
+        _required("history", pa.list_(pa.int64())),
+        _required("user_vector", pa.list_(pa.float32())),
+        pa.field("rationale_id", pa.string()),
+        _required("rationale", pa.list_(pa.float32())),
+        _required("candidates", pa.list_(pa.int64())),
+        _required("scores", pa.list_(pa.float32())),
+        _required("time", _TIME),
+    ]
+)
+
+# Folders of these tables under RELAND_HOME/serving: many small Parquet files, named by the time they were begun.
+EXPOSURES_FOLDER = "exposures"
+EVENTS_FOLDER = "events"
+RANKED_REQUESTS_FOLDER = "ranked_requests"
+
+
+def log_folder(settings: Settings, name: str) -> Path:
+    """The folder of one of the gateway's logs."""
+    return settings.home / "serving" / name
+
+
+def read_log(folder: Path, schema: pa.Schema) -> pa.Table:
+    """All rows of a log in the order of its files; no row where there is no file yet.
+
+    Raises:
+        InputError: a file does not hold `schema`.
+    """
+    tables: Sequence[pa.Table] = [read_table(path, schema) for path in sorted(folder.glob("*.parquet"))]
+    return pa.concat_tables([schema.empty_table(), *tables])

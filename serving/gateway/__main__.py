@@ -1,0 +1,48 @@
+"""`python -m serving.gateway`: one gateway process, configured by the settings; `reland serve` starts one."""
+
+import sys
+
+import uvicorn
+
+from components.contracts.errors import InputError
+from components.contracts.progress import say
+from components.contracts.settings import Settings, load_settings
+from serving.gateway.app import create_app
+
+CLOSE_SECONDS = 5  # what requests at work get when the process is asked to end
+
+
+def serve(settings: Settings) -> None:
+    """Answer requests until a signal comes.
+
+    Raises:
+        InputError: a setting is at fault, or the address is in use.
+    """
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.gateway_host,
+            port=settings.gateway_port,
+            loop="uvloop",
+            http="httptools",
+            access_log=settings.gateway_log_requests,
+            log_level="info" if settings.gateway_log_requests else "warning",
+            server_header=False,
+            timeout_graceful_shutdown=CLOSE_SECONDS,
+        )
+    )
+    server.run()
+
+
+def main() -> None:
+    try:
+        settings = load_settings()
+        say(f"gateway: http://{settings.gateway_host}:{settings.gateway_port}")
+        serve(settings)
+    except InputError as error:
+        print(f"reland: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What the gateway is asked and what it answers, typed; the OpenAPI document is made from this.
+
+Types are strict: a number is no text. Ids are as long as the platform's tables allow.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from components.contracts.tables import IDENTIFIER_BYTES
+
+MAX_CANDIDATES = 1_000
+MAX_COUNT = 100
+MAX_EVENTS = 1_000
+_LAST_SECOND = 253_402_300_799  # of the year 9999
+
+
+def _bounded(identifier: str) -> str:
+    if len(identifier.encode()) > IDENTIFIER_BYTES:
+        raise ValueError(f"longer than {IDENTIFIER_BYTES} bytes")
+    return identifier
+
+
+def _distinct(items: list[str]) -> list[str]:
+    if len(set(items)) != len(items):
+        raise ValueError("an item is there twice")
+    return items
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=IDENTIFIER_BYTES), AfterValidator(_bounded)]
+UserId = Annotated[Identifier, Field(description="the user, as the platform's tables call it", examples=["u-104"])]
+ItemId = Annotated[Identifier, Field(examples=["i-17"])]
+Step = Annotated[
+    Literal["fresh", "last_known", "id_only", "popular"],
+    Field(description="the step of the ladder that answered, `fresh` being the best"),
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class RankRequest(_Request):
+    """Rank given items for a user."""
+
+    user_id: UserId
+    candidates: Annotated[
+        list[ItemId],
+        Field(
+            min_length=1,
+            max_length=MAX_CANDIDATES,
+            description="item ids, each once",
+            examples=[["i-17", "i-4", "i-230"]],
+            json_schema_extra={"uniqueItems": True},
+        ),
+        AfterValidator(_distinct),
+    ]
+
+
+class RecommendRequest(_Request):
+    """Find and rank items for a user."""
+
+    user_id: UserId
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT, description="items wanted", examples=[10])] = 10
+
+
+class ScoredItem(BaseModel):
+    item_id: ItemId
+    score: Annotated[float, Field(description="comparable within this answer only", examples=[4.71])]
+
+
+class Explanation(BaseModel):
+    """The borrowed reasoning that went into the ranking."""
+
+    preference_summary: Annotated[str, Field(examples=["Prefers slow films about families, and old ones."])]
+    rationale_id: Annotated[str, Field(description="opaque; names no user", examples=["9c1f2ab0"])]
+    similarity: Annotated[float, Field(description="of the user and whoever was reasoned about", examples=[0.87])]
+
+
+class _Answer(BaseModel):
+    arm: Annotated[str, Field(description="the group of the rollout that the user is in", examples=["champion"])]
+    model_version: Annotated[int, Field(description="the version that answered", examples=[3])]
+    ladder_step: Step
+    cold_start: Annotated[bool, Field(description="nothing is known of the user")]
+    explanation: Annotated[
+        Explanation | None, Field(description="null where no rationale went into the ranking, or none is known")
+    ]
+
+
+class RankResponse(_Answer):
+    request_id: Annotated[str, Field(description="what outcome events name", examples=["5f0c2d1e"])]
+    model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
+    items: Annotated[list[ScoredItem], Field(description="best first")]
+    unknown_items: Annotated[list[str], Field(description="candidates that the model does not know: not scored")]
+
+
+class RecommendResponse(_Answer):
+    request_id: Annotated[str, Field(description="what outcome events name", examples=["5f0c2d1e"])]
+    model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
+    items: Annotated[list[ScoredItem], Field(description="best first")]
+    candidates_from: Annotated[
+        Literal["item_index", "exact", "popular"], Field(description="where the items that were ranked came from")
+    ]
+
+
+class ExplanationResponse(_Answer):
+    """What is known of a user's taste; `ladder_step` is `popular` where the features cannot be read."""
+
+
+class Event(_Request):
+    """What became of a served item."""
+
+    request_id: Annotated[str, Field(min_length=1, max_length=64, description="of the answer that showed the item")]
+    item_id: ItemId
+    outcome: Literal["click", "conversion"]
+    time: Annotated[
+        int | None,
+        Field(ge=0, le=_LAST_SECOND, description="when it happened, seconds since 1970; default: now", examples=[None]),
+    ] = None
+
+
+class EventsRequest(_Request):
+    events: Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class EventsResponse(BaseModel):
+    accepted: Annotated[int, Field(examples=[1])]
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: Annotated[str, Field(examples=["busy"])]
+
+
+class Fault(BaseModel):
+    location: Annotated[list[str | int], Field(examples=[["body", "candidates"]])]
+    message: Annotated[str, Field(examples=["List should have at least 1 item after validation, not 0"])]
+
+
+class InvalidRequest(BaseModel):
+    """What is wrong with a request; it does not repeat what was sent."""
+
+    detail: list[Fault]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Ready as long as there are arms: the ladder answers whatever else is down."""
+
+    status: Literal["ready"]
+    state: Annotated[int, Field(description="of the arms' record")]
+    arms: dict[str, int]
+    open_circuits: Annotated[list[str], Field(description="dependencies that do not answer")]

@@ -1,0 +1,210 @@
+"""The gateway's HTTP interface: routes, errors, and the OpenAPI document."""
+
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from components.contracts.settings import Settings
+from serving.gateway.admission import Admission, RateLimit
+from serving.gateway.api import (
+    EventsRequest,
+    EventsResponse,
+    ExplanationResponse,
+    Health,
+    InvalidRequest,
+    Problem,
+    RankRequest,
+    RankResponse,
+    Readiness,
+    RecommendRequest,
+    RecommendResponse,
+    UserId,
+)
+from serving.gateway.authentication import Principal, open_authenticator
+from serving.gateway.features import Explanation
+from serving.gateway.gate import PRINCIPAL, Gate
+from serving.gateway.gateway import Gateway
+from serving.gateway.ladder import POPULAR, Served
+from serving.gateway.metrics import Metrics
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The request is no HTTP request that can be read."},
+    401: {"model": Problem, "description": "No key or token, or one that is not known."},
+    403: {"model": Problem, "description": "The token is of another user."},
+    413: {"model": Problem, "description": "The body is larger than 1 MiB."},
+    422: {"model": InvalidRequest, "description": "The body or a parameter is not as described."},
+    429: {"model": Problem, "description": "Busy, or too many requests of this key: try again after `Retry-After`."},
+    431: {"model": Problem, "description": "The headers are larger than 16 KiB."},
+}
+
+
+class _StrictJson(Request):
+    """Reads JSON as the standard has it: no NaN, no invalid UTF-8, no half of a surrogate pair."""
+
+    async def json(self) -> Any:
+        return orjson.loads(await self.body())
+
+
+class _StrictJsonRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read_strictly(request: Request) -> Response:
+            return await handle(_StrictJson(request.scope, request.receive))
+
+        return read_strictly
+
+
+router = APIRouter(prefix="/v1", responses=_PROBLEMS, route_class=_StrictJsonRoute)
+
+
+@router.post("/rank", response_model=RankResponse, summary="Rank given items for a user")
+async def rank(asked: RankRequest, request: Request) -> Response:
+    """Scores the candidates that the model knows; the others come back as `unknown_items`."""
+    gateway = _gateway(request, asked.user_id)
+    served = await gateway.ladder.rank(asked.user_id, asked.candidates)
+    gateway.log_exposure(served)
+    return _json({**_list(served), "unknown_items": served.unknown_items})
+
+
+@router.post("/recommend", response_model=RecommendResponse, summary="Find and rank items for a user")
+async def recommend(asked: RecommendRequest, request: Request) -> Response:
+    """The best of the items near the user that are not in the user's history; fewer where there are not so many."""
+    gateway = _gateway(request, asked.user_id)
+    served = await gateway.ladder.recommend(asked.user_id, asked.count)
+    gateway.log_exposure(served)
+    return _json({**_list(served), "candidates_from": served.candidates_from})
+
+
+@router.post("/events", response_model=EventsResponse, status_code=202, summary="Say what became of served items")
+async def events(asked: EventsRequest, request: Request) -> Response:
+    """Takes in clicks and conversions. After 429 send all of them again: one that comes twice is counted once."""
+    gateway = _gateway(request, None)
+    accepted = gateway.log_events(asked.events)
+    if accepted < len(asked.events):
+        raise HTTPException(429, "busy", {"Retry-After": "1"})
+    return _json({"accepted": accepted}, 202)
+
+
+@router.get("/explanations/{user_id:path}", response_model=ExplanationResponse, summary="Why a user is ranked so")
+async def explanations(user_id: Annotated[UserId, Path()], request: Request) -> Response:
+    """The borrowed reasoning that goes into the user's rankings."""
+    gateway = _gateway(request, user_id)
+    served_arm, features = await gateway.ladder.explain(user_id)
+    known = features is not None and features.complete and not features.cold
+    step = ("fresh" if features.fresh else "last_known") if features is not None and known else POPULAR
+    return _json(
+        {
+            "arm": served_arm.arm.name,
+            "model_version": served_arm.arm.version,
+            "ladder_step": step,
+            "cold_start": features is not None and features.cold,
+            "explanation": _explanation(features.explanation) if features is not None and known else None,
+        }
+    )
+
+
+open_router = APIRouter()
+
+
+@open_router.get("/healthz", summary="Whether the process answers")
+async def healthz() -> Health:
+    return Health(status="ok")
+
+
+@open_router.get("/readyz", summary="Whether requests can be answered, and what of it is degraded")
+async def readyz(request: Request) -> Readiness:
+    gateway: Gateway = request.app.state.gateway
+    arms = {served.arm.name: served.arm.version for served in gateway.arms.served}
+    state = gateway.arms.record.state
+    return Readiness(status="ready", state=state, arms=arms, open_circuits=gateway.open_circuits)
+
+
+@open_router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    return Response(generate_latest(request.app.state.gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application, which connects when it starts.
+
+    Raises:
+        InputError: a setting is missing or wrong, or the arms cannot be served.
+    """
+    authenticator = open_authenticator(settings)
+    measured = Metrics()
+    gateway = Gateway(settings, measured)
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await gateway.start()
+            gc.collect()
+            gc.freeze()  # what is here now stays: a collection need not look at it
+            yield
+        finally:
+            await gateway.close()
+
+    app = FastAPI(
+        title="RELAND ranking gateway",
+        version="1",
+        description="Ranks and recommends items, with the borrowed reasoning that went into it.",
+        lifespan=running,
+    )
+    app.state.gateway = gateway
+    app.include_router(router)
+    app.include_router(open_router)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    concurrency = settings.gateway_concurrency
+    app.add_middleware(
+        Gate,
+        authenticator=authenticator,
+        rate_limit=RateLimit(settings.gateway_requests_per_second),
+        admission=Admission(concurrency, concurrency, settings.gateway_budget_ms / 1_000, measured),
+        metrics=measured,
+    )
+    return app
+
+
+def _gateway(request: Request, user_id: str | None) -> Gateway:
+    """The gateway, for whoever may ask for this user."""
+    principal: Principal = request.scope[PRINCIPAL]
+    if user_id is not None and principal.user_id is not None and principal.user_id != user_id:
+        raise HTTPException(403, "the token is of another user")
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def _list(served: Served) -> dict[str, Any]:
+    return {
+        "request_id": served.request_id,
+        "arm": served.served_arm.arm.name,
+        "model": served.model,
+        "model_version": served.served_arm.arm.version,
+        "ladder_step": served.step,
+        "cold_start": served.cold_start,
+        "items": [{"item_id": item, "score": score} for item, score in zip(served.items, served.scores, strict=True)],
+        "explanation": _explanation(served.explanation),
+    }
+
+
+def _explanation(explanation: Explanation | None) -> dict[str, Any] | None:
+    return None if explanation is None else vars(explanation)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Says what is wrong where, and not what was sent: it may be large, or no JSON could hold it."""
+    assert isinstance(error, RequestValidationError)
+    faults = [{"location": fault["loc"], "message": fault["msg"]} for fault in error.errors()[:20]]
+    return _json({"detail": faults}, 422)
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")

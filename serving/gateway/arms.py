@@ -1,0 +1,102 @@
+"""The arms that are served: the arms' record with what each arm needs loaded, taken over while requests run.
+
+A record is looked at once a second. One that cannot be served, because it is no record or a file of a version is
+missing, leaves the one before it in place and is counted; at the start it ends the gateway.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.contracts.errors import InputError
+from components.contracts.progress import say
+from components.contracts.serving import Arm, RolloutRecord, assign_arm, read_rollout
+from feature_repo.definitions import user_service
+from serving.gateway.catalogue import Catalogue, read_catalogue
+from serving.gateway.item_index import ExactIndex, ItemIndex, MilvusIndex
+from serving.gateway.metrics import Metrics
+
+if TYPE_CHECKING:
+    from pymilvus import AsyncMilvusClient
+
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class ServedArm:
+    """An arm, the items of its ranker, and its item indexes, best first, each by the name that answers give it."""
+
+    arm: Arm
+    catalogue: Catalogue
+    indexes: dict[str, ItemIndex]
+
+
+class Arms:
+    """The record in use; `of` a user never waits."""
+
+    def __init__(self, file: Path, repository: Path, milvus: "AsyncMilvusClient | None", metrics: Metrics):
+        """`repository` is Triton's model repository; without `milvus` candidates come from the exact index.
+
+        Raises:
+            InputError: the record, or a file that it needs, is missing or wrong.
+        """
+        self._file = file
+        self._repository = repository
+        self._milvus = milvus
+        self._metrics = metrics
+        self._seen: tuple[int, int] | None = None
+        self._arms: dict[str, ServedArm] = {}
+        self.record, self._arms = self._read()
+
+    @property
+    def served(self) -> list[ServedArm]:
+        return list(self._arms.values())
+
+    def of(self, user_id: str) -> ServedArm:
+        return self._arms[assign_arm(self.record, user_id).name]
+
+    def _read(self) -> tuple[RolloutRecord, dict[str, ServedArm]]:
+        self._seen = _state_of(self._file)
+        record = read_rollout(self._file)
+        known = {(served.arm.model, served.arm.version): served.catalogue for served in self._arms.values()}
+        arms = {}
+        for arm in record.arms:
+            if arm.feature_service != user_service(arm.slot):
+                raise InputError(f"{self._file}: arm {arm.name!r} names {arm.feature_service}, not the slot {arm.slot}")
+            catalogue = known.get((arm.model, arm.version))
+            if catalogue is None:
+                catalogue = read_catalogue(self._repository / arm.model / str(arm.version))
+                known[arm.model, arm.version] = catalogue
+            arms[arm.name] = ServedArm(arm, catalogue, self._indexes(arm, catalogue))
+        self._metrics.record_state.set(record.state)
+        return record, arms
+
+    async def follow(self) -> None:
+        """Take over every new record, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if _state_of(self._file) == self._seen:
+                continue
+            try:
+                self.record, self._arms = await asyncio.to_thread(self._read)
+            except InputError as error:
+                self._metrics.record_errors.inc()
+                say(f"the arms stay as they are: {error}")
+            else:
+                weights = ", ".join(f"{arm.name} {arm.weight:g}" for arm in self.record.arms)
+                say(f"took over the arms' record, state {self.record.state}: {weights}")
+
+    def _indexes(self, arm: Arm, catalogue: Catalogue) -> dict[str, ItemIndex]:
+        exact: dict[str, ItemIndex] = {"exact": ExactIndex(catalogue)}
+        if self._milvus is None:
+            return exact
+        return {"item_index": MilvusIndex(self._milvus, arm.item_collection), **exact}
+
+
+def _state_of(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino

@@ -1,0 +1,266 @@
+"""Answering a request with the best that answers within its time: the ladder of `contracts.serving.LADDER`.
+
+===============  =========================================  ==========================================================
+step             features                                   scores
+===============  =========================================  ==========================================================
+`fresh`          read now, or within the bound on their age the arm's ranker
+`last_known`     of an earlier read                         the arm's ranker
+`id_only`        the history is known                       `reland_id_only` of the arm's version
+`popular`        none, or the user is new                   training visits of the arm's version
+===============  =========================================  ==========================================================
+
+A request's time is divided beforehand (`Budget`), so that a stage that takes too long is cancelled while there is time
+for the step below. Candidates of a recommendation have a ladder of their own: the item index, the exact index in this
+process, popular items.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from components.contracts.serving import ID_ONLY_MODEL
+from serving.gateway.arms import Arms, ServedArm
+from serving.gateway.breaker import CircuitBreaker, DependencyError
+from serving.gateway.features import Explanation, FeatureReader, Features
+from serving.gateway.metrics import Metrics
+from serving.gateway.ranker_client import RankerClient
+
+POPULAR = "popular"  # the name of the step, of the source of candidates, and of what stands for a model there
+CANDIDATES = 200  # how many a recommendation ranks
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds that each stage may take; together they are what a request may take."""
+
+    features: float
+    user_vector: float
+    item_index: float
+    ranking: float
+    id_only: float
+
+    @staticmethod
+    def of(total: float) -> "Budget":
+        """The shares of a total, by what the stages took at the 99th percentile where they were measured."""
+        return Budget(0.25 * total, 0.15 * total, 0.25 * total, 0.2 * total, 0.15 * total)
+
+
+@dataclass(frozen=True)
+class RankedRequest:
+    """What a model was asked and what it answered; `candidates` int64[C], `scores` float32[C]."""
+
+    features: Features
+    history: np.ndarray
+    candidates: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Served:
+    """A list as it is served, and how it came about; items best first, equal scores in the candidates' order."""
+
+    request_id: str
+    user_id: str
+    endpoint: str
+    served_arm: ServedArm
+    state: int
+    model: str
+    step: str
+    cold_start: bool
+    items: list[str]
+    scores: list[float]
+    unknown_items: list[str]
+    explanation: Explanation | None
+    candidates_from: str | None
+    seconds: dict[str, float]  # by stage, and `total`
+    asked: RankedRequest | None  # None where no model answered
+
+
+@dataclass
+class _Request:
+    """The state of one request on its way down."""
+
+    user_id: str
+    endpoint: str
+    served_arm: ServedArm
+    seconds: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    scores: np.ndarray
+    model: str
+    step: str
+    asked: RankedRequest | None
+
+
+class Ladder:
+    """Answers requests, on one event loop; no failure of a dependency reaches its callers."""
+
+    def __init__(
+        self,
+        arms: Arms,
+        features: FeatureReader,
+        ranker: RankerClient,
+        breaker: Callable[[str], CircuitBreaker],
+        metrics: Metrics,
+        budget: Budget,
+    ):
+        """`breaker` gives the circuit breaker of a dependency's name, always the same for the same name."""
+        self._arms = arms
+        self._features = features
+        self._ranker = ranker
+        self._breaker = breaker
+        self._metrics = metrics
+        self._budget = budget
+
+    async def rank(self, user_id: str, candidates: list[str]) -> Served:
+        """The candidates that the ranker knows, ranked; the others are listed as unknown."""
+        request = _Request(user_id, "rank", self._arms.of(user_id))
+        known_items = request.served_arm.catalogue.index_of
+        known = [item for item in candidates if item in known_items]
+        unknown = [item for item in candidates if item not in known_items]
+        features = await self._read_features(request)
+        return await self._rank(request, features, known, len(known), None, unknown)
+
+    async def recommend(self, user_id: str, count: int) -> Served:
+        """The best `count` items among the candidates of the user's item index that are not in the history."""
+        request = _Request(user_id, "recommend", self._arms.of(user_id))
+        features = await self._read_features(request)
+        began = time.perf_counter()
+        candidates, source = await self._find_candidates(request.served_arm, features, max(CANDIDATES, count))
+        request.seconds["candidates"] = time.perf_counter() - began
+        self._metrics.candidates.labels(source).inc()
+        return await self._rank(request, features, candidates, count, source, [])
+
+    async def explain(self, user_id: str) -> tuple[ServedArm, Features | None]:
+        """The features that hold a user's explanation, None where the store does not answer and nothing is known."""
+        request = _Request(user_id, "explain", self._arms.of(user_id))
+        return request.served_arm, await self._read_features(request)
+
+    async def _read_features(self, request: _Request) -> Features | None:
+        began = time.perf_counter()
+        arm = request.served_arm
+        try:
+            return await self._features.read(arm.arm.feature_service, request.user_id, arm.catalogue)
+        except DependencyError:
+            return None
+        finally:
+            request.seconds["features"] = time.perf_counter() - began
+
+    async def _find_candidates(self, arm: ServedArm, features: Features | None, count: int) -> tuple[list[str], str]:
+        """At most `count` items that are not in the history, and where they came from."""
+        consumed = set(features.history) if features is not None else set()
+        vector = await self._search_vector(arm, features) if features is not None and not features.cold else None
+        if vector is not None:
+            for name, index in arm.indexes.items():
+                search = partial(index.search, vector, count + len(consumed))
+                try:
+                    found = await self._breaker(f"{name}:{arm.arm.version}").call(search, self._budget.item_index)
+                except DependencyError:
+                    self._metrics.failures.labels(name).inc()
+                    continue
+                # An index of another version would name items that the ranker does not know.
+                known = [item for item in found if item not in consumed and item in arm.catalogue.index_of]
+                return known[:count], name
+        popular = [item for item in arm.catalogue.popular[: count + len(consumed)] if item not in consumed]
+        return popular[:count], POPULAR
+
+    async def _search_vector(self, arm: ServedArm, features: Features) -> np.ndarray | None:
+        """float32[e], what the item index is searched with; None where Triton does not give it."""
+        inputs = _inputs(arm, features)
+        breaker = self._breaker(f"user_vector:{arm.arm.version}")
+        try:
+            vector = await breaker.call(
+                partial(self._ranker.user_vector, arm.arm.version, inputs), self._budget.user_vector
+            )
+        except DependencyError:
+            self._metrics.failures.labels("user_vector").inc()
+            return None
+        return vector[0]
+
+    async def _rank(
+        self,
+        request: _Request,
+        features: Features | None,
+        candidates: list[str],
+        count: int,
+        source: str | None,
+        unknown: list[str],
+    ) -> Served:
+        began = time.perf_counter()
+        arm = request.served_arm
+        scored = await self._score(arm, features, candidates)
+        request.seconds["ranking"] = time.perf_counter() - began
+        order = np.argsort(-scored.scores, kind="stable")[:count]
+        with_rationale = features is not None and scored.step in ("fresh", "last_known")
+        request.seconds["total"] = time.perf_counter() - request.began
+        for stage, seconds in request.seconds.items():
+            self._metrics.stage_seconds.labels(stage).observe(seconds)
+        self._metrics.answers.labels(request.endpoint, scored.step, arm.arm.name).inc()
+        return Served(
+            request_id=uuid.uuid4().hex,
+            user_id=request.user_id,
+            endpoint=request.endpoint,
+            served_arm=arm,
+            state=self._arms.record.state,
+            model=scored.model,
+            step=scored.step,
+            cold_start=features is not None and features.cold,
+            items=[candidates[row] for row in order],
+            scores=scored.scores[order].tolist(),
+            unknown_items=unknown,
+            explanation=features.explanation if features is not None and with_rationale else None,
+            candidates_from=source,
+            seconds=request.seconds,
+            asked=scored.asked,
+        )
+
+    async def _score(self, arm: ServedArm, features: Features | None, candidates: list[str]) -> _Scores:
+        """float32[C], by the best step that answers."""
+        if candidates and features is not None and not features.cold:
+            numbers = np.array([[arm.catalogue.index_of[item] for item in candidates]], np.int64)
+            if features.complete:
+                step = "fresh" if features.fresh else "last_known"
+                scored = await self._ask(arm, arm.arm.model, step, features, numbers, self._budget.ranking)
+                if scored is not None:
+                    return scored
+            without = replace(
+                features, user_vector=np.zeros_like(features.user_vector), rationale=np.zeros_like(features.rationale)
+            )
+            scored = await self._ask(arm, ID_ONLY_MODEL, "id_only", without, numbers, self._budget.id_only)
+            if scored is not None:
+                return scored
+        visits = np.array([arm.catalogue.visits[item] for item in candidates], np.float32)
+        return _Scores(visits, POPULAR, POPULAR, None)
+
+    async def _ask(
+        self, arm: ServedArm, model: str, step: str, features: Features, numbers: np.ndarray, seconds: float
+    ) -> _Scores | None:
+        """The scores of a model, None where it gives none."""
+        version = arm.arm.version
+        inputs = _inputs(arm, features) | {"candidates": numbers}
+        try:
+            scores = await self._breaker(f"{model}:{version}").call(
+                partial(self._ranker.rank, model, version, inputs), seconds
+            )
+        except DependencyError:
+            self._metrics.failures.labels(model).inc()
+            return None
+        if scores.shape != numbers.shape or not np.isfinite(scores).all():
+            self._metrics.failures.labels(model).inc()
+            return None
+        return _Scores(scores[0], model, step, RankedRequest(features, inputs["history"], numbers[0], scores[0]))
+
+
+def _inputs(arm: ServedArm, features: Features) -> dict[str, np.ndarray]:
+    return {
+        "history": arm.catalogue.history(features.history),
+        "user_vector": features.user_vector,
+        "rationale": features.rationale,
+    }

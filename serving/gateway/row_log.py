@@ -1,0 +1,100 @@
+"""A log of rows as Parquet files that never makes a request wait and never makes one fail.
+
+Rows wait in a bounded queue, from which a thread takes them. A file is written when enough rows or enough time have
+come together. While the disk does not take them, rows are kept and written again later; once the queue is full, further
+rows are lost, and counted. A process that is killed loses what has not been written, at most `seconds` of rows.
+"""
+
+import itertools
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.contracts.tables import write_table
+
+Row = dict[str, Any]
+
+# Rows made into Arrow arrays at a time: the work holds the interpreter, and a request must not wait long for it.
+CONVERTED = 32
+
+
+class RowLog:
+    """One log, a folder of files of one schema; `append` may be called from any thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: pa.Schema,
+        on_loss: Callable[[int], None],
+        capacity: int = 4_096,
+        rows_per_file: int = 20_000,
+        seconds: float = 10.0,
+    ):
+        """`on_loss` is told the number of rows that were lost."""
+        self._folder = folder
+        self._schema = schema
+        self._on_loss = on_loss
+        self._capacity = capacity
+        self._rows_per_file = rows_per_file
+        self._seconds = seconds
+        self._rows: deque[Row] = deque()
+        self._tables: list[pa.Table] = []  # converted, not written yet
+        self._number = itertools.count()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"log-{folder.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def append(self, row: Row) -> bool:
+        """Take a row; False where the queue is full and the row is lost."""
+        if len(self._rows) >= self._capacity:
+            self._on_loss(1)
+            return False
+        self._rows.append(row)
+        return True
+
+    def close(self) -> None:
+        """Write what there is; what the disk does not take now is lost."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        due, refused = time.monotonic() + self._seconds, False
+        while not self._closing.wait(0.05):
+            self._convert()
+            rows = sum(len(table) for table in self._tables)
+            if rows and (time.monotonic() >= due or (rows >= self._rows_per_file and not refused)):
+                refused = not self._write()
+                due = time.monotonic() + self._seconds
+            elif not rows:
+                due = time.monotonic() + self._seconds
+        while self._rows:
+            self._convert(limited=False)
+        if self._tables and not self._write():
+            self._on_loss(sum(len(table) for table in self._tables))
+
+    def _convert(self, limited: bool = True) -> None:
+        while self._rows and not (limited and sum(len(table) for table in self._tables) >= self._rows_per_file):
+            rows = [self._rows.popleft() for _ in range(min(CONVERTED, len(self._rows)))]
+            try:
+                self._tables.append(pa.Table.from_pylist(rows, self._schema))
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                self._on_loss(len(rows))  # a programming error, but no reason to end the log
+
+    def _write(self) -> bool:
+        """Write all rows as one file; False where the disk does not take them."""
+        name = f"{time.time_ns() // 1_000:020d}-{os.getpid()}-{next(self._number):06d}.parquet"
+        try:
+            write_table(pa.concat_tables(self._tables), self._folder / name, self._schema)
+        except (OSError, pa.ArrowException):
+            return False
+        self._tables.clear()
+        return True

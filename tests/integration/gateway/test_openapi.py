@@ -1,0 +1,76 @@
+"""Schemathesis asks the gateway what its own OpenAPI document describes, and what it does not."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+# Not `positive_data_acceptance`: an id is bounded in bytes, and a JSON schema can only bound characters.
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+
+
+OPERATIONS = [
+    ("/v1/rank", "post"),
+    ("/v1/recommend", "post"),
+    ("/v1/events", "post"),
+    ("/v1/explanations/{user_id}", "get"),
+    ("/readyz", "get"),
+]
+CASES = [(*operation, mode) for operation in OPERATIONS for mode in GenerationMode]
+CASES.remove(("/readyz", "get", GenerationMode.NEGATIVE))  # it takes nothing that could be wrong
+
+
+@pytest.fixture(scope="module")
+def described(gateway):
+    return schemathesis.openapi.from_url(f"{gateway.client.base_url}/openapi.json")
+
+
+@pytest.mark.parametrize(("path", "method", "mode"), CASES)
+def test_answers_are_as_described(described, path, method, mode):
+    ask(described[path][method], mode, cases=25)
+
+
+@pytest.mark.services  # takes minutes: 9 × 250 cases
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize(("path", "method", "mode"), CASES)
+def test_answers_are_as_described_at_length(described, path, method, mode):
+    ask(described[path][method], mode, cases=250)
+
+
+def ask(operation, mode: GenerationMode, cases: int) -> None:
+    """Ask an operation what its description allows, or what it does not allow, in `cases` ways."""
+
+    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answers_as_described(case):
+        case.call_and_validate(checks=CHECKS, timeout=30)
+
+    answers_as_described()
+
+
+def test_every_operation_has_examples_and_its_errors_are_described(gateway):
+    document = gateway.client.get("/openapi.json").json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len(operations) == 6
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if path.startswith("/v1/"):
+                assert {"401", "413", "422", "429"} <= set(operation["responses"])
+    for name in ("RankRequest", "RecommendRequest", "RankResponse", "Explanation"):
+        properties = document["components"]["schemas"][name]["properties"].values()
+        assert any("examples" in entry for entry in properties)

@@ -1,0 +1,114 @@
+import json
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.contracts.errors import InputError
+from components.contracts.serving import (
+    EXPOSURES,
+    OUTCOME_EVENTS,
+    Arm,
+    RolloutRecord,
+    assign_arm,
+    read_log,
+    read_rollout,
+    write_rollout,
+)
+from components.contracts.tables import write_table
+
+
+def arm(name: str, weight: float, version: int = 1) -> Arm:
+    return Arm(
+        name=name,
+        version=version,
+        generation="20260101t000000000",
+        feature_service="reland_blue",
+        slot="blue",
+        item_collection=f"reland_items_{version}",
+        weight=weight,
+    )
+
+
+def record(candidate: float, salt: str = "salt") -> RolloutRecord:
+    return RolloutRecord(state=1, salt=salt, arms=(arm("champion", 1 - candidate), arm("candidate", candidate, 2)))
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    path = tmp_path / "rollout.json"
+    write_rollout(path, record(0.25))
+    assert read_rollout(path) == record(0.25)
+
+
+def test_a_user_is_assigned_by_the_first_eight_bytes_of_the_salted_hash():
+    # `printf salt:user | sha256sum` begins with 06 c9 14: 0x06c914 / 2^24 = 0.02651
+    assert assign_arm(record(0.97), "user").name == "champion"
+    assert assign_arm(record(0.98), "user").name == "candidate"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(), min_size=1), st.floats(0, 1), st.floats(0, 1))
+def test_users_only_move_to_the_arm_that_grows(users, one, other):
+    small, large = sorted((one, other))
+    for user in users:
+        if assign_arm(record(small), user).name == "candidate":
+            assert assign_arm(record(large), user).name == "candidate"
+
+
+def test_an_arm_gets_its_share_of_the_users_and_another_salt_other_users():
+    users = [f"user {number}" for number in range(20_000)]
+    chosen = {user for user in users if assign_arm(record(0.1), user).name == "candidate"}
+    assert 0.09 < len(chosen) / len(users) < 0.11  # 4.7 standard deviations
+    others = {user for user in users if assign_arm(record(0.1, salt="other"), user).name == "candidate"}
+    assert 0.07 < len(chosen & others) / len(chosen) < 0.13  # independent: a tenth
+
+
+def test_an_arm_of_weight_0_gets_nobody():
+    ended = replace(record(0.5), arms=(arm("champion", 1.0), arm("candidate", 0.0, 2)))
+    assert {assign_arm(ended, str(number)).name for number in range(1000)} == {"champion"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda content: content.pop("salt"), "state, salt and arms"),
+        (lambda content: content.update(arms=[]), "a list of at least one"),
+        (lambda content: content["arms"][0].update(weight=0.7), "sum to 1"),
+        (lambda content: content["arms"][0].update(weight=float("nan")), "weight to be from 0 to 1"),
+        (lambda content: content["arms"][0].update(weight=True), "weight to be a number"),
+        (lambda content: content["arms"][0].update(version="1"), "'champion': version to be a number from 1"),
+        (lambda content: content["arms"][0].update(slot="red"), "slot to be one of blue, green"),
+        (lambda content: content["arms"][0].update(name="candidate"), "a name of its own"),
+        (lambda content: content["arms"][0].update(name="a b"), "letters and digits"),
+        (lambda content: content["arms"][0].pop("model"), "an arm to have"),
+    ],
+)
+def test_a_bad_record_is_refused_with_what_is_wrong(tmp_path, change, told):
+    path = tmp_path / "rollout.json"
+    write_rollout(path, record(0.25))
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=told):
+        read_rollout(path)
+
+
+def test_a_missing_record_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"rollout\.json: no such file"):
+        read_rollout(tmp_path / "rollout.json")
+
+
+def test_a_log_is_the_rows_of_its_files(tmp_path):
+    assert read_log(tmp_path / "none", EXPOSURES).num_rows == 0
+    for number in (2, 1):
+        row = {"request_id": f"r{number}", "item_id": "i", "outcome": "click", "time": number}
+        write_table(_table([row]), tmp_path / f"{number}.parquet", OUTCOME_EVENTS)
+    assert read_log(tmp_path, OUTCOME_EVENTS)["request_id"].to_pylist() == ["r1", "r2"]
+    with pytest.raises(InputError, match="has the columns"):
+        read_log(tmp_path, EXPOSURES)
+
+
+def _table(rows):
+    return pa.Table.from_pylist(rows, OUTCOME_EVENTS)
