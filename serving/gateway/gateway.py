@@ -29,6 +29,8 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
 from serving.gateway.row_log import Row, RowLog
 
+START_SECONDS = 15.0  # what the feature store gets to answer for the first time
+
 
 class Gateway:
     """Everything that requests share. What a setting or a file can be at fault for is found when it is made."""
@@ -90,7 +92,7 @@ class Gateway:
         self._following = asyncio.create_task(self.arms.follow())
         services = sorted({served.arm.feature_service for served in self.arms.served})
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(START_SECONDS):
                 await self._online.start(services)
         except Exception as error:
             say(f"the feature store does not answer yet: {type(error).__name__}: {error}")

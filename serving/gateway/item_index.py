@@ -4,6 +4,8 @@ Two ways to search. `MilvusIndex` asks a Milvus server, where the catalogue may 
 with every item in this process, which is exact, needs no server, and costs I × e multiplications: the rung below.
 """
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -36,19 +38,35 @@ class ExactIndex:
 
 
 class MilvusIndex:
-    """Asks a collection of a Milvus server; time limits are the caller's, who cancels."""
+    """Asks a collection of a Milvus server; time limits are the caller's, who cancels.
+
+    A server answers from collections that are loaded, and Milvus Lite forgets at its end which were. So a search that
+    fails has the collection loaded, beside the requests: it may take longer than one may wait.
+    """
 
     def __init__(self, client: "AsyncMilvusClient", collection: str):
         self._client = client
         self._collection = collection
+        self._loading: asyncio.Task[None] | None = None
 
     async def search(self, vector: np.ndarray, count: int) -> list[str]:
-        (found,) = await self._client.search(
-            self._collection,
-            [vector.tolist()],
-            limit=count,
-            anns_field="vector",
-            search_params={"metric_type": "IP"},
-            output_fields=["item_id"],
-        )
+        from pymilvus import MilvusException
+
+        try:
+            (found,) = await self._client.search(
+                self._collection,
+                [vector.tolist()],
+                limit=count,
+                anns_field="vector",
+                search_params={"metric_type": "IP"},
+                output_fields=["item_id"],
+            )
+        except MilvusException:
+            if self._loading is None or self._loading.done():
+                self._loading = asyncio.create_task(self._load())
+            raise
         return [hit["entity"]["item_id"] for hit in found]
+
+    async def _load(self) -> None:
+        with contextlib.suppress(Exception):  # a search will fail again, and try again
+            await self._client.load_collection(self._collection)
