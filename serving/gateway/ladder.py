@@ -45,7 +45,7 @@ class Budget:
 
     @staticmethod
     def of(total: float) -> "Budget":
-        """The shares of a total, by what the stages took at the 99th percentile where they were measured."""
+        """The shares of a total: most for what goes over the network twice or searches, enough for the step below."""
         return Budget(0.25 * total, 0.15 * total, 0.25 * total, 0.2 * total, 0.15 * total)
 
 
