@@ -25,13 +25,15 @@ class CircuitBreaker:
         failures: int = 5,
         seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[], None] = lambda: None,
         on_change: Callable[[str | None], None] = lambda reason: None,
     ):
-        """`on_change` is told why the circuit opens, and None when it closes."""
+        """`on_failure` is told of each failed call; `on_change` why the circuit opens, and None when it closes."""
         self.name = name
         self._limit = failures
         self._seconds = seconds
         self._clock = clock
+        self._on_failure = on_failure
         self._on_change = on_change
         self._failures = 0
         self._opened: float | None = None
@@ -79,6 +81,7 @@ class CircuitBreaker:
                 self._opened = None
                 self._on_change(None)
         elif failure:
+            self._on_failure()
             self._failures += 1
             if self._failures >= self._limit:
                 if self._opened is None:

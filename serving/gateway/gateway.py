@@ -77,7 +77,8 @@ class Gateway:
                 is_open.set(reason is not None)
                 say(f"{dependency}: {'answers again' if reason is None else f'is left alone for a moment: {reason}'}")
 
-            self._breakers[dependency] = CircuitBreaker(dependency, on_change=changed)
+            failed = self.metrics.failures.labels(dependency).inc
+            self._breakers[dependency] = CircuitBreaker(dependency, on_failure=failed, on_change=changed)
         return self._breakers[dependency]
 
     @property
