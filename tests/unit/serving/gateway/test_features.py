@@ -56,7 +56,7 @@ class Store:
 
 def make_reader(store, user_seconds=60.0, rationale_seconds=60.0):
     breaker = CircuitBreaker("feature_store", failures=10_000)
-    return FeatureReader(store, breaker, Metrics(), 1.0, user_seconds, rationale_seconds)
+    return FeatureReader(store, breaker, Metrics(), 600.0, user_seconds, rationale_seconds)
 
 
 def test_features_have_the_rankers_shape_and_the_best_rationale_explains():
