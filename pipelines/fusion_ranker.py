@@ -77,7 +77,7 @@ def fusion_ranker(
             prepared=prepared,
             embeddings=embeddings,
             version=register.outputs["Output"],
-            item_collection=index.output,
+            item_collection=index.outputs["Output"],
             slot=slot,
             generation=generation,
         ),

@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,20 +29,28 @@ from serving.triton.repository import CONFIGURATION_FILE, model_names, read_conf
 from serving.triton.server import LOAD_SECONDS, STOP_SECONDS, TritonServer, free_ports, running_triton
 
 if TYPE_CHECKING:
-    from tritonclient.grpc import InferenceServerClient
+    from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+    from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 LOOK_SECONDS = 1.0
-PROBE_SECONDS = 2.0
-TIMEOUTS = 2  # in a row, before a server counts as hanging
+PROBE_SECONDS = 3.0  # a server that others leave no processor time is slow, and starting it again makes it no faster
+TIMEOUTS = 3  # in a row, before a server counts as hanging
 PAUSE_SECONDS = 2.0  # between two attempts to start a server
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Model:
-    """A model as it was loaded last: the files that it was loaded from, and the versions that answered then."""
+    """A model as it was loaded last.
+
+    Attributes:
+        files: what it was loaded from, with their times and sizes.
+        versions: those that were ready then.
+        probe: inputs and outputs of the smallest request.
+    """
 
     files: tuple[tuple[str, int, int], ...]
     versions: list[int]
+    probe: tuple[list["InferInput"], list["InferRequestedOutput"]]
 
 
 class TritonSupervisor:
@@ -86,7 +94,8 @@ class TritonSupervisor:
     def stop(self) -> None:
         """End the server; nothing of it is left when this returns."""
         self._stopping.set()
-        self._thread.join(LOAD_SECONDS + STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(LOAD_SECONDS + STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -96,6 +105,8 @@ class TritonSupervisor:
                 ports = self.http_port, self.grpc_port
                 with running_triton(self._environment, self._repository, self._log, *ports) as server:
                     reason = self._watch(server)
+                if reason is not None and not self._ready.is_set():
+                    raise InputError(f"Triton {reason} (log: {self._log})")
                 if reason is not None:
                     say(f"Triton {reason}; it is started again")
             except Exception as error:
@@ -146,37 +157,40 @@ class TritonSupervisor:
         changed = [name for name in files if name not in self._models or self._models[name].files != files[name]]
         if changed:
             with ThreadPoolExecutor(len(changed)) as pool:
-                loaded = dict(zip(changed, pool.map(lambda name: self._load(server, name), changed), strict=True))
-            for name, versions in loaded.items():
-                self._models[name] = _Model(files[name], versions)
+                loaded = list(pool.map(lambda name: self._load(server, name, files[name]), changed))
+            # A new mapping: `versions` may be read while this thread goes on.
+            self._models = self._models | dict(zip(changed, loaded, strict=True))
 
-    def _load(self, server: TritonServer, name: str) -> list[int]:
-        """Load a model; the versions of its configuration that are ready then."""
+    def _load(self, server: TritonServer, name: str, files: tuple[tuple[str, int, int], ...]) -> _Model:
+        """Load a model and see which versions of its configuration are ready then."""
         from tritonclient.grpc import InferenceServerClient
         from tritonclient.utils import InferenceServerException
 
         try:
-            wanted = _versions_of(self._repository / name)
+            configuration = read_configuration(self._repository / name)
         except InputError as error:
-            say(f"the versions of {name} stay as they are: {error}")
-            return self._models[name].versions if name in self._models else []
+            say(f"Triton goes on as before: {error}")
+            before = self._models.get(name)
+            return _Model(files, [], ([], [])) if before is None else replace(before, files=files)
+        versions = list(configuration.version_policy.specific.versions)
         with InferenceServerClient(server.grpc_address) as client:
             try:
                 client.load_model(name, client_timeout=LOAD_SECONDS)
             except InferenceServerException as error:
                 say(f"Triton cannot load all of {name}: {' '.join(error.message().split())} (log: {self._log})")
             try:
-                versions = [version for version in wanted if client.is_model_ready(name, str(version))]
-            except InferenceServerException:  # gone meanwhile: the watch finds out
-                return wanted
-        say(f"Triton serves {name}, versions {versions}")
-        return versions
+                versions = [version for version in versions if client.is_model_ready(name, str(version))]
+                say(f"Triton serves {name}, versions {versions}")
+            except InferenceServerException:
+                pass  # the server is gone, which the watch finds out
+        return _Model(files, versions, _probe_of(configuration))
 
     def _reload(self, client: "InferenceServerClient", name: str) -> None:
         from tritonclient.utils import InferenceServerException
 
-        try:
+        with suppress(InferenceServerException):  # unloaded by someone else, say
             client.unload_model(name, client_timeout=STOP_SECONDS)
+        try:
             _wait_until_unloaded(client, name, self._models[name].versions)
             client.load_model(name, client_timeout=LOAD_SECONDS)
         except InferenceServerException as error:
@@ -188,8 +202,8 @@ class TritonSupervisor:
 
         broken = []
         for name, model in self._models.items():
+            inputs, outputs = model.probe
             try:
-                inputs, outputs = _probe_tensors(self._repository / name)
                 for version in model.versions:
                     client.infer(
                         name, inputs, model_version=str(version), outputs=outputs, client_timeout=PROBE_SECONDS
@@ -232,17 +246,12 @@ def _files_of(model: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
-def _versions_of(model: Path) -> list[int]:
-    return list(read_configuration(model).version_policy.specific.versions)
-
-
-def _probe_tensors(model: Path) -> tuple[list, list]:
-    """The smallest request of a model, as a client sends it: one user, one candidate, all zeros."""
+def _probe_of(configuration: "ModelConfig") -> tuple[list["InferInput"], list["InferRequestedOutput"]]:
+    """The smallest request of a model: one user, one candidate, all zeros."""
     from tritonclient.grpc import InferInput, InferRequestedOutput
     from tritonclient.grpc.model_config_pb2 import DataType
     from tritonclient.utils import np_to_triton_dtype
 
-    configuration = read_configuration(model)
     inputs = []
     for node in configuration.input:
         shape = [1, *(1 if size < 0 else size for size in node.dims)]

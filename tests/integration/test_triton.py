@@ -1,4 +1,4 @@
-"""The real Triton server over a tiny ranker with the real signature."""
+"""The real Triton server over a tiny ranker with the real signatures, and the release of one."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +16,58 @@ import onnxruntime
 import pyarrow as pa
 import pytest
 import torch
+from tritonclient.grpc import InferenceServerClient
 
 from components.contracts import registry
-from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE, ITEMS_FILE, ONNX_FILE
+from components.contracts.artifacts import (
+    CONFIG_FILE,
+    HISTORIES_FILE,
+    ITEM_INDEX_FILE,
+    ITEMS_FILE,
+    ONNX_FILE,
+    USER_VECTOR_ONNX_FILE,
+)
 from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
+from components.contracts.serving import (
+    ID_ONLY_MODEL,
+    ITEM_VECTORS_FILE,
+    POPULAR_ITEMS,
+    POPULAR_ITEMS_FILE,
+    RANKER_FILES,
+    USER_VECTOR_MODEL,
+    Arm,
+    read_rollout,
+    rollout_file,
+)
 from components.contracts.settings import Settings, load_settings
-from components.contracts.tables import HISTORIES, ITEM_INDEX, write_table, write_vectors
+from components.contracts.tables import HISTORIES, ITEM_INDEX, vectors, write_table, write_vectors
 from components.contracts.tables import ITEMS as ITEMS_TABLE
 from components.feature_push.push import GenerationFeatures, push_features_to
-from components.fusion_ranker.export import export_ranker
+from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.ranker_release.release import ServedScoresDifferError
 from components.ranker_release.request import build_example
 from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
+from feature_repo.definitions import user_service
 from feature_repo.store import Assignment, Rationale, feature_store_folder, open_feature_store
 from serving.triton.client import Ranking, rank
-from serving.triton.repository import SignatureDimensions, release_version
+from serving.triton.repository import (
+    ModelFiles,
+    SignatureDimensions,
+    model_names,
+    ranking_model,
+    release_version,
+)
 from serving.triton.server import running_triton
 
-ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER = 30, 8, 6, "tiny"
-DIMENSIONS = SignatureDimensions(user_vector=USER_VECTOR, rationales=1, text=TEXT)
+ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER, ITEM_VECTOR = 30, 8, 6, "tiny", 8
+DIMENSIONS = SignatureDimensions(user_vector=USER_VECTOR, rationales=1, text=TEXT, item_vector=ITEM_VECTOR)
 
 
-def tiny_ranker(seed: int) -> Ranker:
+def tiny_ranker(seed: int, variant: str = "reland") -> Ranker:
     """A real ranker, small, with random parameters (trained ones would only be other numbers)."""
     config = RankerConfig(
-        "reland", ITEMS, USER_VECTOR, TEXT_ENCODER, TEXT, embedding_dimension=8, layers=1, dropout=0.0
+        variant, ITEMS, USER_VECTOR, TEXT_ENCODER, TEXT, embedding_dimension=ITEM_VECTOR, layers=1, dropout=0.0
     )
     random = torch.Generator().manual_seed(seed)
     ranker = Ranker(config, torch.randn(ITEMS + 1, TEXT, generator=random))
@@ -59,17 +86,23 @@ def example_inputs(batch: int, candidates: int) -> dict[str, np.ndarray]:
     }
 
 
+def ranker_files(onnx: Path) -> list[ModelFiles]:
+    return [ModelFiles(ranking_model(MODEL_NAME, DIMENSIONS), {ONNX_FILE: onnx})]
+
+
 def in_process(onnx: Path, inputs: dict[str, np.ndarray]) -> Ranking:
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     return Ranking(*session.run(list(OUTPUTS), inputs))
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory) -> dict[int, Path]:
+def exports(tmp_path_factory) -> dict[int | str, Path]:
     folder = tmp_path_factory.mktemp("exports")
     for seed in (1, 2):
         export_ranker(tiny_ranker(seed), folder / f"{seed}.onnx")
-    return {seed: folder / f"{seed}.onnx" for seed in (1, 2)}
+    export_ranker(tiny_ranker(1, "id_only"), folder / "id_only.onnx")
+    export_user_vector(tiny_ranker(1), folder / "user_vector.onnx")
+    return {name: folder / f"{name}.onnx" for name in (1, 2, "id_only", "user_vector")}
 
 
 def alive(process_group: int) -> bool:
@@ -81,19 +114,19 @@ def alive(process_group: int) -> bool:
 
 
 def shared_memory() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("reland_triton_*")}
+    return {path.name for path in Path("/dev/shm").glob(f"reland_triton_{os.getpid()}_*")}
 
 
 def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behind(
     tmp_path, triton_environment, exports
 ):
     repository = tmp_path / "repository"
-    release_version(repository, 1, exports[1], DIMENSIONS, served=set())
+    release_version(repository, 1, ranker_files(exports[1]), served=set())
     before = shared_memory()
 
     with running_triton(triton_environment, repository, tmp_path / "triton.log") as server:
         server.load(MODEL_NAME, [1])
-        release_version(repository, 2, exports[2], DIMENSIONS, served={1})
+        release_version(repository, 2, ranker_files(exports[2]), served={1})
         server.load(MODEL_NAME, [1, 2])
         for batch, candidates in ((1, 5), (3, 11)):
             inputs = example_inputs(batch, candidates)
@@ -108,11 +141,33 @@ def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behi
     assert shared_memory() == before
 
 
+def test_requests_that_wait_together_are_joined_and_answered_as_if_alone(tmp_path, triton_environment, exports):
+    repository = tmp_path / "repository"
+    release_version(repository, 1, ranker_files(exports[1]), served=set())
+    requests = [example_inputs(1, candidates) for candidates in (5, 5, 7, 5)] * 16
+    with running_triton(triton_environment, repository, tmp_path / "triton.log") as server:
+        server.load(MODEL_NAME, [1])
+        with InferenceServerClient(server.grpc_address) as client:
+            metadata = client.get_model_metadata(MODEL_NAME, "1")
+            assert [list(node.shape) for node in metadata.inputs] == [[-1, 50], [-1, 8], [-1, 1, 6], [-1, -1]]
+            for _ in range(20):  # whether requests meet depends on the machine
+                with ThreadPoolExecutor(16) as pool:
+                    answers = list(pool.map(lambda inputs: rank(server.grpc_address, 1, inputs), requests))
+                (statistics,) = client.get_inference_statistics(MODEL_NAME, "1").model_stats
+                if statistics.execution_count < statistics.inference_count:
+                    break
+    assert statistics.execution_count < statistics.inference_count
+    for inputs, answer in zip(requests, answers, strict=True):
+        expected = in_process(exports[1], inputs)
+        np.testing.assert_allclose(answer.scores, expected.scores, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(answer.fusion_weights, expected.fusion_weights, rtol=1e-5, atol=1e-6)
+
+
 def test_a_damaged_model_is_named_and_nothing_is_left_when_the_body_raises(tmp_path, triton_environment, exports):
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(exports[1].read_bytes()[:100])
     repository = tmp_path / "repository"
-    release_version(repository, 1, damaged, DIMENSIONS, served=set())
+    release_version(repository, 1, ranker_files(damaged), served=set())
     before = shared_memory()
 
     with (
@@ -183,7 +238,15 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
     ranker = folders["rankers"] / "reland"
     save_ranker(tiny_ranker(1), ranker)
     (ranker / ONNX_FILE).write_bytes(exports[1].read_bytes())
+    (ranker / USER_VECTOR_ONNX_FILE).write_bytes(exports["user_vector"].read_bytes())
+    save_ranker(tiny_ranker(1, "id_only"), folders["rankers"] / "id_only")
+    (folders["rankers"] / "id_only" / ONNX_FILE).write_bytes(exports["id_only"].read_bytes())
     item_ids = [f"item {number:02}" for number in range(1, ITEMS + 1)]
+    schema = vectors("item_id", ITEM_VECTOR)
+    item_rows = pa.table([item_ids, item_vectors(tiny_ranker(1)).tolist()], schema=schema)
+    write_table(item_rows, ranker / ITEM_VECTORS_FILE, schema)
+    popular = pa.table([item_ids, list(range(ITEMS, 0, -1))], schema=POPULAR_ITEMS)
+    write_table(popular, ranker / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
     index = pa.table([item_ids, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
     write_table(index, ranker / ITEM_INDEX_FILE, ITEM_INDEX)
 
@@ -196,8 +259,8 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
     ]
     write_table(pa.Table.from_pylist(items, ITEMS_TABLE), folders["prepared"] / ITEMS_FILE, ITEMS_TABLE)
 
-    vectors = np.arange(3 * USER_VECTOR, dtype=np.float32).reshape(3, USER_VECTOR) / 10
-    write_vectors(folders["embeddings"], "user_id", ["a", "b", "c"], vectors)
+    matrix = np.arange(3 * USER_VECTOR, dtype=np.float32).reshape(3, USER_VECTOR) / 10
+    write_vectors(folders["embeddings"], "user_id", ["a", "b", "c"], matrix)
 
     features = GenerationFeatures(
         {"r": Rationale([0.5] * TEXT, TEXT_ENCODER, "likes quiet films", "one", banned=False)},
@@ -225,7 +288,9 @@ def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: s
         inputs[name].path = str(path)
     output = dsl.Artifact(uri=str(report))
     output.path = str(report)
-    release_ranker.python_func(**inputs, version=version, slot=slot, report=output)
+    release_ranker.python_func(
+        **inputs, version=version, item_collection="reland_items_1", slot=slot, generation="one", report=output
+    )
 
 
 def test_the_release_answers_a_real_request_and_adds_the_version(tmp_path, triton_environment, settings, artifacts):
@@ -239,8 +304,34 @@ def test_the_release_answers_a_real_request_and_adds_the_version(tmp_path, trito
     assert release == {"triton_version": 1, "served_versions": [1], "smoke_request_ok": True}
     assert len(example.pop("top_items")) == 5
     assert example == {"explanation": "likes quiet films", "rationale_id": "r", "similarity": 0.75}
-    model = settings.resolved_model_repository / MODEL_NAME
-    assert sorted(path.name for path in model.iterdir()) == ["1", "config.pbtxt"]
+    repository = settings.resolved_model_repository
+    assert model_names(repository) == [ID_ONLY_MODEL, MODEL_NAME, USER_VECTOR_MODEL]
+    for model in model_names(repository):
+        assert sorted(path.name for path in (repository / model).iterdir()) == ["1", "config.pbtxt"]
+    assert {path.name for path in (repository / MODEL_NAME / "1").iterdir()} == {ONNX_FILE, *RANKER_FILES}
+    (arm,) = read_rollout(rollout_file(settings)).arms
+    assert arm == Arm(
+        name="champion",
+        version=1,
+        generation="one",
+        feature_service=user_service("blue"),
+        slot="blue",
+        item_collection="reland_items_1",
+        weight=1.0,
+    )
+
+
+def test_a_later_release_leaves_the_record_of_arms_and_keeps_its_versions(
+    tmp_path, triton_environment, settings, artifacts
+):
+    release_step(artifacts, "1", tmp_path / "report.json")
+    record = rollout_file(settings).read_bytes()
+    client = registry.open_registry(settings)
+    client.create_model_version(registry.RANKER_MODEL, artifacts["rankers"].as_uri())
+    client.delete_registered_model_alias(registry.RANKER_MODEL, "champion")
+    release_step(artifacts, "2", tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["release"]["served_versions"] == [1, 2]
+    assert rollout_file(settings).read_bytes() == record
 
 
 def test_a_release_that_fails_leaves_the_model_repository_as_it_was(tmp_path, triton_environment, settings, artifacts):
@@ -249,7 +340,7 @@ def test_a_release_that_fails_leaves_the_model_repository_as_it_was(tmp_path, tr
     with pytest.raises(ServedScoresDifferError):
         release_step(artifacts, "1", tmp_path / "report.json")
     assert not settings.resolved_model_repository.exists()
-    assert ranker_aliases(settings) == {}
+    assert ranker_aliases(settings) == {} and not rollout_file(settings).exists()
 
 
 def test_the_request_is_the_first_users_whom_the_slot_gives_a_rationale(settings, artifacts):

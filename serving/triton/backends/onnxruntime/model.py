@@ -21,7 +21,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         model = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
-        parameters = json.loads(args["model_config"])["parameters"]
+        parameters = json.loads(args["model_config"]).get("parameters", {})
         options = onnxruntime.SessionOptions()
         # As the official backend reads it; 0 is a thread for each core.
         threads = parameters.get("intra_op_thread_count", {}).get("string_value", "0")

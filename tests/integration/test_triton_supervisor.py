@@ -1,0 +1,186 @@
+"""The real Triton in the care of its supervisor, through what happens to it: tiny models, real configurations."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from onnx import TensorProto, helper
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from components.contracts.errors import InputError
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.settings import Settings
+from serving.triton.client import rank
+from serving.triton.repository import ModelFiles, SignatureDimensions, ranking_model, release_version
+from serving.triton.supervisor import supervised_triton
+
+DIMENSIONS = SignatureDimensions(user_vector=2, rationales=1, text=3, item_vector=4)
+OTHER = "reland_id_only"
+RECOVERY_SECONDS = 240.0  # not a claim on speed: a busy machine takes its time
+INPUTS = {
+    "history": np.zeros((1, HISTORY_LENGTH), np.int64),
+    "user_vector": np.zeros((1, 2), np.float32),
+    "rationale": np.zeros((1, 1, 3), np.float32),
+    "candidates": np.array([[1, 2]]),
+}
+
+
+def write_model(path: Path, factor: float) -> Path:
+    """scores = factor × candidates; fusion_weights = user_vector: enough to tell versions apart."""
+    inputs = [("history", TensorProto.INT64, ["b", HISTORY_LENGTH]), ("user_vector", TensorProto.FLOAT, ["b", 2])]
+    inputs += [("rationale", TensorProto.FLOAT, ["b", 1, 3]), ("candidates", TensorProto.INT64, ["b", "c"])]
+    outputs = [("scores", TensorProto.FLOAT, ["b", "c"]), ("fusion_weights", TensorProto.FLOAT, ["b", 2])]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["candidates"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["numbers", "factor"], ["scores"]),
+            helper.make_node("Identity", ["user_vector"], ["fusion_weights"]),
+        ],
+        "scores",
+        [helper.make_tensor_value_info(*node) for node in inputs],
+        [helper.make_tensor_value_info(*node) for node in outputs],
+        [helper.make_tensor("factor", TensorProto.FLOAT, [], [factor])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path, triton_environment) -> Settings:
+    """A home whose model repository has version 1 of two models."""
+    settings = Settings(home=tmp_path / "home", triton_environment=triton_environment)
+    publish(settings, 1, 10.0, {1})
+    return settings
+
+
+def publish(settings: Settings, version: int, factor: float, served: set[int]) -> None:
+    model = write_model(settings.home.parent / f"{version}.onnx", factor)
+    models = [ModelFiles(ranking_model(name, DIMENSIONS), {"model.onnx": model}) for name in (OTHER, MODEL_NAME)]
+    release_version(settings.resolved_model_repository, version, models, served)
+
+
+def scores(address: str, version: int = 1, model: str = MODEL_NAME) -> list[float] | None:
+    """None where no answer comes."""
+    try:
+        return rank(address, version, INPUTS, timeout_seconds=2.0, model=model).scores[0].tolist()
+    except InferenceServerException:
+        return None
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def processes_of(name: str) -> list[psutil.Process]:
+    """Triton's processes below this one."""
+    return [process for process in psutil.Process().children(recursive=True) if name in process.name()]
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").glob(f"reland_triton_{os.getpid()}_*")}
+
+
+def test_what_dies_or_hangs_answers_again_and_nothing_is_left(settings):
+    with supervised_triton(settings) as supervisor:
+        address = supervisor.grpc_address
+        assert supervisor.versions == {MODEL_NAME: [1], OTHER: [1]}
+        assert scores(address) == scores(address, model=OTHER) == [10.0, 20.0]
+
+        (server,) = processes_of("tritonserver")
+        stubs = processes_of("triton_python")
+        assert len(stubs) >= 2
+        stubs[0].kill()  # its model stays "ready" and answers nothing
+        wait_for(lambda: scores(address) == scores(address, model=OTHER) == [10.0, 20.0])
+        assert processes_of("tritonserver") == [server]
+
+        with InferenceServerClient(address) as client:
+            client.unload_model(MODEL_NAME)
+        wait_for(lambda: scores(address) == [10.0, 20.0])
+
+        server.kill()
+        wait_for(lambda: scores(address) == [10.0, 20.0])
+        (second,) = processes_of("tritonserver")
+        second.suspend()
+        wait_for(lambda: not second.is_running() and scores(address) == [10.0, 20.0])
+        left = processes_of("triton")
+    assert not [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert shared_memory() == set()
+
+
+def test_a_new_version_is_served_beside_the_old_one_without_an_error_and_a_damaged_one_does_no_harm(settings):
+    failures: list[object] = []
+    ended = threading.Event()
+
+    def ask(address: str) -> None:
+        while not ended.is_set():
+            found = rank(address, 1, INPUTS).scores[0].tolist()
+            if found != [10.0, 20.0]:
+                failures.append(found)
+
+    with supervised_triton(settings) as supervisor:
+        address = supervisor.grpc_address
+        thread = threading.Thread(target=ask, args=(address,))
+        thread.start()
+        try:
+            publish(settings, 2, 100.0, {1})
+            wait_for(lambda: scores(address, 2) == [100.0, 200.0])
+            publish(settings, 3, 1000.0, {1, 2})
+            (settings.resolved_model_repository / MODEL_NAME / "3" / "model.onnx").write_bytes(b"damaged")
+            wait_for(lambda: 3 in supervisor.versions.get(OTHER, []) and scores(address, 3, OTHER) == [1000.0, 2000.0])
+            wait_for(lambda: scores(address, 2) == [100.0, 200.0])
+            assert supervisor.versions[MODEL_NAME] == [1, 2]
+        finally:
+            ended.set()
+            thread.join()
+    assert failures == []
+
+
+def test_nothing_is_left_of_a_process_that_is_killed(settings):
+    script = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from components.contracts.settings import Settings
+        from serving.triton.supervisor import supervised_triton
+        with supervised_triton(Settings(home=Path(sys.argv[1]), triton_environment=Path(sys.argv[2]))):
+            print("ready", flush=True)
+            time.sleep(600)
+    """)
+    arguments = [sys.executable, "-c", script, str(settings.home), str(settings.triton_environment)]
+    environment = {**os.environ, "TMPDIR": str(settings.home)}  # nobody is left to remove its temporary folder
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment, text=True)
+    assert process.stdout is not None
+    while "ready" not in (line := process.stdout.readline()):
+        assert line, "the supervisor did not start"
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert [child for child in below if "tritonserver" in child.name()]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    wait_for(lambda: not [c for c in below if c.is_running() and c.status() != psutil.STATUS_ZOMBIE])
+
+
+def test_a_repository_without_a_model_or_with_a_damaged_one_alone_is_named(settings, tmp_path):
+    empty = Settings(home=tmp_path / "empty", triton_environment=settings.triton_environment)
+    with pytest.raises(InputError, match=r"no model to serve, `reland run` releases one"), supervised_triton(empty):
+        pass
+    (settings.resolved_model_repository / MODEL_NAME / "1" / "model.onnx").write_bytes(b"damaged")
+    with (
+        pytest.raises(InputError, match=f"Triton can load no version of {MODEL_NAME} "),
+        supervised_triton(settings),
+    ):
+        pass
+    assert processes_of("triton") == [] and shared_memory() == set()
