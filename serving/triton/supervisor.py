@@ -5,8 +5,8 @@ What was measured of tritonserver 2.51 decides how it is watched:
 - A version that fails to load makes the server as a whole "not ready" though its other versions answer, and a backend
   process that died leaves its model "ready" though it answers nothing. So each version that is served is asked for an
   inference, once a second.
-- A dead backend process is started again by unloading and loading its model. A server that does not answer in time is
-  killed, and one that is gone is started again, on the same ports.
+- A dead backend process is started again by unloading and loading its model (of which the server sometimes dies). A
+  server that does not answer in time is killed, and one that is gone is started again, on the same ports.
 - A configuration that names another version is loaded beside what is served, and no request notices.
 """
 
@@ -44,11 +44,13 @@ class _Model:
 
     Attributes:
         files: what it was loaded from, with their times and sizes.
-        versions: those that were ready then.
+        wanted: the versions that its configuration names.
+        versions: those of them that are ready.
         probe: inputs and outputs of the smallest request.
     """
 
     files: tuple[tuple[str, int, int], ...]
+    wanted: list[int]
     versions: list[int]
     probe: tuple[list["InferInput"], list["InferRequestedOutput"]]
 
@@ -74,7 +76,7 @@ class TritonSupervisor:
 
     @property
     def versions(self) -> dict[str, list[int]]:
-        """The versions of each model that answered when it was loaded last."""
+        """The versions of each model that Triton has loaded."""
         return {name: list(model.versions) for name, model in self._models.items()}
 
     def start(self) -> None:
@@ -126,6 +128,7 @@ class TritonSupervisor:
         with InferenceServerClient(server.grpc_address) as client:
             while not self._stopping.is_set():
                 self._load_what_changed(server)
+                self._look_for_late_versions(client)
                 broken, timed_out = self._probe(client)
                 if server.process.poll() is not None:
                     return f"ended with status {server.process.returncode}"
@@ -136,7 +139,7 @@ class TritonSupervisor:
                 for name in broken:
                     say(f"Triton's model {name} does not answer, loading it again")
                     self._reload(client, name)
-                if broken and self._probe(client) != ([], False):
+                if broken and server.process.poll() is None and self._probe(client) != ([], False):
                     server.kill()
                     return f"answers nothing for {', '.join(broken)} after loading it again"
                 if not timed_out and not self._ready.is_set():
@@ -161,6 +164,15 @@ class TritonSupervisor:
             # A new mapping: `versions` may be read while this thread goes on.
             self._models = self._models | dict(zip(changed, loaded, strict=True))
 
+    def _look_for_late_versions(self, client: "InferenceServerClient") -> None:
+        """A load that took longer than it was waited for may have ended well since."""
+        for name, model in self._models.items():
+            if model.versions != model.wanted:
+                found = _ready(client, name, model.wanted)
+                if found != model.versions:
+                    say(f"Triton serves {name}, versions {found}")
+                    self._models = self._models | {name: replace(model, versions=found)}
+
     def _load(self, server: TritonServer, name: str, files: tuple[tuple[str, int, int], ...]) -> _Model:
         """Load a model and see which versions of its configuration are ready then."""
         from tritonclient.grpc import InferenceServerClient
@@ -171,19 +183,16 @@ class TritonSupervisor:
         except InputError as error:
             say(f"Triton goes on as before: {error}")
             before = self._models.get(name)
-            return _Model(files, [], ([], [])) if before is None else replace(before, files=files)
-        versions = list(configuration.version_policy.specific.versions)
+            return _Model(files, [], [], ([], [])) if before is None else replace(before, files=files)
+        wanted = list(configuration.version_policy.specific.versions)
         with InferenceServerClient(server.grpc_address) as client:
             try:
                 client.load_model(name, client_timeout=LOAD_SECONDS)
             except InferenceServerException as error:
                 say(f"Triton cannot load all of {name}: {' '.join(error.message().split())} (log: {self._log})")
-            try:
-                versions = [version for version in versions if client.is_model_ready(name, str(version))]
-                say(f"Triton serves {name}, versions {versions}")
-            except InferenceServerException:
-                pass  # the server is gone, which the watch finds out
-        return _Model(files, versions, _probe_of(configuration))
+            versions = _ready(client, name, wanted)
+        say(f"Triton serves {name}, versions {versions}")
+        return _Model(files, wanted, versions, _probe_of(configuration))
 
     def _reload(self, client: "InferenceServerClient", name: str) -> None:
         from tritonclient.utils import InferenceServerException
@@ -262,8 +271,18 @@ def _probe_of(configuration: "ModelConfig") -> tuple[list["InferInput"], list["I
     return inputs, [InferRequestedOutput(node.name) for node in configuration.output]
 
 
+def _ready(client: "InferenceServerClient", name: str, versions: list[int]) -> list[int]:
+    """Those of the versions that are loaded; none where the server is gone."""
+    from tritonclient.utils import InferenceServerException
+
+    try:
+        return [version for version in versions if client.is_model_ready(name, str(version), client_timeout=10.0)]
+    except InferenceServerException:
+        return []
+
+
 def _wait_until_unloaded(client: "InferenceServerClient", name: str, versions: list[int]) -> None:
     """Triton answers an unload before it is done."""
     deadline = time.monotonic() + STOP_SECONDS
-    while any(client.is_model_ready(name, str(version)) for version in versions) and time.monotonic() < deadline:
+    while _ready(client, name, versions) and time.monotonic() < deadline:
         time.sleep(0.05)
