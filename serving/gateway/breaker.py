@@ -60,6 +60,13 @@ class CircuitBreaker:
         except TimeoutError as error:
             failure = f"no answer within {seconds * 1000:.0f} ms"
             raise DependencyError(f"{self.name}: {failure}") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: gRPC cancels the calls of a connection that is closed.
+            failure = "the call was cancelled"
+            raise DependencyError(f"{self.name}: {failure}") from error
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
             raise DependencyError(f"{self.name}: {failure}") from error

@@ -1,7 +1,6 @@
 """The parts of a running gateway: made from the settings, started, and closed together."""
 
 import asyncio
-import contextlib
 import time
 from typing import Any
 
@@ -40,8 +39,6 @@ class Gateway:
         Raises:
             InputError: a setting is missing or wrong, or the arms cannot be served.
         """
-        from pymilvus import AsyncMilvusClient
-
         if not settings.triton_grpc:
             raise InputError(
                 "setting RELAND_TRITON_GRPC: not set, expected host:port of Triton (or use `reland serve`)"
@@ -51,9 +48,8 @@ class Gateway:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._online = OnlineFeatures(open_feature_store(settings))
         self._ranker = RankerClient(settings.triton_grpc)
-        # Milvus Lite in a file is for one process, which is not this one.
-        self._milvus = AsyncMilvusClient(uri=settings.milvus_uri) if settings.milvus_uri else None
-        self.arms = Arms(rollout_file(settings), settings.resolved_model_repository, self._milvus, metrics)
+        # Without a Milvus server there is the exact index alone: Milvus Lite's file is for one process, not this one.
+        self.arms = Arms(rollout_file(settings), settings.resolved_model_repository, settings.milvus_uri, metrics)
         budget = Budget.of(settings.gateway_budget_ms / 1_000)
         features = FeatureReader(
             self._online, self.breaker("feature_store"), metrics, budget.features, settings.gateway_feature_seconds
@@ -106,9 +102,7 @@ class Gateway:
             await asyncio.to_thread(log.close)
         await self._ranker.close()
         await self._online.close()
-        if self._milvus is not None:
-            with contextlib.suppress(Exception):  # a server that is gone
-                await self._milvus.close()
+        await self.arms.close()
 
     def log_exposure(self, served: Served) -> None:
         """Log what was served, and of a share of it also what the model was asked."""

@@ -15,6 +15,8 @@ from serving.gateway.catalogue import Catalogue
 if TYPE_CHECKING:
     from pymilvus import AsyncMilvusClient
 
+RENEW_SECONDS = 5.0  # for one attempt to connect and load
+
 
 class ItemIndex(Protocol):
     """Searches the items of one ranker version."""
@@ -40,33 +42,57 @@ class ExactIndex:
 class MilvusIndex:
     """Asks a collection of a Milvus server; time limits are the caller's, who cancels.
 
-    A server answers from collections that are loaded, and Milvus Lite forgets at its end which were. So a search that
-    fails has the collection loaded, beside the requests: it may take longer than one may wait.
+    After a search that failed or was cancelled, a new connection is made and the collection loaded on it, beside the
+    requests, because either may take longer than a request waits. A server answers from collections that are loaded,
+    and Milvus Lite forgets at its end which were; the connection of a search that was cancelled while the client
+    library (pymilvus 3.0) restored it does not come back; and gRPC reaches a server that was gone for long only after
+    a long pause.
     """
 
-    def __init__(self, client: "AsyncMilvusClient", collection: str):
-        self._client = client
-        self._collection = collection
-        self._loading: asyncio.Task[None] | None = None
+    def __init__(self, uri: str, collection: str):
+        self._uri = uri
+        self.collection = collection
+        self._client = self._connect()
+        self._renewing: asyncio.Task[None] | None = None
+
+    def _connect(self) -> "AsyncMilvusClient":
+        from pymilvus import AsyncMilvusClient
+
+        return AsyncMilvusClient(uri=self._uri, dedicated=True)  # of its own, not one that others share
 
     async def search(self, vector: np.ndarray, count: int) -> list[str]:
-        from pymilvus import MilvusException
-
         try:
             (found,) = await self._client.search(
-                self._collection,
+                self.collection,
                 [vector.tolist()],
                 limit=count,
                 anns_field="vector",
                 search_params={"metric_type": "IP"},
                 output_fields=["item_id"],
             )
-        except MilvusException:
-            if self._loading is None or self._loading.done():
-                self._loading = asyncio.create_task(self._load())
+        except BaseException:
+            if self._renewing is None or self._renewing.done():
+                self._renewing = asyncio.create_task(self._renew())
             raise
         return [hit["entity"]["item_id"] for hit in found]
 
-    async def _load(self) -> None:
-        with contextlib.suppress(Exception):  # a search will fail again, and try again
-            await self._client.load_collection(self._collection)
+    async def _renew(self) -> None:
+        client = self._connect()
+        try:
+            async with asyncio.timeout(RENEW_SECONDS):
+                await client.load_collection(self.collection)
+        except Exception:  # the next search that fails tries again
+            await _close(client)
+        else:
+            client, self._client = self._client, client
+            await _close(client)
+
+    async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        await _close(self._client)
+
+
+async def _close(client: "AsyncMilvusClient") -> None:
+    with contextlib.suppress(Exception):  # of a server that is gone
+        await client.close()

@@ -86,3 +86,12 @@ def test_while_one_call_tries_the_others_are_turned_away_and_a_cancelled_try_dec
         return await breaker.call(answer, 1.0)
 
     assert asyncio.run(scene()) == 7
+
+
+def test_a_call_that_the_dependency_cancels_is_a_failure_and_no_cancellation_of_ours():
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    breaker = CircuitBreaker("store", failures=1)
+    assert outcome(breaker, cancelled) == "store: the call was cancelled"
+    assert breaker.is_open
