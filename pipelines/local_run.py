@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, read_json, write_json
 from components.contracts.generation import generation_id
+from components.contracts.loopback import without_proxy
 from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
 from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
@@ -105,7 +106,7 @@ def _step_environment(settings: Settings) -> Iterator[None]:
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
             # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
-            "no_grpc_proxy": _without_proxy(os.environ),
+            "no_grpc_proxy": without_proxy(os.environ),
             # Threads that wait for each other by spinning starve whatever else runs on a small machine.
             "OMP_WAIT_POLICY": "PASSIVE",
         }
@@ -123,12 +124,6 @@ def _step_environment(settings: Settings) -> Iterator[None]:
 
 def _told(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-
-
-def _without_proxy(environment: Mapping[str, str]) -> str:
-    """Hosts that gRPC reaches without a proxy: those the environment names, and this machine."""
-    named = environment.get("no_grpc_proxy") or environment.get("no_proxy")
-    return ",".join([*([named] if named else []), "127.0.0.1", "localhost"])
 
 
 def _make_logs(home: Path) -> Path:

@@ -17,6 +17,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from components.contracts.errors import InputError
+from components.contracts.loopback import without_proxy
 from components.contracts.milvus import LITE_FILE, SERVER_FILE, milvus_folder
 from components.contracts.progress import say
 from components.contracts.serving import rollout_file
@@ -85,6 +86,8 @@ def serve(settings: Settings) -> None:
     Raises:
         InputError: a setting or a file is at fault, or a part does not start.
     """
+    # For this process, which watches Triton, and for those that it starts.
+    os.environ.update(no_grpc_proxy=without_proxy(os.environ))
     with ExitStack() as stack:
         try:
             if not rollout_file(settings).exists():

@@ -1,5 +1,6 @@
 """`python -m serving.gateway`: one gateway process, configured by the settings; `reland serve` starts one."""
 
+import logging
 import sys
 
 import uvicorn
@@ -35,6 +36,8 @@ def serve(settings: Settings) -> None:
 
 
 def main() -> None:
+    # It prints a traceback for each failed call; the gateway says once what does not answer.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     try:
         settings = load_settings()
         say(f"gateway: http://{settings.gateway_host}:{settings.gateway_port}")

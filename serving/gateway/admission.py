@@ -30,6 +30,11 @@ class Admission:
         metrics.queued.set_function(lambda: self._waiting)
         self._in_flight = metrics.in_flight
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `place` would refuse now."""
+        return self._places.locked() and self._waiting >= self._waiting_limit
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place for the length of the block.
@@ -37,7 +42,7 @@ class Admission:
         Raises:
             BusyError: too many wait, or none came free in time.
         """
-        if self._places.locked() and self._waiting >= self._waiting_limit:
+        if self.is_full:
             raise BusyError
         self._waiting += 1
         try:

@@ -38,6 +38,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is no HTTP request that can be read."},
     401: {"model": Problem, "description": "No key or token, or one that is not known."},
     403: {"model": Problem, "description": "The token is of another user."},
+    408: {"model": Problem, "description": "The body did not come within 10 seconds."},
     413: {"model": Problem, "description": "The body is larger than 1 MiB."},
     422: {"model": InvalidRequest, "description": "The body or a parameter is not as described."},
     429: {"model": Problem, "description": "Busy, or too many requests of this key: try again after `Retry-After`."},

@@ -7,7 +7,6 @@ missing, leaves the one before it in place and is counted; at the start it ends 
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from components.contracts.errors import InputError
 from components.contracts.progress import say
@@ -16,9 +15,6 @@ from feature_repo.definitions import user_service
 from serving.gateway.catalogue import Catalogue, read_catalogue
 from serving.gateway.item_index import ExactIndex, ItemIndex, MilvusIndex
 from serving.gateway.metrics import Metrics
-
-if TYPE_CHECKING:
-    from pymilvus import AsyncMilvusClient
 
 LOOK_SECONDS = 1.0
 
@@ -35,15 +31,15 @@ class ServedArm:
 class Arms:
     """The record in use; `of` a user never waits."""
 
-    def __init__(self, file: Path, repository: Path, milvus: "AsyncMilvusClient | None", metrics: Metrics):
-        """`repository` is Triton's model repository; without `milvus` candidates come from the exact index.
+    def __init__(self, file: Path, repository: Path, milvus_uri: str, metrics: Metrics):
+        """`repository` is Triton's model repository; without `milvus_uri` the exact index is the only one.
 
         Raises:
             InputError: the record, or a file that it needs, is missing or wrong.
         """
         self._file = file
         self._repository = repository
-        self._milvus = milvus
+        self._milvus_uri = milvus_uri
         self._metrics = metrics
         self._seen: tuple[int, int] | None = None
         self._arms: dict[str, ServedArm] = {}
@@ -79,7 +75,10 @@ class Arms:
             if _state_of(self._file) == self._seen:
                 continue
             try:
+                before = self._milvus_indexes()
                 self.record, self._arms = await asyncio.to_thread(self._read)
+                for index in before - self._milvus_indexes():
+                    await index.close()
             except InputError as error:
                 self._metrics.record_errors.inc()
                 say(f"the arms stay as they are: {error}")
@@ -87,11 +86,22 @@ class Arms:
                 weights = ", ".join(f"{arm.name} {arm.weight:g}" for arm in self.record.arms)
                 say(f"took over the arms' record, state {self.record.state}: {weights}")
 
+    async def close(self) -> None:
+        """Close the connections."""
+        for index in self._milvus_indexes():
+            await index.close()
+
     def _indexes(self, arm: Arm, catalogue: Catalogue) -> dict[str, ItemIndex]:
         exact: dict[str, ItemIndex] = {"exact": ExactIndex(catalogue)}
-        if self._milvus is None:
+        if not self._milvus_uri:
             return exact
-        return {"item_index": MilvusIndex(self._milvus, arm.item_collection), **exact}
+        known = {index.collection: index for index in self._milvus_indexes()}
+        milvus = known.get(arm.item_collection) or MilvusIndex(self._milvus_uri, arm.item_collection)
+        return {"item_index": milvus, **exact}
+
+    def _milvus_indexes(self) -> set[MilvusIndex]:
+        indexes = (index for served in self._arms.values() for index in served.indexes.values())
+        return {index for index in indexes if isinstance(index, MilvusIndex)}
 
 
 def _state_of(file: Path) -> tuple[int, int] | None:

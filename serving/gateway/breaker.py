@@ -25,13 +25,15 @@ class CircuitBreaker:
         failures: int = 5,
         seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[], None] = lambda: None,
         on_change: Callable[[str | None], None] = lambda reason: None,
     ):
-        """`on_change` is told why the circuit opens, and None when it closes."""
+        """`on_failure` is told of each failed call; `on_change` why the circuit opens, and None when it closes."""
         self.name = name
         self._limit = failures
         self._seconds = seconds
         self._clock = clock
+        self._on_failure = on_failure
         self._on_change = on_change
         self._failures = 0
         self._opened: float | None = None
@@ -58,6 +60,13 @@ class CircuitBreaker:
         except TimeoutError as error:
             failure = f"no answer within {seconds * 1000:.0f} ms"
             raise DependencyError(f"{self.name}: {failure}") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: gRPC cancels the calls of a connection that is closed.
+            failure = "the call was cancelled"
+            raise DependencyError(f"{self.name}: {failure}") from error
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
             raise DependencyError(f"{self.name}: {failure}") from error
@@ -79,6 +88,7 @@ class CircuitBreaker:
                 self._opened = None
                 self._on_change(None)
         elif failure:
+            self._on_failure()
             self._failures += 1
             if self._failures >= self._limit:
                 if self._opened is None:

@@ -23,7 +23,7 @@ from serving.gateway.recent import Recent
 
 Value = TypeVar("Value")
 
-REMEMBERED_USERS = 50_000  # about 1 kB each
+REMEMBERED_USERS = 20_000  # with 50 visits, about 5 kB each
 REMEMBERED_RATIONALES = 20_000  # at 384 numbers each, 30 MB
 
 
@@ -91,17 +91,15 @@ class FeatureReader:
         user, fresh = await self._user(service, user_id)
         chosen: list[tuple[str, float, OnlineRationale]] = []
         complete = True
-        for rationale_id, similarity in zip(user.rationale_ids, user.similarities, strict=True):
-            try:
-                rationale, newly = await self._rationale(rationale_id)
-            except DependencyError:
+        read = await asyncio.gather(*(self._rationale(rationale_id) for rationale_id in user.rationale_ids))
+        for rationale_id, similarity, found in zip(user.rationale_ids, user.similarities, read, strict=True):
+            if found is None:
                 complete = False
                 continue
+            rationale, newly = found
             fresh = fresh and newly
-            if rationale is not None and not rationale.banned:
+            if rationale is not None and not rationale.banned and len(chosen) < catalogue.rationales_per_user:
                 chosen.append((rationale_id, similarity, rationale))
-            if len(chosen) == catalogue.rationales_per_user:
-                break
         return self._shape(user, chosen, fresh, complete, catalogue)
 
     async def _user(self, service: str, user_id: str) -> tuple[OnlineUser, bool]:
@@ -125,7 +123,8 @@ class FeatureReader:
             self._metrics.feature_age.observe(max(0.0, time.time() - user.pushed))
         return user, True
 
-    async def _rationale(self, rationale_id: str) -> tuple[OnlineRationale | None, bool]:
+    async def _rationale(self, rationale_id: str) -> tuple[OnlineRationale | None, bool] | None:
+        """The rationale where there is one, and whether it is fresh; None where the store does not answer."""
         found = self._rationales.fresh(rationale_id)
         self._metrics.cache.labels("rationale", "miss" if found is None else "hit").inc()
         if found is not None:
@@ -134,9 +133,7 @@ class FeatureReader:
             rationale = await self._within(self._rationale_reads.get(rationale_id))
         except DependencyError:
             last = self._rationales.last(rationale_id)
-            if last is None:
-                raise
-            return last, False
+            return None if last is None else (last, False)
         if rationale is not None:
             self._rationales.put(rationale_id, rationale)
         return rationale, True

@@ -1,8 +1,11 @@
-"""What is decided before a request is read: is it too large, who asks, has it asked too often, is there a place.
+"""What is decided before a request is answered: is it too large, who asks, has it asked too often, is there a place.
+
+A request's body is read before it takes a place, so that who sends slowly keeps nobody from being answered.
 
 A plain ASGI middleware: Starlette's base class would put a task and a queue around every request.
 """
 
+import asyncio
 import math
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -17,9 +20,12 @@ from serving.gateway.metrics import Metrics
 
 MAX_BODY = 1 << 20  # bytes; 1,000 candidates of 512 bytes fit
 MAX_HEADERS = 16 << 10
+BODY_SECONDS = 10.0  # within which a body must have come
 PRINCIPAL = "reland.principal"  # where the principal is in a request's scope
 GUARDED = "/v1/"
 ROUTES = ("/v1/rank", "/v1/recommend", "/v1/events", "/v1/explanations")  # as metrics call them: no user id
+
+BUSY = HTTPException(429, "busy", {"retry-after": "1"})
 
 
 class Gate:
@@ -50,7 +56,7 @@ class Gate:
         if refusal is None and scope["path"].startswith(GUARDED):
             refusal = await self._answer(scope, headers, receive, counted)
         elif refusal is None:
-            await self._app(scope, _limited(receive), counted)
+            await self._app(scope, receive, counted)
         if refusal is not None:
             self._metrics.refused.labels(refusal.detail.replace(" ", "_")).inc()
             await _send(refusal, counted)
@@ -67,11 +73,17 @@ class Gate:
         if seconds:
             return HTTPException(429, "too many requests", {"retry-after": str(math.ceil(seconds))})
         scope[PRINCIPAL] = principal
+        if self._admission.is_full:
+            return BUSY
+        try:
+            body = await _read_body(receive)
+        except HTTPException as refusal:
+            return refusal
         try:
             async with self._admission.place():
-                await self._app(scope, _limited(receive), send)
+                await self._app(scope, _received(body, receive), send)
         except BusyError:
-            return HTTPException(429, "busy", {"retry-after": "1"})
+            return BUSY
         return None
 
 
@@ -92,19 +104,38 @@ def _refuse_form(scope: Scope, headers: dict[bytes, bytes]) -> HTTPException | N
     return None
 
 
-def _limited(receive: Receive) -> Receive:
-    """`receive` that ends a request whose body, of a length it did not tell, is too large."""
-    size = 0
+async def _read_body(receive: Receive) -> bytes:
+    """
+    Raises:
+        HTTPException: the body, whatever length was told, is too large, or it did not come in time.
+    """
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > MAX_BODY:
+                    raise HTTPException(413, "body too large")
+                if not message.get("more_body", False):  # the last part, or the client has gone
+                    return b"".join(parts)
+    except TimeoutError:
+        raise HTTPException(408, "body too slow") from None
 
-    async def limited() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY:
-            raise HTTPException(413, "body too large")
-        return message
 
-    return limited
+def _received(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives `body`, then what comes after it."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
 
 
 async def _send(refusal: HTTPException, send: Send) -> None:

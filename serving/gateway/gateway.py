@@ -1,7 +1,6 @@
 """The parts of a running gateway: made from the settings, started, and closed together."""
 
 import asyncio
-import contextlib
 import time
 from typing import Any
 
@@ -29,6 +28,8 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
 from serving.gateway.row_log import Row, RowLog
 
+START_SECONDS = 15.0  # what the feature store gets to answer for the first time
+
 
 class Gateway:
     """Everything that requests share. What a setting or a file can be at fault for is found when it is made."""
@@ -38,8 +39,6 @@ class Gateway:
         Raises:
             InputError: a setting is missing or wrong, or the arms cannot be served.
         """
-        from pymilvus import AsyncMilvusClient
-
         if not settings.triton_grpc:
             raise InputError(
                 "setting RELAND_TRITON_GRPC: not set, expected host:port of Triton (or use `reland serve`)"
@@ -49,9 +48,8 @@ class Gateway:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._online = OnlineFeatures(open_feature_store(settings))
         self._ranker = RankerClient(settings.triton_grpc)
-        # Milvus Lite in a file is for one process, which is not this one.
-        self._milvus = AsyncMilvusClient(uri=settings.milvus_uri) if settings.milvus_uri else None
-        self.arms = Arms(rollout_file(settings), settings.resolved_model_repository, self._milvus, metrics)
+        # Without a Milvus server there is the exact index alone: Milvus Lite's file is for one process, not this one.
+        self.arms = Arms(rollout_file(settings), settings.resolved_model_repository, settings.milvus_uri, metrics)
         budget = Budget.of(settings.gateway_budget_ms / 1_000)
         features = FeatureReader(
             self._online, self.breaker("feature_store"), metrics, budget.features, settings.gateway_feature_seconds
@@ -75,7 +73,8 @@ class Gateway:
                 is_open.set(reason is not None)
                 say(f"{dependency}: {'answers again' if reason is None else f'is left alone for a moment: {reason}'}")
 
-            self._breakers[dependency] = CircuitBreaker(dependency, on_change=changed)
+            failed = self.metrics.failures.labels(dependency).inc
+            self._breakers[dependency] = CircuitBreaker(dependency, on_failure=failed, on_change=changed)
         return self._breakers[dependency]
 
     @property
@@ -90,7 +89,7 @@ class Gateway:
         self._following = asyncio.create_task(self.arms.follow())
         services = sorted({served.arm.feature_service for served in self.arms.served})
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(START_SECONDS):
                 await self._online.start(services)
         except Exception as error:
             say(f"the feature store does not answer yet: {type(error).__name__}: {error}")
@@ -103,9 +102,7 @@ class Gateway:
             await asyncio.to_thread(log.close)
         await self._ranker.close()
         await self._online.close()
-        if self._milvus is not None:
-            with contextlib.suppress(Exception):  # a server that is gone
-                await self._milvus.close()
+        await self.arms.close()
 
     def log_exposure(self, served: Served) -> None:
         """Log what was served, and of a share of it also what the model was asked."""

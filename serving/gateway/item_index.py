@@ -4,6 +4,8 @@ Two ways to search. `MilvusIndex` asks a Milvus server, where the catalogue may 
 with every item in this process, which is exact, needs no server, and costs I × e multiplications: the rung below.
 """
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,6 +14,8 @@ from serving.gateway.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from pymilvus import AsyncMilvusClient
+
+RENEW_SECONDS = 5.0  # for one attempt to connect and load
 
 
 class ItemIndex(Protocol):
@@ -36,19 +40,59 @@ class ExactIndex:
 
 
 class MilvusIndex:
-    """Asks a collection of a Milvus server; time limits are the caller's, who cancels."""
+    """Asks a collection of a Milvus server; time limits are the caller's, who cancels.
 
-    def __init__(self, client: "AsyncMilvusClient", collection: str):
-        self._client = client
-        self._collection = collection
+    After a search that failed or was cancelled, a new connection is made and the collection loaded on it, beside the
+    requests, because either may take longer than a request waits. A server answers from collections that are loaded,
+    and Milvus Lite forgets at its end which were; the connection of a search that was cancelled while the client
+    library (pymilvus 3.0) restored it does not come back; and gRPC reaches a server that was gone for long only after
+    a long pause.
+    """
+
+    def __init__(self, uri: str, collection: str):
+        self._uri = uri
+        self.collection = collection
+        self._client = self._connect()
+        self._renewing: asyncio.Task[None] | None = None
+
+    def _connect(self) -> "AsyncMilvusClient":
+        from pymilvus import AsyncMilvusClient
+
+        return AsyncMilvusClient(uri=self._uri, dedicated=True)  # of its own, not one that others share
 
     async def search(self, vector: np.ndarray, count: int) -> list[str]:
-        (found,) = await self._client.search(
-            self._collection,
-            [vector.tolist()],
-            limit=count,
-            anns_field="vector",
-            search_params={"metric_type": "IP"},
-            output_fields=["item_id"],
-        )
+        try:
+            (found,) = await self._client.search(
+                self.collection,
+                [vector.tolist()],
+                limit=count,
+                anns_field="vector",
+                search_params={"metric_type": "IP"},
+                output_fields=["item_id"],
+            )
+        except BaseException:
+            if self._renewing is None or self._renewing.done():
+                self._renewing = asyncio.create_task(self._renew())
+            raise
         return [hit["entity"]["item_id"] for hit in found]
+
+    async def _renew(self) -> None:
+        client = self._connect()
+        try:
+            async with asyncio.timeout(RENEW_SECONDS):
+                await client.load_collection(self.collection)
+        except Exception:  # the next search that fails tries again
+            await _close(client)
+        else:
+            client, self._client = self._client, client
+            await _close(client)
+
+    async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        await _close(self._client)
+
+
+async def _close(client: "AsyncMilvusClient") -> None:
+    with contextlib.suppress(Exception):  # of a server that is gone
+        await client.close()

@@ -45,7 +45,7 @@ class Budget:
 
     @staticmethod
     def of(total: float) -> "Budget":
-        """The shares of a total, by what the stages took at the 99th percentile where they were measured."""
+        """The shares of a total: most for what goes over the network twice or searches, enough for the step below."""
         return Budget(0.25 * total, 0.15 * total, 0.25 * total, 0.2 * total, 0.15 * total)
 
 
@@ -87,6 +87,7 @@ class _Request:
     user_id: str
     endpoint: str
     served_arm: ServedArm
+    state: int
     seconds: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
 
@@ -121,7 +122,7 @@ class Ladder:
 
     async def rank(self, user_id: str, candidates: list[str]) -> Served:
         """The candidates that the ranker knows, ranked; the others are listed as unknown."""
-        request = _Request(user_id, "rank", self._arms.of(user_id))
+        request = self._begin(user_id, "rank")
         known_items = request.served_arm.catalogue.index_of
         known = [item for item in candidates if item in known_items]
         unknown = [item for item in candidates if item not in known_items]
@@ -130,7 +131,7 @@ class Ladder:
 
     async def recommend(self, user_id: str, count: int) -> Served:
         """The best `count` items among the candidates of the user's item index that are not in the history."""
-        request = _Request(user_id, "recommend", self._arms.of(user_id))
+        request = self._begin(user_id, "recommend")
         features = await self._read_features(request)
         began = time.perf_counter()
         candidates, source = await self._find_candidates(request.served_arm, features, max(CANDIDATES, count))
@@ -140,8 +141,11 @@ class Ladder:
 
     async def explain(self, user_id: str) -> tuple[ServedArm, Features | None]:
         """The features that hold a user's explanation, None where the store does not answer and nothing is known."""
-        request = _Request(user_id, "explain", self._arms.of(user_id))
+        request = self._begin(user_id, "explain")
         return request.served_arm, await self._read_features(request)
+
+    def _begin(self, user_id: str, endpoint: str) -> _Request:
+        return _Request(user_id, endpoint, self._arms.of(user_id), self._arms.record.state)
 
     async def _read_features(self, request: _Request) -> Features | None:
         began = time.perf_counter()
@@ -163,7 +167,6 @@ class Ladder:
                 try:
                     found = await self._breaker(f"{name}:{arm.arm.version}").call(search, self._budget.item_index)
                 except DependencyError:
-                    self._metrics.failures.labels(name).inc()
                     continue
                 # An index of another version would name items that the ranker does not know.
                 known = [item for item in found if item not in consumed and item in arm.catalogue.index_of]
@@ -180,7 +183,6 @@ class Ladder:
                 partial(self._ranker.user_vector, arm.arm.version, inputs), self._budget.user_vector
             )
         except DependencyError:
-            self._metrics.failures.labels("user_vector").inc()
             return None
         return vector[0]
 
@@ -208,7 +210,7 @@ class Ladder:
             user_id=request.user_id,
             endpoint=request.endpoint,
             served_arm=arm,
-            state=self._arms.record.state,
+            state=request.state,
             model=scored.model,
             step=scored.step,
             cold_start=features is not None and features.cold,
@@ -250,10 +252,6 @@ class Ladder:
                 partial(self._ranker.rank, model, version, inputs), seconds
             )
         except DependencyError:
-            self._metrics.failures.labels(model).inc()
-            return None
-        if scores.shape != numbers.shape or not np.isfinite(scores).all():
-            self._metrics.failures.labels(model).inc()
             return None
         return _Scores(scores[0], model, step, RankedRequest(features, inputs["history"], numbers[0], scores[0]))
 

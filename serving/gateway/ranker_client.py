@@ -36,8 +36,12 @@ class RankerClient:
 
         Raises:
             tritonclient.utils.InferenceServerException: the server is not there or refuses.
+            ValueError: it does not answer with a number for each candidate.
         """
-        return await self._ask(model, version, {name: inputs[name] for name in INPUTS}, OUTPUTS[0])
+        scores = await self._ask(model, version, {name: inputs[name] for name in INPUTS}, OUTPUTS[0])
+        if scores.shape != inputs["candidates"].shape or not np.isfinite(scores).all():
+            raise ValueError(f"{model} version {version} does not give every candidate a score")
+        return scores
 
     async def user_vector(self, version: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """What the item index is searched with, float32[B, e]; raises as `rank` does."""

@@ -273,3 +273,8 @@ def second_version(stack, triton) -> dict[str, Ranker]:
 @pytest.fixture(scope="session")
 def make_arm():
     return champion
+
+
+@pytest.fixture(scope="session")
+def push_features():
+    return push

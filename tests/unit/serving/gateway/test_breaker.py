@@ -32,7 +32,10 @@ def outcome(breaker, action, seconds=1.0):
 
 def test_opens_after_failures_in_a_row_and_closes_with_the_first_success_after_a_pause():
     clock, changes = Clock(), []
-    breaker = CircuitBreaker("store", failures=2, seconds=1.0, clock=clock, on_change=changes.append)
+    failed = []
+    breaker = CircuitBreaker(
+        "store", 2, 1.0, clock, on_failure=lambda: failed.append(clock.now), on_change=changes.append
+    )
     assert outcome(breaker, fail) == "store: OSError: gone"
     assert outcome(breaker, answer) == 7  # ends the row
     assert outcome(breaker, fail) == outcome(breaker, fail) == "store: OSError: gone"
@@ -47,6 +50,7 @@ def test_opens_after_failures_in_a_row_and_closes_with_the_first_success_after_a
     clock.now = 2.0
     assert outcome(breaker, answer) == 7
     assert not breaker.is_open and changes == ["OSError: gone", None]
+    assert failed == [0.0, 0.0, 0.0, 1.0]  # not those that were turned away
 
 
 def test_a_call_that_takes_too_long_is_cancelled_and_counts_as_a_failure():
@@ -82,3 +86,12 @@ def test_while_one_call_tries_the_others_are_turned_away_and_a_cancelled_try_dec
         return await breaker.call(answer, 1.0)
 
     assert asyncio.run(scene()) == 7
+
+
+def test_a_call_that_the_dependency_cancels_is_a_failure_and_no_cancellation_of_ours():
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    breaker = CircuitBreaker("store", failures=1)
+    assert outcome(breaker, cancelled) == "store: the call was cancelled"
+    assert breaker.is_open

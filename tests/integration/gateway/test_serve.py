@@ -1,0 +1,97 @@
+"""`reland serve`: answers when it says so, starts again what ends, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from components.contracts.milvus import SERVER_FILE, connect_milvus, milvus_folder
+from components.ranker_release.item_index import build_index
+from serving.triton.server import free_ports
+
+START_SECONDS, STOP_SECONDS = 240.0, 60.0
+
+
+def wait_until(condition, seconds: float = START_SECONDS):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def recommend(client: httpx2.Client) -> dict:
+    """The answer; nothing while the gateway is not there."""
+    try:
+        return client.post("/v1/recommend", json={"user_id": "known", "count": 10}).json()
+    except httpx2.TransportError:
+        return {}
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").glob("reland_triton_*")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_serves_from_one_command_and_leaves_nothing_behind(stack, triton_environment, tmp_path, number):
+    settings, memory = stack.settings, shared_memory()
+    with connect_milvus(settings) as client:
+        build_index(client, settings.home / "rankers" / "1" / "reland", 1, "one", set())
+    (port,) = free_ports(0)
+    environment = {
+        **os.environ,
+        "RELAND_HOME": str(settings.home),
+        "RELAND_GATEWAY_PORT": str(port),
+        "RELAND_GATEWAY_BUDGET_MS": "10000",
+        "RELAND_TRITON_ENVIRONMENT": str(triton_environment),
+        "TMPDIR": str(tmp_path),  # nobody is left to remove its temporary folder
+    }
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    children: list[psutil.Process] = []
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False) as client:
+
+            def from_the_top(answer: dict) -> bool:
+                return (answer.get("ladder_step"), answer.get("candidates_from")) == ("fresh", "item_index")
+
+            wait_until(lambda: process.poll() is not None or b"serving: " in (tmp_path / "log").read_bytes())
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            answer = wait_until(lambda: next(filter(from_the_top, [recommend(client)]), None))
+            assert len(answer["items"]) == 10 and answer["model_version"] == 1
+            assert answer["explanation"]["preference_summary"] == "likes quiet films"
+
+            if number == signal.SIGTERM:
+                gateway = next(p for p in psutil.Process(process.pid).children() if "serving.gateway" in p.cmdline())
+                gateway.kill()
+                wait_until(lambda: not gateway.is_running() and from_the_top(recommend(client)))
+            children = psutil.Process(process.pid).children(recursive=True)
+            assert len(children) >= 3
+        process.send_signal(number)
+        status = process.wait(STOP_SECONDS)
+        assert status == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+        _, alive = psutil.wait_procs(children, STOP_SECONDS)
+        assert not alive
+        if number != signal.SIGKILL:  # else the next server of Triton removes it
+            assert shared_memory() == memory
+            assert not (milvus_folder(settings) / SERVER_FILE).exists()
+    finally:
+        for left in [process, *children]:
+            if left.pid and psutil.pid_exists(left.pid):
+                left.kill()
+
+
+def test_without_a_release_it_says_what_is_missing(tmp_path):
+    environment = {**os.environ, "RELAND_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "rollout.json: no such file, the record of arms: `reland run` makes it" in line
