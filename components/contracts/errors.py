@@ -10,3 +10,8 @@ class InputError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+def first_line(error: Exception) -> str:
+    """What a library says is wrong, without the paragraphs of advice that may follow."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

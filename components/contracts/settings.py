@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")
     ] = "items"
     answer_language: Annotated[
-        str, Field(description="language in which rationales are asked for, as `en`; empty: any is accepted")
+        str, Field(description="language that rationales have to be in, as `en`, which prompts are in; empty: any")
     ] = "en"
     forbidden_texts: Annotated[
         Path | None,

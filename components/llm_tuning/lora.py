@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from components.contracts.errors import InputError
+from components.contracts.errors import InputError, first_line
 from components.contracts.files import read_json
 
 
@@ -27,7 +27,7 @@ class AdapterConfig:
 
 
 def load_base(base: str, device: str) -> PreTrainedModel:
-    """A base model by id or folder: in bfloat16 on a GPU, in float32 on a CPU.
+    """A base model by id or absolute path: in bfloat16 on a GPU, in float32 on a CPU.
 
     Raises:
         InputError: it cannot be loaded.
@@ -36,7 +36,7 @@ def load_base(base: str, device: str) -> PreTrainedModel:
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, device_map=device)
     except Exception as error:  # transformers raises whatever its loaders raise
-        raise InputError(f"--model lora:{base}: cannot be loaded ({_first_line(error)})") from error
+        raise InputError(f"--model lora:{base}: cannot be loaded ({first_line(error)})") from error
     # What billions of parameters keep for the backward pass would not fit beside them: it is computed again.
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
@@ -64,7 +64,3 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     content = read_json(path)
     content["target_modules"] = sorted(content["target_modules"])
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

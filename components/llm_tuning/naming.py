@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from components.contracts.artifacts import CONFIG_FILE
 from components.contracts.errors import InputError
@@ -13,9 +12,7 @@ from components.contracts.language_model import (
     LanguageModel,
     read_language_model,
 )
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from components.prompting.model_tokenizer import load_chat_tokenizer
 
 # Which engine loads weights by itself. The others are told no more than the model's name.
 LOADING_ENGINE = "vllm"
@@ -46,47 +43,39 @@ def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
             template, or it is one that is trained here and loaded by another engine.
     """
     check_loading_engine(language_model, rationale_engine)
+    folder = Path(language_model).expanduser().absolute()
     if rationale_engine != LOADING_ENGINE:
-        return LanguageModel(name=language_model, tokenizer=language_model if Path(language_model).is_dir() else "")
+        return LanguageModel(name=language_model, tokenizer=str(folder) if language_model and folder.is_dir() else "")
     if not language_model:
         raise InputError(
             f"--rationale-engine {LOADING_ENGINE} needs --model: a Hugging Face id, a folder of weights, "
             f"{SCRATCH} or {LORA_PREFIX}BASE"
         )
-    folder = Path(language_model).expanduser().absolute()
     if (folder / LANGUAGE_MODEL_FILE).exists():
         return read_language_model(folder)
-    load_chat_tokenizer(language_model)
-    if not folder.is_dir():
-        return LanguageModel(name=language_model, weights=language_model, tokenizer=language_model)
-    name = f"{folder.name}-{weights_digest(folder)}"
-    return LanguageModel(name=name, weights=str(folder), tokenizer=str(folder))
+    place = locate_model(language_model)
+    load_chat_tokenizer(place)
+    name = f"{folder.name}-{weights_digest(folder)}" if folder.is_dir() else language_model
+    return LanguageModel(name=name, weights=place, tokenizer=place)
 
 
-def load_chat_tokenizer(model: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model given by id or folder.
+def locate_model(model: str) -> str:
+    """The absolute path of a folder of weights, or the Hugging Face id itself.
 
     Raises:
-        InputError: there is no such model, or its tokenizer has no chat template.
+        InputError: there is no such folder, and no id is written like this; or the folder holds no model.
     """
-    from transformers import AutoTokenizer  # seconds to import, and most runs name no model
-
     folder = Path(model).expanduser().absolute()
     if folder.is_dir():
         if not (folder / CONFIG_FILE).exists():
             raise InputError(
                 f"--model {model}: no {CONFIG_FILE} in this folder, expected the folder of a language model"
             )
-    elif model.startswith(("/", ".", "~")) or model.count("/") != 1:
+        return str(folder)
+    if model.startswith(("/", ".", "~")) or model.count("/") != 1:
         # Ids are OWNER/NAME; the oldest models' have no owner, and none of them is a chat model.
         raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model)
-    except Exception as error:  # transformers raises whatever its loaders raise
-        raise InputError(f"--model {model}: no tokenizer can be loaded ({_first_sentence(error)})") from error
-    if not tokenizer.chat_template:
-        raise InputError(f"--model {model}: its tokenizer has no chat template, expected a chat (instruct) model")
-    return tokenizer
+    return model
 
 
 def weights_digest(folder: Path) -> str:
@@ -103,8 +92,3 @@ def weights_digest(folder: Path) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:12]
-
-
-def _first_sentence(error: Exception) -> str:
-    """Libraries follow what is wrong with paragraphs of advice."""
-    return str(error).strip().split("\n")[0].split(". ")[0]

@@ -31,10 +31,11 @@ from components.llm_tuning.encoding import EncodedExample, encode
 from components.llm_tuning.examples import FEWEST_EXAMPLES, ExampleConfig, Examples, build_examples
 from components.llm_tuning.lora import AdapterConfig, add_adapter, load_base, save_adapter
 from components.llm_tuning.model_card import model_card
-from components.llm_tuning.naming import load_chat_tokenizer, weights_digest
+from components.llm_tuning.naming import locate_model, weights_digest
 from components.llm_tuning.scratch import ScratchConfig, new_model
 from components.llm_tuning.training import TrainingConfig, mean_loss, train
 from components.prompting.catalogue import Catalogue, load_catalogue
+from components.prompting.model_tokenizer import load_chat_tokenizer, special_tokens
 from components.prompting.prompt_template import PromptTemplate
 
 _TOKENIZER_EXAMPLES = 2_000
@@ -83,9 +84,9 @@ def train_language_model(
     """
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    base = language_model.removeprefix(LORA_PREFIX) if language_model != SCRATCH else ""
+    base = locate_model(language_model.removeprefix(LORA_PREFIX)) if language_model != SCRATCH else ""
     base_tokenizer = load_chat_tokenizer(base) if base else None  # before the work of the examples
-    catalogue = load_catalogue(prepared).without_texts(base_tokenizer.all_special_tokens if base_tokenizer else ())
+    catalogue = load_catalogue(prepared).without_texts(special_tokens(base_tokenizer) if base_tokenizer else ())
     examples = build_examples(prepared, catalogue, template, language_model, config.examples)
     task = _Task(examples, catalogue, template, config, "cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,9 +184,8 @@ class _Task:
 
         adapter = folder / _ADAPTER_FOLDER
         save_adapter(tuned, adapter)
-        location = str(Path(base).expanduser().absolute()) if Path(base).expanduser().is_dir() else base
         name = f"{Path(base).name}-lora-{weights_digest(adapter)}"
-        described = LanguageModel(name=name, weights=location, adapter=str(adapter), tokenizer=location)
+        described = LanguageModel(name=name, weights=base, adapter=str(adapter), tokenizer=base)
         return described, {"parameters": parameters, "examples": len(training), "steps": steps}
 
     def _encode(

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from components.contracts.errors import InputError
+from components.contracts.errors import InputError, first_line
 from components.contracts.language_model import LanguageModel
+from components.prompting.model_tokenizer import load_chat_tokenizer, special_tokens
 
 BYTES_OF_TOKEN = 3
 
@@ -50,28 +51,17 @@ class ModelTokens(TokenCounter):
     """
 
     def __init__(self, model: LanguageModel):
-        from transformers import AutoTokenizer
-
         self.name = f"counted by the tokenizer of {model.name}"
         self._place = model.tokenizer
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                model.tokenizer, local_files_only=_is_local(model.tokenizer)
-            )
-        except Exception as error:  # transformers raises whatever its loaders raise
-            raise InputError(f"tokenizer {model.tokenizer}: cannot be loaded ({_first_line(error)})") from error
-        if not self._tokenizer.chat_template:
-            raise InputError(f"tokenizer {model.tokenizer}: has no chat template, expected that of a chat model")
+        self._tokenizer = load_chat_tokenizer(model.tokenizer)
         self.context = model.context or _context_of_weights(model.weights)
-        added = self._tokenizer.added_tokens_decoder.values()
-        special = {str(token) for token in added if token.special} | set(self._tokenizer.all_special_tokens)
-        self.special_tokens = tuple(sorted(special))
+        self.special_tokens = special_tokens(self._tokenizer)
 
     def count(self, messages: Messages) -> int:
         try:
             prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         except Exception as error:  # templates raise errors of their own, such as "system role not supported"
-            message = f"its chat template does not take a system and a user message ({_first_line(error)})"
+            message = f"its chat template does not take a system and a user message ({first_line(error)})"
             raise InputError(f"tokenizer {self._place}: {message}") from error
         return len(prompt)
 
@@ -92,15 +82,7 @@ def _context_of_weights(weights: str) -> int:
     from transformers import AutoConfig
 
     try:
-        configuration: Any = AutoConfig.from_pretrained(weights, local_files_only=_is_local(weights))
-    except Exception as error:  # as above
-        raise InputError(f"model {weights}: its configuration cannot be loaded ({_first_line(error)})") from error
+        configuration: Any = AutoConfig.from_pretrained(weights, local_files_only=Path(weights).is_absolute())
+    except Exception as error:  # transformers raises whatever its loaders raise
+        raise InputError(f"model {weights}: its configuration cannot be loaded ({first_line(error)})") from error
     return int(getattr(configuration.get_text_config(), "max_position_embeddings", 0) or 0)
-
-
-def _is_local(place: str) -> bool:
-    return Path(place).is_absolute()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

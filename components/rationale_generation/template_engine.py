@@ -7,6 +7,7 @@ from typing import Any
 
 from components.contracts.batch_format import Request, Response, make_response
 from components.prompting.catalogue import Catalogue, Item
+from components.prompting.document import read_document
 from components.rationale_generation.engine import RationaleEngine
 
 TEMPLATE_MODEL = "template-v1 (no language model)"
@@ -32,8 +33,7 @@ class TemplateEngine(RationaleEngine):
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         for request in requests:
-            document = json.loads(request["body"]["messages"][-1]["content"])
-            content = json.dumps(self._answer(document), ensure_ascii=False)
+            content = json.dumps(self._answer(read_document(request)), ensure_ascii=False)
             yield make_response(request["custom_id"], self.model, content, prompt_tokens=0, completion_tokens=0)
 
     def _answer(self, document: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -72,32 +71,38 @@ class UserIds:
         return bool((self._hashes[rows[found]] == hashes[found]).any())
 
 
-@dataclass(frozen=True)
 class TextRules:
     """What is asked of every free text of an answer.
 
-    Attributes:
+    Args:
         language: ISO 639-1 code of the language that was asked for, or empty: any.
         forbidden: file of regular expressions that no text may match.
         user_ids: the users of the data, whom no text may name.
+
+    Raises:
+        InputError: the file of forbidden texts has a fault, or the language is not known.
     """
 
-    language: str = ANSWER_LANGUAGE
-    forbidden: Path = FORBIDDEN_FILE
-    user_ids: UserIds = field(default_factory=UserIds)
+    def __init__(
+        self, language: str = ANSWER_LANGUAGE, forbidden: Path = FORBIDDEN_FILE, user_ids: UserIds | None = None
+    ):
+        if language and language not in _language_identifier().nb_classes:
+            raise InputError(f"setting RELAND_ANSWER_LANGUAGE: {language!r} is not known, expected one as en or zh")
+        self._language = language
+        self._forbidden = read_patterns(forbidden)
+        self._user_ids = user_ids or UserIds()
 
     def check(self, name: str, text: str) -> None:
         """Pass over a text that keeps the rules.
 
         Raises:
             InvalidAnswerError: it does not; `name` is what the message calls the text.
-            InputError: the file of forbidden texts has a fault, or the language is not known.
         """
         folded = fold(text)
         for kind, pattern in _IDENTIFIERS.items():
             if pattern.search(folded):
                 raise InvalidAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
-        if self.user_ids.named_in(text):
+        if self._user_ids.named_in(text):
             raise InvalidAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
         if _LINK.search(folded):
             raise InvalidAnswerError(Reason.LINK, f"{name} holds a link")
@@ -105,8 +110,8 @@ class TextRules:
             raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
         if any(pattern.search(folded) for pattern in self._forbidden):
             raise InvalidAnswerError(Reason.FORBIDDEN, f"{name} holds a forbidden text")
-        if self.language and not self._may_be_in_language(text):
-            raise InvalidAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self.language!r}")
+        if self._language and not self._may_be_in_language(text):
+            raise InvalidAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self._language!r}")
 
     def _may_be_in_language(self, text: str) -> bool:
         """Whether the language asked for is at least as probable as by chance.
@@ -115,15 +120,7 @@ class TextRules:
         another language is still far below it (German, French, Spanish: 0.002 and less of 0.007).
         """
         probabilities = dict(_language_identifier().rank(text))
-        if self.language not in probabilities:
-            raise InputError(
-                f"setting RELAND_ANSWER_LANGUAGE: {self.language!r} is not known, expected one as en or zh"
-            )
-        return probabilities[self.language] >= 1 / len(probabilities)
-
-    @cached_property
-    def _forbidden(self) -> list[re.Pattern[str]]:
-        return read_patterns(self.forbidden)
+        return probabilities[self._language] >= 1 / len(probabilities)
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,6 @@ class AnswerValidator:
         self._rules = rules or TextRules()
         self._hostile = HostileTitles(catalogue)
         self._titles = TitleResolver(catalogue)
-        self._patterns = [
-            (name, re.compile(rf"(?<!\w){re.escape(normalised)}(?!\w)"))
-            for normalised, name in sorted(catalogue.category_of_name.items())
-        ]
 
     def validate(self, content: str, request: Request) -> ValidAnswer:
         """The valid answer in the text of a model's message.
@@ -134,6 +131,13 @@ class AnswerValidator:
         categories = [name for name, pattern in self._patterns if pattern.search(text)]
         return ValidAnswer(summary, categories, [], recommendation)
 
+    @cached_property
+    def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
+        return [
+            (name, re.compile(rf"(?<!\w){re.escape(normalised)}(?!\w)"))
+            for normalised, name in sorted(self._catalogue.category_of_name.items())
+        ]
+
     def _text(self, answer: dict[str, Any], name: str, longest: int, request: Request) -> str:
         value = answer[name]
         if not isinstance(value, str):
@@ -150,7 +154,11 @@ class AnswerValidator:
 
 
 def load_validator(prepared: Path, catalogue: Catalogue, settings: Settings, *, free_text: bool) -> AnswerValidator:
-    """The validator of a prepared data set, whose users no answer may name, under the rules of the settings."""
+    """The validator of a prepared data set, whose users no answer may name, under the rules of the settings.
+
+    Raises:
+        InputError: a setting of the rules is at fault, or a table is missing.
+    """
     user_ids = read_training_interactions(prepared, ["user_id"]).column("user_id").unique()
     rules = TextRules(
         settings.answer_language, settings.forbidden_texts or FORBIDDEN_FILE, UserIds(user_ids.to_pylist())

@@ -59,7 +59,7 @@ def test_another_language_or_any():
     with pytest.raises(InvalidAnswerError):
         TextRules(language="zh").check("text", "Likes films about adventures in space.")
     with pytest.raises(InputError, match="RELAND_ANSWER_LANGUAGE: 'klingon' is not known"):
-        TextRules(language="klingon").check("text", "Likes films about adventures in space.")
+        TextRules(language="klingon")
 
 
 def test_another_list_of_forbidden_texts(tmp_path):
@@ -70,9 +70,9 @@ def test_another_list_of_forbidden_texts(tmp_path):
         TextRules(forbidden=path).check("text", "Likes the films of ACME.")
     path.write_text("fine\n(broken\n")
     with pytest.raises(InputError, match=r"forbidden\.txt:2: not a regular expression"):
-        TextRules(forbidden=path).check("text", "Likes films.")
+        TextRules(forbidden=path)
     with pytest.raises(InputError, match=r"nothing\.txt: not readable"):
-        TextRules(forbidden=tmp_path / "nothing.txt").check("text", "Likes films.")
+        TextRules(forbidden=tmp_path / "nothing.txt")
 
 
 def test_user_ids_are_found_as_words_and_only_those_that_are_no_words():
