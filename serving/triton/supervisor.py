@@ -209,7 +209,7 @@ class TritonSupervisor:
         """The models of which a version gives an error, and whether one did not answer in time."""
         from tritonclient.utils import InferenceServerException
 
-        broken = []
+        broken: list[str] = []
         for name, model in self._models.items():
             inputs, outputs = model.probe
             try:

@@ -1,5 +1,7 @@
 """The candidate index in the real Milvus Lite: nearest by inner product, one collection a version, behind an alias."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from components.contracts.errors import InputError
 from components.contracts.milvus import collection_of_alias, connect_milvus
 from components.contracts.serving import ITEM_VECTORS_FILE, item_collection
-from components.contracts.settings import Settings
+from components.contracts.settings import Settings, load_settings
 from components.contracts.tables import vectors, write_table
+from components.ranker_release.component import build_item_index
 from components.ranker_release.item_index import build_index
 
 
@@ -48,6 +51,16 @@ def test_the_nearest_items_are_those_with_the_largest_products(client, tmp_path)
     found = nearest(client, alias, user)
     assert [item for item, _ in found] == [f"item{row:02}" for row in best]
     assert [product for _, product in found] == pytest.approx(products[best].tolist(), abs=1e-5)
+
+
+def test_the_step_builds_the_index_of_the_variant_that_is_served(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    _, matrix = write_ranker(tmp_path / "rankers" / "reland", 0)
+    name = build_item_index.python_func(SimpleNamespace(path=str(tmp_path / "rankers")), "1", "g")
+    assert name == "reland_items_1"
+    with connect_milvus(load_settings()) as client:
+        client.load_collection(name)
+        assert nearest(client, name, matrix[3])[0][1] == pytest.approx((matrix @ matrix[3]).max(), abs=1e-5)
 
 
 def test_a_version_is_built_once_and_those_that_nobody_uses_go(client, tmp_path):
