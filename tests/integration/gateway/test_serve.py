@@ -11,8 +11,7 @@ import httpx2
 import psutil
 import pytest
 
-from components.contracts.milvus import SERVER_FILE, connect_milvus, milvus_folder
-from components.ranker_release.item_index import build_index
+from components.contracts.milvus import SERVER_FILE, milvus_folder
 from serving.triton.server import free_ports
 
 START_SECONDS, STOP_SECONDS = 240.0, 60.0
@@ -38,11 +37,29 @@ def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").glob("reland_triton_*")}
 
 
+BUILD_INDEX = """
+import sys
+from pathlib import Path
+from components.contracts.milvus import connect_milvus
+from components.contracts.settings import Settings
+from components.ranker_release.item_index import build_index
+
+home = Path(sys.argv[1])
+with connect_milvus(Settings(home=home)) as client:
+    build_index(client, home / "rankers" / "1" / "reland", 1, "one", set())
+"""
+
+
+@pytest.fixture(scope="module")
+def served(stack, triton_environment):
+    """The stack with its item index, made in a process of its own: one that opens Milvus Lite keeps its file."""
+    subprocess.run([sys.executable, "-c", BUILD_INDEX, str(stack.settings.home)], check=True, timeout=120)
+    return stack
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_serves_from_one_command_and_leaves_nothing_behind(stack, triton_environment, tmp_path, number):
-    settings, memory = stack.settings, shared_memory()
-    with connect_milvus(settings) as client:
-        build_index(client, settings.home / "rankers" / "1" / "reland", 1, "one", set())
+def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_environment, tmp_path, number):
+    settings, memory = served.settings, shared_memory()
     (port,) = free_ports(0)
     environment = {
         **os.environ,
