@@ -16,6 +16,8 @@ from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from components.contracts.errors import InputError
 from components.contracts.loopback import without_proxy
 from components.contracts.milvus import LITE_FILE, SERVER_FILE, milvus_folder
@@ -126,7 +128,8 @@ def _milvus_lite(settings: Settings, stack: ExitStack) -> Child:
 
 
 def _gateway(settings: Settings, address: str, triton: str, milvus: Child | None, stack: ExitStack) -> Child:
-    given = {name: value for name, value in settings if value is not None}
+    # Secrets come from the environment, which the child inherits; here they would read as stars.
+    given = {name: value for name, value in settings if value is not None and not isinstance(value, SecretStr)}
     given |= {"gateway_port": address.rpartition(":")[2], "triton_grpc": triton}
     if milvus is not None:
         given["milvus_uri"] = (milvus_folder(settings) / SERVER_FILE).read_text(encoding="utf-8").strip()

@@ -71,7 +71,14 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
     }
     command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # As in a terminal: tests that run in a shell's background would hand down that SIGINT is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
     children: list[psutil.Process] = []
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False) as client:
