@@ -37,8 +37,8 @@ services: install ## install what `make test-services` needs: Redis, Chromium, J
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark (at most 7 minutes)
-	timeout --kill-after=30 420 $(BIN)/python -m pytest -m services
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 10 minutes)
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
