@@ -1,5 +1,6 @@
 """The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process a step."""
 
+import builtins
 import contextlib
 import os
 import shutil
@@ -62,7 +63,7 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
 
     from pipelines.reland import reland
 
-    with _step_environment(settings), contextlib.redirect_stdout(log), warnings.catch_warnings():
+    with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # images and config maps do not matter to the subprocess runner, and it says so
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
@@ -83,6 +84,16 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
                 f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
             ) from None
     return Path(outputs["Output"].path)
+
+
+@contextlib.contextmanager
+def _print_as_before() -> Iterator[None]:
+    """Put `print` back: kfp replaces it while a task runs, and tasks that overlap do not put it back."""
+    before = builtins.print
+    try:
+        yield
+    finally:
+        builtins.print = before
 
 
 def _end_steps() -> None:

@@ -94,7 +94,16 @@ async def events(asked: EventsRequest, request: Request) -> Response:
     return _json({"accepted": accepted}, 202)
 
 
-@router.get("/explanations/{user_id:path}", response_model=ExplanationResponse, summary="Why a user is ranked so")
+# An id of dots alone is no part of an address: clients take it out before they ask.
+_NO_ADDRESS: dict[int | str, dict[str, Any]] = {404: {"description": "No user id in the address."}}
+
+
+@router.get(
+    "/explanations/{user_id:path}",
+    response_model=ExplanationResponse,
+    responses=_NO_ADDRESS,
+    summary="Why a user is ranked so",
+)
 async def explanations(user_id: Annotated[UserId, Path()], request: Request) -> Response:
     """The borrowed reasoning that goes into the user's rankings."""
     gateway = _gateway(request, user_id)

@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -87,16 +88,33 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def processes_of(name: str) -> list[psutil.Process]:
-    """Triton's processes below this one."""
-    return [process for process in psutil.Process().children(recursive=True) if name in process.name()]
+@dataclass(frozen=True)
+class Own:
+    """Triton's processes below this one and their shared memory, without what other tests' servers hold."""
+
+    others: frozenset[int]
+    others_memory: frozenset[str]
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        below = psutil.Process().children(recursive=True)
+        running = [process for process in below if process.status() != psutil.STATUS_ZOMBIE]
+        return [process for process in running if name in process.name() and process.pid not in self.others]
+
+    def shared_memory(self) -> set[str]:
+        return _shared_memory() - self.others_memory
 
 
-def shared_memory() -> set[str]:
+def _shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").glob(f"reland_triton_{os.getpid()}_*")}
 
 
-def test_what_dies_or_hangs_answers_again_and_nothing_is_left(settings):
+@pytest.fixture
+def own() -> Own:
+    others = frozenset(process.pid for process in psutil.Process().children(recursive=True))
+    return Own(others, frozenset(_shared_memory()))
+
+
+def test_what_dies_or_hangs_answers_again_and_nothing_is_left(settings, own):
     with supervised_triton(settings) as supervisor:
         address = supervisor.grpc_address
         assert supervisor.versions == {MODEL_NAME: [1], OTHER: [1]}
@@ -106,19 +124,19 @@ def test_what_dies_or_hangs_answers_again_and_nothing_is_left(settings):
             client.unload_model(MODEL_NAME)
         wait_for(lambda: scores(address) == [10.0, 20.0])
 
-        for stub in processes_of("triton_python"):
+        for stub in own.processes("triton_python"):
             stub.kill()  # its model stays "ready" and answers nothing
         wait_for(lambda: scores(address) == scores(address, model=OTHER) == [10.0, 20.0])
 
-        (server,) = processes_of("tritonserver")
+        (server,) = own.processes("tritonserver")
         server.kill()
         wait_for(lambda: not server.is_running() and scores(address) == [10.0, 20.0])
-        (server,) = processes_of("tritonserver")
+        (server,) = own.processes("tritonserver")
         server.suspend()
         wait_for(lambda: not server.is_running() and scores(address) == [10.0, 20.0])
-        left = processes_of("triton")
+        left = own.processes("triton")
     assert not [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-    assert shared_memory() == set()
+    assert own.shared_memory() == set()
 
 
 def test_a_new_version_is_served_beside_the_old_one_without_an_error_and_a_damaged_one_does_no_harm(settings):
@@ -173,7 +191,7 @@ def test_nothing_is_left_of_a_process_that_is_killed(settings):
     wait_for(lambda: not [c for c in below if c.is_running() and c.status() != psutil.STATUS_ZOMBIE])
 
 
-def test_a_repository_without_a_model_or_with_a_damaged_one_alone_is_named(settings, tmp_path):
+def test_a_repository_without_a_model_or_with_a_damaged_one_alone_is_named(settings, own, tmp_path):
     empty = Settings(home=tmp_path / "empty", triton_environment=settings.triton_environment)
     with pytest.raises(InputError, match=r"no model to serve, `reland run` releases one"), supervised_triton(empty):
         pass
@@ -183,4 +201,4 @@ def test_a_repository_without_a_model_or_with_a_damaged_one_alone_is_named(setti
         supervised_triton(settings),
     ):
         pass
-    assert processes_of("triton") == [] and shared_memory() == set()
+    assert own.processes("triton") == [] and own.shared_memory() == set()
