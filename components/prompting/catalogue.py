@@ -1,6 +1,5 @@
 """What the prompts, the template engine and the validation know about items: metadata and training popularity."""
 
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -143,12 +142,6 @@ def load_catalogue(prepared: Path, withheld: frozenset[str] | None = None) -> Ca
     ]
     items.sort(key=lambda item: (-item.popularity, item.item_id))
     return Catalogue({item.item_id: item for item in items}, withheld)
-
-
-def one_line(text: str) -> str:
-    """The text with control and format characters and runs of white space turned into one space each."""
-    visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
-    return " ".join(visible.split())
 
 
 def clean_text(text: str) -> str:

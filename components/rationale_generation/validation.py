@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from components.contracts.batch_format import Request
 from components.contracts.settings import Settings
 from components.contracts.tables import read_training_interactions
 from components.prompting.candidates import candidate_items
-from components.prompting.catalogue import Catalogue, Item, normalise, one_line
+from components.prompting.catalogue import Catalogue, Item, normalise
 from components.prompting.document import answer_form
 from components.rationale_generation.hostile_titles import HostileTitles
 from components.rationale_generation.text_rules import FORBIDDEN_FILE, InvalidAnswerError, Reason, TextRules, UserIds
@@ -151,6 +152,12 @@ class AnswerValidator:
         if self._hostile.repeats_instruction(value, request):
             raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} repeats an instruction that is the text of an item")
         return line
+
+
+def one_line(text: str) -> str:
+    """The text with control and format characters and runs of white space turned into one space each."""
+    visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
+    return " ".join(visible.split())
 
 
 def load_validator(prepared: Path, catalogue: Catalogue, settings: Settings, *, free_text: bool) -> AnswerValidator:

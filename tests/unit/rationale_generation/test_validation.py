@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.prompting.catalogue import Catalogue, Item, one_line
+from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
 from components.rationale_generation.text_rules import InvalidAnswerError, TextRules, UserIds
-from components.rationale_generation.validation import RECOMMENDATION_LENGTH, SUMMARY_LENGTH, AnswerValidator
+from components.rationale_generation.validation import RECOMMENDATION_LENGTH, SUMMARY_LENGTH, AnswerValidator, one_line
 
 
 def answer(**changes):
