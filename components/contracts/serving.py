@@ -45,6 +45,7 @@ POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("vi
 # The steps of the ladder, best first. `fresh`: features read now, or within the bound on their age; `last_known`:
 # features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `popular`: no model at all.
 LADDER = ("fresh", "last_known", "id_only", "popular")
+RANKED_STEPS = LADDER[:2]  # those that the arm's own ranker answers
 OUTCOMES = ("click", "conversion")
 
 
