@@ -159,6 +159,7 @@ class Killer:
             raise KilledError
 
 
+@pytest.mark.services  # a hundred kills
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_anywhere_it_ends_with_all_old_or_all_new(settings, command):
     before, act = COMMANDS[command]
