@@ -29,6 +29,7 @@ from components.contracts.errors import InputError
 from components.contracts.files import replacing_file
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, view
+from serving.experiment.user_days import USER_DAYS
 
 FATES = ("unknown", "outside", "not_shown", "early", "late", "repeated", "attributed")
 
@@ -94,7 +95,9 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
         repeated = _make_lists(tables, config)
         _make_outcomes(tables, config)
         _write_user_days(tables, output)
-        ((lists, analysed),) = tables.sql("SELECT count(*), count(*) FILTER (analysed) FROM lists").fetchall()
+        ((rows,),) = tables.sql("SELECT count(*) FROM exposures").fetchall()
+        view(tables, "user_days", output, USER_DAYS)
+        ((analysed,),) = tables.sql("SELECT coalesce(sum(lists), 0)::BIGINT FROM user_days").fetchall()
         fates = tables.sql(
             "SELECT fate, outcome, sum(CASE fate WHEN 'attributed' THEN 1 ELSE copies END)::BIGINT FROM outcomes "
             "GROUP BY ALL UNION ALL "
@@ -103,7 +106,7 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
     counted = {fate: dict.fromkeys(OUTCOMES, 0) for fate in FATES}
     for fate, outcome, count in fates:
         counted[fate][outcome] = count
-    return JoinAccount(lists=lists, repeated_lists=repeated, analysed_lists=analysed, events=counted)
+    return JoinAccount(lists=rows - repeated, repeated_lists=repeated, analysed_lists=analysed, events=counted)
 
 
 def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:

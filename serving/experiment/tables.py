@@ -1,4 +1,4 @@
-"""The tables of an experiment in DuckDB, which streams Parquet files and spills to disk where memory does not suffice."""
+"""The tables of an experiment in DuckDB, which streams Parquet files, and spills to disk where memory is short."""
 
 import glob
 import tempfile
