@@ -60,6 +60,11 @@ def view(tables: duckdb.DuckDBPyConnection, name: str, content: pa.Table | Path,
     tables.read_parquet(patterns, hive_partitioning=False).create_view(name)
 
 
+def text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _check(name: str, table: pa.Table, schema: pa.Schema) -> None:
     for field in schema:
         position = table.schema.get_field_index(field.name)

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.contracts.serving import EVENTS_FOLDER, EXPOSURES, EXPOSURES_FOLDER, OUTCOME_EVENTS
+from serving.experiment.user_days import ACTIVITY
 
 START = datetime.datetime(2024, 1, 14, tzinfo=datetime.UTC)
 DAYS = 5
+FIRST_STAGE_DAYS = 2
 LIST_LENGTH = 10
 ITEMS = 10_000
 LISTS_A_FILE = 100_000
@@ -24,7 +26,7 @@ ARMS = ("candidate", "control")
 
 
 def write_logs(folder: Path, lists: int, lift: float, seed: int) -> tuple[int, int]:
-    """Write `exposures/` and `events/`; the numbers of users that they were drawn from and of events.
+    """Write `exposures/`, `events/` and `activity.parquet`; the numbers of users that they are of and of events.
 
     Args:
         lift: the candidate's true relative lift of CTR.
@@ -37,6 +39,7 @@ def write_logs(folder: Path, lists: int, lift: float, seed: int) -> tuple[int, i
     items = pa.array([f"item-{number:05d}" for number in range(ITEMS)])
     for name in (EXPOSURES_FOLDER, EVENTS_FOLDER):
         (folder / name).mkdir(parents=True)
+    write_activity(folder / "activity.parquet", np.diff(visits, prepend=0.0), taste, generator)
     events = 0
     for number, first in enumerate(range(0, lists, LISTS_A_FILE)):
         size = min(LISTS_A_FILE, lists - first)
@@ -74,6 +77,15 @@ def write_logs(folder: Path, lists: int, lift: float, seed: int) -> tuple[int, i
     return users, events
 
 
+def write_activity(path: Path, visits: np.ndarray, taste: np.ndarray, generator: np.random.Generator) -> None:
+    """Write `ACTIVITY`: as many visits as in the experiment, in the mean, and the same taste."""
+    impressions = LIST_LENGTH * generator.poisson(LISTS_A_USER * visits / visits.mean())
+    clicks = generator.binomial(impressions, taste)
+    users = pa.array([f"user-{number:08d}" for number in range(len(visits))])
+    conversions = generator.binomial(clicks, MEAN_CVR)
+    pq.write_table(pa.table([users, impressions, clicks, conversions], schema=ACTIVITY), path, compression="zstd")
+
+
 def _exposures(
     request_ids: list[str], user: np.ndarray, is_candidate: np.ndarray, items: pa.Array, time: np.ndarray
 ) -> pa.Table:
@@ -88,7 +100,7 @@ def _exposures(
         "user_id": pa.array([f"user-{number:08d}" for number in user]),
         "endpoint": constant("recommend", pa.string()),
         "arm": pa.array(np.where(is_candidate, *ARMS)),
-        "state": constant(3, pa.int64()),
+        "state": pa.array(np.where(time < (START.timestamp() + FIRST_STAGE_DAYS * 86_400) * 1e6, 3, 4)),
         "model": constant("reland_ranker", pa.string()),
         "model_version": pa.array(np.where(is_candidate, 2, 1)),
         "generation": constant("generation", pa.string()),
