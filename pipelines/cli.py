@@ -15,6 +15,7 @@ from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
 from components.prompting.prompt_template import prompt_versions
 from components.text_encoding.models import PACKAGED_MODEL
+from pipelines.experiment_cli import experiment
 from pipelines.rollout_cli import rollout
 
 INTERRUPTED = 130
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiment, name="experiment")
 app.add_typer(rollout, name="rollout")
 
 Dataset = Annotated[
