@@ -109,6 +109,4 @@ def read_ranked_market(artifacts: Path) -> RankedMarket:
     scores[POPULARITY] = np.broadcast_to(popularity, candidates.shape)
     seen = np.zeros((len(user_ids), len(item_ids) + 1), bool)
     np.put_along_axis(seen, inputs["history"].numpy(), True, axis=1)
-    return RankedMarket(
-        truth, truth.user_index(pa.array(user_ids)), truth.item_index(item_ids), scores, seen[:, 1:]
-    )
+    return RankedMarket(truth, truth.user_index(pa.array(user_ids)), truth.item_index(item_ids), scores, seen[:, 1:])
