@@ -15,6 +15,7 @@ from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
 from components.prompting.prompt_template import prompt_versions
 from components.text_encoding.models import PACKAGED_MODEL
+from pipelines.experiment_cli import experiment
 
 INTERRUPTED = 130
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiment)
 
 Dataset = Annotated[
     str,

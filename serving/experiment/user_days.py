@@ -1,0 +1,39 @@
+"""What analysis knows of an experiment: what each user was shown and did, day by day.
+
+These tables are the boundary. The join of exposures and outcomes makes them, replays of a simulated market make them
+without a server, and analysis reads nothing else, so equal tables give equal results.
+"""
+
+import pyarrow as pa
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+# One row for each user, arm, state of the arms' record and day on which the user was served a list. `impressions` are
+# items shown; `clicks` and `conversions` are of lists of this day, each item of a list counted once. CTR is
+# clicks / impressions, CVR is conversions / clicks (Table 4 of the paper).
+USER_DAYS = pa.schema(
+    [
+        _required("state", pa.int64()),
+        _required("arm", pa.string()),
+        _required("user_id", pa.string()),
+        _required("day", pa.date32()),
+        _required("lists", pa.int64()),
+        _required("impressions", pa.int64()),
+        _required("clicks", pa.int64()),
+        _required("conversions", pa.int64()),
+    ]
+)
+
+# What users did before the experiment, which it cannot have changed: one row for each user; one who is not in it did
+# nothing. Levels of activity and the covariates of CUPED are made of it.
+ACTIVITY = pa.schema(
+    [
+        _required("user_id", pa.string()),
+        _required("impressions", pa.int64()),  # 0 where it is not known what was shown
+        _required("clicks", pa.int64()),
+        _required("conversions", pa.int64()),
+    ]
+)
