@@ -1,0 +1,36 @@
+"""How small a lift an experiment can see, and how many users it takes to see a given one.
+
+`deviation` below is the standard deviation of one user's part in an arm's log rate: with n users in an arm, the log
+rate has variance deviation² / n. It falls with the days that a user is seen, so it is measured for each length.
+"""
+
+import math
+
+import numpy as np
+from statsmodels.stats.power import NormalIndPower
+
+
+def minimum_detectable_lift(
+    deviation: float, candidate_users: float, control_users: float, alpha: float, power: float
+) -> float:
+    """The least relative lift that a two-sided test of level `alpha` finds with probability `power`."""
+    if not (deviation > 0 and candidate_users > 0 and control_users > 0):
+        return math.nan
+    ratio = control_users / candidate_users
+    size = NormalIndPower().solve_power(nobs1=candidate_users, ratio=ratio, alpha=alpha, power=power)
+    return math.expm1(float(np.squeeze(size)) * deviation)
+
+
+def users_needed(deviation: float, lift: float, alpha: float, power: float) -> int:
+    """Users in each of two arms of equal size with which a relative lift is found with probability `power`.
+
+    Raises:
+        ValueError: the lift is 0, which no number of users finds, or not above -1.
+    """
+    if lift == 0 or lift <= -1:
+        raise ValueError(f"a lift of {lift} cannot be planned for")
+    if not deviation > 0:
+        return 2
+    size = abs(math.log1p(lift)) / deviation
+    users = NormalIndPower().solve_power(effect_size=size, alpha=alpha, power=power, ratio=1.0)
+    return math.ceil(float(np.squeeze(users)))
