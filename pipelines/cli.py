@@ -16,6 +16,7 @@ from components.contracts.errors import InputError
 from components.prompting.prompt_template import prompt_versions
 from components.text_encoding.models import PACKAGED_MODEL
 from pipelines.experiment_cli import experiment
+from pipelines.rollout_cli import rollout
 
 INTERRUPTED = 130
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(experiment)
+app.add_typer(rollout, name="rollout")
 
 Dataset = Annotated[
     str,

@@ -22,7 +22,7 @@ from components.contracts.errors import InputError
 from components.contracts.loopback import without_proxy
 from components.contracts.milvus import LITE_FILE, SERVER_FILE, milvus_folder
 from components.contracts.progress import say
-from components.contracts.serving import rollout_file
+from components.contracts.serving import TRITON_FILE, rollout_file
 from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
 from serving.triton.server import LAUNCH, free_ports
 from serving.triton.supervisor import supervised_triton
@@ -95,7 +95,7 @@ def serve(settings: Settings) -> None:
             if not rollout_file(settings).exists():
                 raise InputError(f"{rollout_file(settings)}: no such file, the record of arms: `reland run` makes it")
             address = f"{settings.gateway_host}:{_port(settings)}"
-            triton = settings.triton_grpc or stack.enter_context(supervised_triton(settings)).grpc_address
+            triton = settings.triton_grpc or _triton(settings, stack)
             milvus = None if settings.milvus_uri else _milvus_lite(settings, stack)
             gateway = _gateway(settings, address, triton, milvus, stack)
             say(f"serving: http://{address} (what may be asked: http://{address}/docs); Ctrl-C ends it")
@@ -110,6 +110,15 @@ def serve(settings: Settings) -> None:
             # A second Ctrl-C would leave what the first was about to end.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _triton(settings: Settings, stack: ExitStack) -> str:
+    """The gRPC address of a server over the model repository, which a rollout finds by `TRITON_FILE` while it runs."""
+    address = stack.enter_context(supervised_triton(settings)).grpc_address
+    file = rollout_file(settings).with_name(TRITON_FILE)
+    file.write_text(f"{address}\n", encoding="utf-8")
+    stack.callback(file.unlink, missing_ok=True)
+    return address
 
 
 def _milvus_lite(settings: Settings, stack: ExitStack) -> Child:

@@ -23,11 +23,23 @@ from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json, write_json
 from components.contracts.ranking_signature import MODEL_NAME
-from components.contracts.registry import SLOTS
+from components.contracts.registry import CHAMPION, SLOTS
 from components.contracts.settings import Settings
 from components.contracts.tables import read_table
 
 ROLLOUT_FILE = "rollout.json"
+ROLLOUT_FOLDER = "rollout"  # beside it: the history of the desired state, lists of users, and the lock
+
+# The arms of a rollout, beside `champion` and `candidate` (`contracts.registry`). `control` is served as the champion
+# is and as large as the candidate: the two are compared. `hold_out` is what no rollout touches. `allowed` are the users
+# that an operator named to be served by the candidate; they are no random group, so nobody compares them.
+CONTROL = "control"
+HOLD_OUT = "hold_out"
+ALLOWED = "allowed"
+HOLD_OUT_SALT = "reland hold-out"  # of every rollout, so that the users held out stay the same
+
+# Where `reland serve` runs Triton: host:port of its gRPC, below RELAND_HOME/serving while it runs.
+TRITON_FILE = "triton.txt"
 
 ID_ONLY_MODEL = "reland_id_only"
 USER_VECTOR_MODEL = "reland_user_vector"  # history, user_vector, rationale -> `vector` float32[B, e]
@@ -45,6 +57,7 @@ POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("vi
 # The steps of the ladder, best first. `fresh`: features read now, or within the bound on their age; `last_known`:
 # features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `popular`: no model at all.
 LADDER = ("fresh", "last_known", "id_only", "popular")
+RANKED_STEPS = LADDER[:2]  # those that the arm's own ranker answers
 OUTCOMES = ("click", "conversion")
 
 
@@ -65,7 +78,7 @@ class Arm:
         feature_service: the Feast service that users are read from.
         slot: the slot of that service.
         item_collection: the Milvus collection that candidates are searched in.
-        weight: share of the users, from 0 to 1.
+        weight: share of the users who take part, from 0 to 1; of the hold-out, share of all users.
     """
 
     name: str
@@ -85,11 +98,15 @@ class RolloutRecord:
     Attributes:
         state: counts up with every change of the record, so that an exposure tells which record it was made under.
         salt: what makes this rollout's groups others than the last one's.
+        allow_list: file of `ROLLOUT_FOLDER` with the users of the arm `allowed` (`contracts.user_list`); None: nobody.
+        segment: file of the users who take part, likewise, the others are the champion's; None: everybody.
     """
 
     state: int
     salt: str
     arms: tuple[Arm, ...]
+    allow_list: str | None = None
+    segment: str | None = None
 
 
 def rollout_file(settings: Settings) -> Path:
@@ -97,20 +114,46 @@ def rollout_file(settings: Settings) -> Path:
     return settings.home / "serving" / ROLLOUT_FILE
 
 
-def assign_arm(record: RolloutRecord, user_id: str) -> Arm:
+def rollout_folder(settings: Settings) -> Path:
+    """Where the rollout keeps what it is to bring about."""
+    return settings.home / "serving" / ROLLOUT_FOLDER
+
+
+def assign_arm(record: RolloutRecord, user_id: str, takes_part: bool = True, allowed: bool = False) -> Arm:
     """The arm of a user: equal users get equal arms, on every machine and in every language.
 
     The first 8 bytes of SHA-256("salt:user_id") are a share in [0, 1), and the arms divide [0, 1) in the record's order
     by weight. So where the last arm grows, users move to it and none moves between other arms but to make room.
+
+    The hold-out is dealt first, by `HOLD_OUT_SALT`, and the others divide what it leaves.
+
+    Args:
+        takes_part: whether the user is in the record's segment; others are the champion's.
+        allowed: whether the user is on its allow-list; in the hold-out that changes nothing.
     """
-    digest = hashlib.sha256(f"{record.salt}:{user_id}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
+    left = 1.0
+    arms = record.arms
+    hold_out = next((arm for arm in arms if arm.name == HOLD_OUT), None)
+    if hold_out is not None:
+        if _share(HOLD_OUT_SALT, user_id) < hold_out.weight:
+            return hold_out
+        left -= hold_out.weight
+        arms = tuple(arm for arm in arms if arm is not hold_out)
+    if allowed or not takes_part:
+        name = ALLOWED if allowed else CHAMPION
+        return next(arm for arm in arms if arm.name == name)
+    share = _share(record.salt, user_id) * left
     bound = 0.0
-    for arm in record.arms:
+    for arm in arms:
         bound += arm.weight
         if share < bound:
             return arm
-    return [arm for arm in record.arms if arm.weight > 0][-1]  # the weights' sum falls short of 1 by rounding
+    return [arm for arm in arms if arm.weight > 0][-1]  # the weights' sum falls short of 1 by rounding
+
+
+def _share(salt: str, user_id: str) -> float:
+    digest = hashlib.sha256(f"{salt}:{user_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def write_rollout(path: Path, record: RolloutRecord) -> None:
@@ -125,14 +168,32 @@ def read_rollout(path: Path) -> RolloutRecord:
         InputError: the file is missing or no record; the message says which arm and field is at fault.
     """
     content = read_json(path)
-    _check(isinstance(content, dict) and set(content) == {"state", "salt", "arms"}, path, "state, salt and arms")
+    lists = {"allow_list", "segment"}
+    _check(
+        isinstance(content, dict) and set(content) - lists == {"state", "salt", "arms"}, path, "state, salt and arms"
+    )
     _check(_is_whole(content["state"]) and content["state"] >= 0, path, "state to be a number from 0")
     _check(isinstance(content["salt"], str), path, "salt to be a text")
-    _check(isinstance(content["arms"], list) and len(content["arms"]) > 0, path, "arms to be a list of at least one")
-    arms = tuple(_read_arm(arm, path) for arm in content["arms"])
+    arms = read_arms(content["arms"], path)
+    named = {arm.name for arm in arms}
+    for name, arm in (("allow_list", ALLOWED), ("segment", CHAMPION)):
+        file = content.get(name)
+        _check(file is None or (isinstance(file, str) and Path(file).name == file), path, f"{name} to name a file")
+        _check(file is None or arm in named, path, f"an arm {arm!r} beside {name}")
+    return RolloutRecord(**(content | {"arms": arms}))
+
+
+def read_arms(content: Any, path: Path) -> tuple[Arm, ...]:
+    """The arms of a record.
+
+    Raises:
+        InputError: they are none; the message names `path`, the arm and the field.
+    """
+    _check(isinstance(content, list) and len(content) > 0, path, "arms to be a list of at least one")
+    arms = tuple(_read_arm(arm, path) for arm in content)
     _check(len({arm.name for arm in arms}) == len(arms), path, "every arm to have a name of its own")
     _check(math.isclose(sum(arm.weight for arm in arms), 1.0, abs_tol=1e-9), path, "the arms' weights to sum to 1")
-    return RolloutRecord(state=content["state"], salt=content["salt"], arms=arms)
+    return arms
 
 
 def _read_arm(content: Any, path: Path) -> Arm:

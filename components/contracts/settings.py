@@ -114,6 +114,21 @@ class Settings(BaseSettings):
     triton_grpc: Annotated[
         str, Field(description="host:port of the Triton that the gateway asks; empty: `reland serve` starts one")
     ] = ""
+    triton_replicas: Annotated[
+        str,
+        Field(
+            description="host:port of the gRPC of every Triton replica, separated by commas, a name standing for all "
+            "of its addresses: a rollout confirms each; empty: `RELAND_TRITON_GRPC`, else that of `reland serve`"
+        ),
+    ] = ""
+    rollout_grace_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="time that gateways get to take over a new record of arms before a version that it no longer "
+            "names is unloaded",
+        ),
+    ] = 15.0
     gateway_host: Annotated[
         str, Field(description="address that the gateway listens on; another than loopback needs `RELAND_GATEWAY_AUTH`")
     ] = "127.0.0.1"

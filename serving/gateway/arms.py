@@ -10,7 +10,8 @@ from pathlib import Path
 
 from components.contracts.errors import InputError
 from components.contracts.progress import say
-from components.contracts.serving import Arm, RolloutRecord, assign_arm, read_rollout
+from components.contracts.serving import ROLLOUT_FOLDER, Arm, RolloutRecord, assign_arm, read_rollout
+from components.contracts.user_list import UserList, read_user_list
 from feature_repo.definitions import user_service
 from serving.gateway.catalogue import Catalogue, read_catalogue
 from serving.gateway.item_index import ExactIndex, ItemIndex, MilvusIndex
@@ -43,16 +44,20 @@ class Arms:
         self._metrics = metrics
         self._seen: tuple[int, int] | None = None
         self._arms: dict[str, ServedArm] = {}
-        self.record, self._arms = self._read()
+        self._lists: dict[str, UserList] = {}  # by file
+        self.record, self._arms, self._lists = self._read()
 
     @property
     def served(self) -> list[ServedArm]:
         return list(self._arms.values())
 
     def of(self, user_id: str) -> ServedArm:
-        return self._arms[assign_arm(self.record, user_id).name]
+        record = self.record
+        takes_part = record.segment is None or user_id in self._lists[record.segment]
+        allowed = record.allow_list is not None and user_id in self._lists[record.allow_list]
+        return self._arms[assign_arm(record, user_id, takes_part, allowed).name]
 
-    def _read(self) -> tuple[RolloutRecord, dict[str, ServedArm]]:
+    def _read(self) -> tuple[RolloutRecord, dict[str, ServedArm], dict[str, UserList]]:
         self._seen = _state_of(self._file)
         record = read_rollout(self._file)
         known = {(served.arm.model, served.arm.version): served.catalogue for served in self._arms.values()}
@@ -65,8 +70,12 @@ class Arms:
                 catalogue = read_catalogue(self._repository / arm.model / str(arm.version))
                 known[arm.model, arm.version] = catalogue
             arms[arm.name] = ServedArm(arm, catalogue, self._indexes(arm, catalogue))
+        # A list's file is named by its content, so the same name is the same list.
+        folder = self._file.parent / ROLLOUT_FOLDER
+        files = {file for file in (record.allow_list, record.segment) if file is not None}
+        lists = {file: self._lists[file] if file in self._lists else read_user_list(folder / file) for file in files}
         self._metrics.record_state.set(record.state)
-        return record, arms
+        return record, arms, lists
 
     async def follow(self) -> None:
         """Take over every new record, until cancelled."""
@@ -76,7 +85,7 @@ class Arms:
                 continue
             try:
                 before = self._milvus_indexes()
-                self.record, self._arms = await asyncio.to_thread(self._read)
+                self.record, self._arms, self._lists = await asyncio.to_thread(self._read)
                 for index in before - self._milvus_indexes():
                     await index.close()
             except InputError as error:

@@ -204,6 +204,7 @@ class Ladder:
         request.seconds["total"] = time.perf_counter() - request.began
         for stage, seconds in request.seconds.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
+        self._metrics.arm_seconds.labels(arm.arm.name).observe(request.seconds["total"])
         self._metrics.answers.labels(request.endpoint, scored.step, arm.arm.name).inc()
         return Served(
             request_id=uuid.uuid4().hex,

@@ -19,6 +19,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.arm_seconds = Histogram(
+            "reland_gateway_arm_seconds",
+            "time of a request, by arm",
+            ["arm"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self.responses = self._counter("responses", "answers by route and status", "route", "status")
         self.answers = self._counter(
             "answers", "lists served, by endpoint, ladder step and arm", "endpoint", "step", "arm"

@@ -7,6 +7,7 @@ is why every version has one signature, and its version policy names the version
 """
 
 import filecmp
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 from components.contracts.artifacts import ONNX_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, replacing_file
-from components.contracts.ranking_signature import HISTORY_LENGTH
-from components.contracts.serving import USER_VECTOR_OUTPUT
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 CONFIGURATION_FILE = "config.pbtxt"
+RELEASED_MODELS = (ID_ONLY_MODEL, USER_VECTOR_MODEL, MODEL_NAME)  # of one release, in the order of being written
 
 # The largest B of a request, and of the requests that Triton joins. Larger batches make a CPU no faster.
 MAX_BATCH_SIZE = 64
@@ -155,6 +157,60 @@ def release_version(repository: Path, version: int, models: list[ModelFiles], se
     return versions
 
 
+def change_served_versions(repository: Path, add: set[int], remove: set[int]) -> None:
+    """Have the configurations of the models of a release serve other versions of those that are in the repository.
+
+    A configuration that serves them already stays as it is. The ranker, which requests start from, comes last.
+
+    Raises:
+        InputError: a version to add is not in the repository, or a configuration is missing or none.
+    """
+    for name in RELEASED_MODELS:
+        for version in sorted(add):
+            if not (repository / name / str(version) / ONNX_FILE).is_file():
+                raise InputError(f"{repository / name / str(version) / ONNX_FILE}: no such file, expected a release")
+    for name in RELEASED_MODELS:
+        configuration = read_configuration(repository / name)
+        served = configuration.version_policy.specific.versions
+        wanted = sorted((set(served) | add) - remove)
+        if wanted != list(served):
+            served[:] = wanted
+            with replacing_file(repository / name / CONFIGURATION_FILE) as temporary:
+                temporary.write_text(_text(configuration), encoding="utf-8")
+
+
+def served_versions(repository: Path) -> dict[str, set[int]]:
+    """The versions that the configuration of each model of a release names.
+
+    Raises:
+        InputError: a configuration is missing or none.
+    """
+    return {
+        name: set(read_configuration(repository / name).version_policy.specific.versions) for name in RELEASED_MODELS
+    }
+
+
+def release_digest(repository: Path, version: int) -> str:
+    """SHA-256 of all files of a released version, of which none changes any more.
+
+    Raises:
+        InputError: the version is not in the repository, or a file is not readable.
+    """
+    digest = hashlib.sha256()
+    for name in RELEASED_MODELS:
+        folder = repository / name / str(version)
+        if not (folder / ONNX_FILE).is_file():
+            raise InputError(f"{folder / ONNX_FILE}: no such file, expected a release")
+        for path in sorted(folder.iterdir()):
+            try:
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise InputError(f"{path}: not readable ({error.strerror})") from error
+            digest.update(f"{name}/{path.name} {content}\n".encode())
+    return digest.hexdigest()
+
+
 def _check(folder: Path, version: int, released: ModelFiles) -> None:
     for source in released.files.values():
         if not source.is_file():
@@ -207,6 +263,12 @@ def parse_configuration(text: str, source: Path) -> "ModelConfig":
         return text_format.Parse(text, model_config_pb2.ModelConfig())
     except text_format.ParseError as error:
         raise InputError(f"{source}: no Triton model configuration ({error})") from error
+
+
+def _text(configuration: "ModelConfig") -> str:
+    from google.protobuf import text_format
+
+    return text_format.MessageToString(configuration)
 
 
 def _signature(configuration: "ModelConfig") -> tuple[bool, list[tuple[str, int, list[int]]]]:

@@ -1,0 +1,197 @@
+"""Every Triton replica: found by the settings, asked whether it serves a version, told to look at its configuration.
+
+A version counts as served when each of its models is ready and has answered a request of one user with numbers: a
+model whose process has died stays "ready" and answers nothing.
+"""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.contracts.errors import InputError, first_line
+from components.contracts.progress import say
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.serving import ID_ONLY_MODEL, TRITON_FILE, rollout_file
+from components.contracts.settings import Settings
+from serving.gateway.catalogue import Catalogue
+from serving.triton.client import rank, user_vector
+from serving.triton.repository import RELEASED_MODELS, WARM_UP_CANDIDATES
+from serving.triton.server import LOAD_SECONDS
+
+if TYPE_CHECKING:
+    from tritonclient.grpc import InferenceServerClient
+
+ASK_SECONDS = 5.0
+LOOK_SECONDS = 0.2
+# A server in someone's care (`serving.triton.supervisor`, or one that polls) follows its configuration by itself; after
+# this time it is told to.
+OWN_CARE_SECONDS = 4.0
+
+
+def find_replicas(settings: Settings) -> list[str]:
+    """host:port of the gRPC of each replica; a host name that has several addresses stands for all of them.
+
+    Raises:
+        InputError: the settings name none and `reland serve` does not run, or a name has no address.
+    """
+    named = settings.triton_replicas or settings.triton_grpc
+    if not named:
+        file = rollout_file(settings).with_name(TRITON_FILE)
+        try:
+            named = file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise InputError(
+                "setting RELAND_TRITON_REPLICAS: not set, expected host:port of each Triton, separated by commas "
+                "(or `reland serve` to run, which starts one)"
+            ) from None
+    replicas: set[str] = set()
+    for address in filter(None, map(str.strip, named.split(","))):
+        host, _, port = address.rpartition(":")
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        except (ValueError, OSError) as error:
+            raise InputError(
+                f"setting RELAND_TRITON_REPLICAS: {address}: {first_line(error)}, expected host:port"
+            ) from error
+        replicas |= {_written(*place[4][:2]) for place in found}
+    return sorted(replicas)
+
+
+def _written(host: str | int, port: str | int) -> str:
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def confirm_everywhere(replicas: list[str], version: int, catalogue: Catalogue, seconds: float = LOAD_SECONDS) -> None:
+    """Wait until every replica serves a version of the repository's configurations.
+
+    Args:
+        catalogue: the items of the version.
+
+    Raises:
+        InputError: a replica does not within `seconds`; the message names it and says what it answers.
+    """
+    with ThreadPoolExecutor(len(replicas)) as pool:
+        faults = list(pool.map(lambda address: _confirm(address, version, catalogue, seconds), replicas))
+    for address, fault in zip(replicas, faults, strict=True):
+        if fault is not None:
+            raise InputError(f"Triton {address} does not serve version {version}: {fault}")
+    say(f"version {version} answers on {len(replicas)} of {len(replicas)} Triton replicas")
+
+
+def _confirm(address: str, version: int, catalogue: Catalogue, seconds: float) -> str | None:
+    """Why the replica does not serve the version; None where it does."""
+    from tritonclient.grpc import InferenceServerClient
+
+    began = time.monotonic()
+    told = False
+    with InferenceServerClient(address) as client:
+        while True:
+            missing = _not_ready(client, version)
+            if not missing:
+                return _ask(address, version, catalogue)
+            waited = time.monotonic() - began
+            if waited > seconds:
+                return f"{missing[0]} is not ready"
+            if waited > OWN_CARE_SECONDS and not told:
+                told = True
+                for model in missing:
+                    fault = _load(client, model)
+                    if fault is not None:
+                        return fault
+            time.sleep(LOOK_SECONDS)
+
+
+def _not_ready(client: "InferenceServerClient", version: int) -> list[str]:
+    from tritonclient.utils import InferenceServerException
+
+    missing = []
+    for model in RELEASED_MODELS:
+        try:
+            ready = client.is_model_ready(model, str(version), client_timeout=ASK_SECONDS)
+        except InferenceServerException:
+            ready = False
+        if not ready:
+            missing.append(model)
+    return missing
+
+
+def _load(client: "InferenceServerClient", model: str) -> str | None:
+    """Have the server read the model's configuration; what it says is wrong, None where nothing is."""
+    from tritonclient.utils import InferenceServerException
+
+    try:
+        client.load_model(model, client_timeout=LOAD_SECONDS)
+    except InferenceServerException as error:
+        return " ".join(error.message().split())
+    return None
+
+
+def _ask(address: str, version: int, catalogue: Catalogue) -> str | None:
+    """What is wrong with the answers to a request of one user of whom the history alone is known."""
+    from tritonclient.utils import InferenceServerException
+
+    items = len(catalogue.item_ids)
+    history = np.zeros((1, HISTORY_LENGTH), np.int64)
+    known = min(items, HISTORY_LENGTH)
+    history[0, :known] = np.arange(1, known + 1)
+    inputs = {
+        "history": history,
+        "user_vector": np.zeros((1, catalogue.user_vector_dimension), np.float32),
+        "rationale": np.zeros((1, catalogue.rationales_per_user, catalogue.text_dimension), np.float32),
+        "candidates": np.arange(1, min(items, WARM_UP_CANDIDATES) + 1, dtype=np.int64)[None],
+    }
+    try:
+        answers = {
+            model: rank(address, version, inputs, ASK_SECONDS, model).scores for model in (MODEL_NAME, ID_ONLY_MODEL)
+        }
+        vector = user_vector(address, version, inputs)
+    except InferenceServerException as error:
+        return " ".join(error.message().split())
+    for model, scores in answers.items():
+        if scores.shape != inputs["candidates"].shape or not np.isfinite(scores).all():
+            return f"{model} does not give every candidate a score"
+    if vector.shape != (1, catalogue.item_vectors.shape[1]) or not np.isfinite(vector).all():
+        return f"a user's vector has the shape {vector.shape}, its items' vectors {catalogue.item_vectors.shape[1:]}"
+    return None
+
+
+def unload_everywhere(replicas: list[str], version: int) -> None:
+    """See that no replica goes on serving a version that the configurations no longer name.
+
+    One that does not answer is left: it reads its configuration when it is back.
+    """
+    with ThreadPoolExecutor(len(replicas)) as pool:
+        list(pool.map(lambda address: _unload(address, version), replicas))
+
+
+def _unload(address: str, version: int) -> None:
+    from tritonclient.grpc import InferenceServerClient
+    from tritonclient.utils import InferenceServerException
+
+    began = time.monotonic()
+    with InferenceServerClient(address) as client:
+        while time.monotonic() - began < OWN_CARE_SECONDS:
+            if _not_ready(client, version) == list(RELEASED_MODELS):
+                return
+            time.sleep(LOOK_SECONDS)
+        for model in RELEASED_MODELS:
+            with suppress(InferenceServerException):
+                if client.is_model_ready(model, str(version), client_timeout=ASK_SECONDS):
+                    client.load_model(model, client_timeout=LOAD_SECONDS)
+
+
+def versions_served(address: str, versions: set[int]) -> set[int] | None:
+    """Which of the versions a replica has ready; None where it does not answer."""
+    from tritonclient.grpc import InferenceServerClient
+    from tritonclient.utils import InferenceServerException
+
+    with InferenceServerClient(address) as client:
+        try:
+            client.is_server_live(client_timeout=ASK_SECONDS)
+        except InferenceServerException:
+            return None
+        return {version for version in versions if not _not_ready(client, version)}
