@@ -10,8 +10,10 @@ moved to the moment of its visit, and its outcomes as long after it as they real
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,34 +109,46 @@ def draw_visits(truth: Truth, config: SimulationConfig) -> Iterator[Visits]:
         yield Visits(day, users, truth.config.start + day * DAY_SECONDS + seconds)
 
 
-async def serve_visits(gateway: str, truth: Truth, config: SimulationConfig) -> Served:
+def serve_visits(gateway: str, truth: Truth, config: SimulationConfig) -> Served:
     """Ask a list for each visit, draw what comes of it, and tell the gateway; Ctrl-C ends it after the batch at work.
 
     Raises:
-        InputError: no gateway answers, or what it serves is of another market.
+        InputError: no gateway answers, what it serves is of another market, or not one visit was served.
     """
     served = Served()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        async with httpx2.AsyncClient(base_url=gateway, timeout=30.0, trust_env=False) as client:
-            for visits in draw_visits(truth, config):
-                generator = generator_of(config.seed, REPLAY, visits.day, 1)
-                before = len(served), served.clicks
-                for first in range(0, len(visits.users), BATCH):
-                    batch = slice(first, first + BATCH)
-                    await _serve_batch(client, truth, visits, batch, generator, served)
-                    if stop.is_set():
-                        served.interrupted = True
-                        return served
-                lists, clicks = len(served) - before[0], served.clicks - before[1]
-                say(f"day {visits.day - truth.config.days + 1} of {config.days}: {lists:,} lists, {clicks:,} clicks")
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    with _stop_flag() as stop:
+        asyncio.run(_serve_visits(gateway, truth, config, stop, served))
+    if not len(served):
+        raise InputError("no visit was served: there is nothing to analyse")
     return served
+
+
+@contextmanager
+def _stop_flag() -> Iterator[threading.Event]:
+    """Set by an interrupt or a termination, which end nothing else for the length of the block."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def _serve_visits(
+    gateway: str, truth: Truth, config: SimulationConfig, stop: threading.Event, served: Served
+) -> None:
+    async with httpx2.AsyncClient(base_url=gateway, timeout=30.0, trust_env=False) as client:
+        for visits in draw_visits(truth, config):
+            generator = generator_of(config.seed, REPLAY, visits.day, 1)
+            before = len(served), served.clicks
+            for first in range(0, len(visits.users), BATCH):
+                if stop.is_set():
+                    served.interrupted = True
+                    return
+                await _serve_batch(client, truth, visits, slice(first, first + BATCH), generator, served)
+            lists, clicks = len(served) - before[0], served.clicks - before[1]
+            say(f"day {visits.day - truth.config.days + 1} of {config.days}: {lists:,} lists, {clicks:,} clicks")
 
 
 async def _serve_batch(
