@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 from statsmodels.stats.multitest import multipletests
 
-from serving.experiment.cells import DEFAULT_MEMORY, ArmTotals, Cells, read_cells
+from serving.experiment.cells import ArmTotals, Cells, read_cells
 from serving.experiment.lift import Effect, estimate
 from serving.experiment.moments import Moments
 from serving.experiment.power import minimum_detectable_lift
 from serving.experiment.sample_ratio import sample_ratio_p_value
 from serving.experiment.sequential import confidence_sequence, mixture_p_value
+from serving.experiment.tables import DEFAULT_MEMORY
 
 METRICS = {"ctr": ("clicks", "impressions"), "cvr": ("conversions", "clicks")}
 

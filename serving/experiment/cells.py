@@ -6,9 +6,7 @@ batch of users.
 """
 
 import datetime
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.errors import InputError
-from components.contracts.tables import check_table
 from serving.experiment.moments import Moments
+from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS
 
 COUNTS = ("impressions", "clicks", "conversions")
 LEVELS = ("L1", "L2", "L3", "L4")
 NO_LEVEL = "all"
-DEFAULT_MEMORY = "2GiB"
 ROWS_A_BATCH = 2**17
 
 
@@ -107,9 +104,9 @@ def read_cells(
     Raises:
         InputError: a table does not hold its schema, an arm served nobody, or memory or disk do not suffice.
     """
-    with _tables(memory) as tables:
-        _register(tables, "user_days", user_days, USER_DAYS)
-        _register(tables, "activity", ACTIVITY.empty_table() if activity is None else activity, ACTIVITY)
+    with experiment_tables(memory) as tables:
+        view(tables, "user_days", user_days, USER_DAYS)
+        view(tables, "activity", ACTIVITY.empty_table() if activity is None else activity, ACTIVITY)
         # Python's numbers, so that the statement below holds them as constants
         numbers = {int(state): int(stage) for state, stage in stages.items()}
         stage = "CASE state " + " ".join(f"WHEN {state} THEN {number}" for state, number in numbers.items())
@@ -120,6 +117,9 @@ def read_cells(
             + " FROM user_days WHERE arm IN (?, ?) GROUP BY ALL",
             list(arms),
         )
+        served_arms = ", ".join(
+            arm for (arm,) in tables.sql("SELECT DISTINCT arm FROM user_days ORDER BY 1").fetchall()
+        )
         cells = tables.sql("SELECT DISTINCT stage, day FROM served ORDER BY day, stage").fetchall()
         boundaries = _boundaries(tables) if activity is not None else []
         reader = _Reader(arms, cells, boundaries)
@@ -128,8 +128,7 @@ def read_cells(
         reader.end()
     for arm in arms:
         if reader.totals[arm].users == 0:
-            named = ", ".join(sorted(_arms(user_days))) or "none"
-            raise InputError(f"arm {arm!r}: no list was served to its users; arms with lists: {named}")
+            raise InputError(f"arm {arm!r}: no list was served to its users; arms with lists: {served_arms or 'none'}")
     return Cells(
         cells=cells,
         moments={key: moments for key, moments in reader.moments.items() if moments.users > 0},
@@ -138,43 +137,6 @@ def read_cells(
         boundaries=boundaries,
         users_in_both_arms=reader.users_in_both_arms,
     )
-
-
-@contextmanager
-def _tables(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with tempfile.TemporaryDirectory(prefix="reland-analysis-") as folder:
-        connection = duckdb.connect(
-            config={"memory_limit": memory, "temp_directory": folder, "preserve_insertion_order": False}
-        )
-        try:
-            yield connection
-        except duckdb.OutOfMemoryException as error:
-            raise InputError(f"memory of {memory}: too little for this ({str(error).splitlines()[0]})") from error
-        except duckdb.IOException as error:
-            raise InputError(f"{folder}: not written or read ({str(error).splitlines()[0]})") from error
-        finally:
-            connection.close()
-
-
-def _register(tables: duckdb.DuckDBPyConnection, name: str, content: pa.Table | Path, schema: pa.Schema) -> None:
-    if isinstance(content, Path):
-        check_table(content, schema)
-        tables.read_parquet(str(content)).create_view(name)
-        return
-    for field in schema:
-        found = content.schema.get_field_index(field.name)
-        if found < 0 or content.schema.field(found).type != field.type:
-            kind = "no such column" if found < 0 else f"it is {content.schema.field(found).type}"
-            raise InputError(f"table {name}: expected a column {field.name} of {field.type}, {kind}")
-        if content.column(found).null_count:
-            raise InputError(f"table {name}: column {field.name} has null values")
-    tables.register(name, content)
-
-
-def _arms(user_days: pa.Table | Path) -> list[str]:
-    if isinstance(user_days, Path):
-        return [row[0] for row in duckdb.read_parquet(str(user_days)).select("arm").distinct().fetchall()]
-    return pc.unique(user_days.column("arm")).to_pylist()
 
 
 def _boundaries(tables: duckdb.DuckDBPyConnection) -> list[int]:

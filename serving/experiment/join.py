@@ -1,0 +1,191 @@
+"""Exposures and outcomes become user-days: what was shown to whom, and what came of it.
+
+An outcome belongs to the list that its `request_id` names. Each event has one of the fates below, the first that fits,
+and all of them are counted.
+
+===============  =======================================================================================================
+`unknown`        no list has its request id
+`outside`        the list is of another arm, another rollout or another time than is analysed
+`not_shown`      its item is not in the list
+`early`          it happened before the list was served, by more than clocks may differ
+`late`           it happened later than the attribution window allows
+`repeated`       the list's item has this outcome already
+`attributed`     counts, on the day on which the list was served
+===============  =======================================================================================================
+
+A conversion counts as one whether or not a click on its item was logged: a lost click must not lose the purchase. So
+CVR = conversions / clicks is a ratio of sums. A list that was logged twice counts once.
+"""
+
+import datetime
+import zoneinfo
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from components.contracts.errors import InputError
+from components.contracts.files import replacing_file
+from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
+from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, view
+
+FATES = ("unknown", "outside", "not_shown", "early", "late", "repeated", "attributed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinConfig:
+    """Which lists are analysed, and which events are theirs.
+
+    Attributes:
+        arms: names of the arms; empty: all of them.
+        states: states of the arms' record; None: all of them.
+        since, until: when a list was served, the first included and the last not; None: any time.
+        window: how long after its list an outcome counts.
+        clock_difference: how long before its list an outcome counts. Events tell whole seconds, and those of devices
+            their own time.
+        timezone: whose midnight a day begins at.
+        memory: of the join, as "2GiB"; the rest is done on disk.
+    """
+
+    arms: Sequence[str] = ()
+    states: Sequence[int] | None = None
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+    window: datetime.timedelta = datetime.timedelta(hours=24)
+    clock_difference: datetime.timedelta = datetime.timedelta(minutes=1)
+    timezone: str = "UTC"
+    memory: str = DEFAULT_MEMORY
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinAccount:
+    """What became of every row.
+
+    Attributes:
+        lists: lists logged, of all arms; each once.
+        repeated_lists: rows beyond the first with a request id.
+        analysed_lists: of `lists`, those of the arms, states and time asked for.
+        events: events of each fate, by outcome.
+    """
+
+    lists: int
+    repeated_lists: int
+    analysed_lists: int
+    events: dict[str, dict[str, int]]
+
+    def count(self, fate: str) -> int:
+        """Events of a fate."""
+        return sum(self.events[fate].values())
+
+
+def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfig) -> JoinAccount:
+    """Write `USER_DAYS` of a log of exposures and one of events, which are folders of Parquet files or single files.
+
+    Raises:
+        InputError: a file does not hold its schema, a setting is none, or memory or disk do not suffice.
+    """
+    if config.timezone not in zoneinfo.available_timezones():
+        raise InputError(f"timezone {config.timezone!r}: not known, expected a name as Europe/Berlin")
+    with experiment_tables(config.memory) as tables:
+        view(tables, "exposures", exposures, EXPOSURES)
+        # The gateway makes the folder of events with the first one.
+        view(tables, "events", events if events.exists() else OUTCOME_EVENTS.empty_table(), OUTCOME_EVENTS)
+        repeated = _make_lists(tables, config)
+        _make_outcomes(tables, config)
+        _write_user_days(tables, output)
+        ((lists, analysed),) = tables.sql("SELECT count(*), count(*) FILTER (analysed) FROM lists").fetchall()
+        fates = tables.sql(
+            "SELECT fate, outcome, sum(CASE fate WHEN 'attributed' THEN 1 ELSE copies END)::BIGINT FROM outcomes "
+            "GROUP BY ALL UNION ALL "
+            "SELECT 'repeated', outcome, sum(copies - 1)::BIGINT FROM outcomes WHERE fate = 'attributed' GROUP BY ALL"
+        ).fetchall()
+    counted = {fate: dict.fromkeys(OUTCOMES, 0) for fate in FATES}
+    for fate, outcome, count in fates:
+        counted[fate][outcome] = count
+    return JoinAccount(lists=lists, repeated_lists=repeated, analysed_lists=analysed, events=counted)
+
+
+def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:
+    """The view `lists`, each list once, and whether it is `analysed`; how many rows are left out as repeated."""
+    # Numbers are grouped in a fraction of the memory of texts; what shares one is looked at again as a text.
+    tables.execute(
+        "CREATE TEMP TABLE repeated AS SELECT request_id, count(*) AS copies FROM exposures WHERE hash(request_id) IN "
+        "(SELECT hash(request_id) FROM exposures GROUP BY 1 HAVING count(*) > 1) GROUP BY 1 HAVING count(*) > 1"
+    )
+    conditions = ["true"]
+    if config.arms:
+        conditions.append(f"arm IN ({', '.join(map(_text, config.arms))})")
+    if config.states is not None:
+        conditions.append(
+            f"state IN ({', '.join(str(int(state)) for state in config.states)})" if config.states else "false"
+        )
+    conditions += [
+        f"time {sign} {_text(moment.isoformat())}::TIMESTAMPTZ"
+        for sign, moment in ((">=", config.since), ("<", config.until))
+        if moment is not None
+    ]
+    columns = (
+        "request_id, state, arm, user_id, time, items, "
+        f"timezone({_text(config.timezone)}, time)::DATE AS day, {' AND '.join(conditions)} AS analysed"
+    )
+    tables.execute(
+        f"CREATE TEMP VIEW lists AS SELECT {columns} FROM exposures ANTI JOIN repeated USING (request_id) UNION ALL "
+        f"SELECT {columns} FROM (SELECT DISTINCT ON (request_id) exposures.* FROM exposures "
+        "SEMI JOIN repeated USING (request_id) ORDER BY request_id, time)"
+    )
+    ((copies,),) = tables.sql("SELECT coalesce(sum(copies - 1), 0)::BIGINT FROM repeated").fetchall()
+    return copies
+
+
+def _make_outcomes(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> None:
+    """The table `outcomes`: each outcome of an item of a list once, with its fate and how many events told it."""
+    early, late = (
+        f"INTERVAL '{int(length.total_seconds() * 1_000_000)} microseconds'"
+        for length in (config.clock_difference, config.window)
+    )
+    tables.execute(
+        f"""
+        CREATE TEMP TABLE outcomes AS
+        SELECT fate, outcome, any_value(state) AS state, any_value(arm) AS arm, any_value(user_id) AS user_id,
+               any_value(day) AS day, count(*) AS copies
+        FROM (
+            SELECT events.request_id, item_id, outcome, state, arm, user_id, day, CASE
+                WHEN lists.request_id IS NULL THEN 'unknown'
+                WHEN NOT analysed THEN 'outside'
+                WHEN NOT list_contains(items, item_id) THEN 'not_shown'
+                WHEN events.time < lists.time - {early} THEN 'early'
+                WHEN events.time > lists.time + {late} THEN 'late'
+                ELSE 'attributed' END AS fate
+            FROM events LEFT JOIN lists ON events.request_id = lists.request_id
+        )
+        GROUP BY fate, outcome, request_id, item_id
+        """
+    )
+
+
+def _write_user_days(tables: duckdb.DuckDBPyConnection, output: Path) -> None:
+    counts = ("lists", "impressions", "clicks", "conversions")
+    with replacing_file(output) as temporary:
+        tables.execute(
+            f"""
+            COPY (
+                SELECT state, arm, user_id, day, {", ".join(f"sum({count})::BIGINT AS {count}" for count in counts)}
+                FROM (
+                    SELECT state, arm, user_id, day, count(*) AS lists, sum(len(items)) AS impressions, 0 AS clicks,
+                           0 AS conversions
+                    FROM lists WHERE analysed GROUP BY ALL
+                    UNION ALL
+                    SELECT state, arm, user_id, day, 0, 0, count(*) FILTER (outcome = 'click'),
+                           count(*) FILTER (outcome = 'conversion')
+                    FROM outcomes WHERE fate = 'attributed' GROUP BY ALL
+                )
+                GROUP BY state, arm, user_id, day
+            ) TO {_text(str(temporary))} (FORMAT parquet, COMPRESSION zstd)
+            """
+        )
+
+
+def _text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,72 @@
+"""The tables of an experiment in DuckDB, which streams Parquet files and spills to disk where memory does not suffice."""
+
+import glob
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from components.contracts.errors import InputError, first_line
+from components.contracts.tables import check_table
+
+DEFAULT_MEMORY = "2GiB"
+
+
+@contextmanager
+def experiment_tables(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of its own, which keeps nothing.
+
+    Raises:
+        InputError: `memory` is no amount of memory or, in the block, memory or disk do not suffice.
+    """
+    with tempfile.TemporaryDirectory(prefix="reland-experiment-") as folder:
+        try:
+            connection = duckdb.connect(
+                config={"memory_limit": memory, "temp_directory": folder, "preserve_insertion_order": False}
+            )
+        except duckdb.Error as error:
+            raise InputError(f"memory {memory!r}: expected an amount as 2GiB ({first_line(error)})") from error
+        try:
+            yield connection
+        except duckdb.OutOfMemoryException as error:
+            raise InputError(f"memory {memory}: too little for this ({first_line(error)})") from error
+        except duckdb.IOException as error:
+            raise InputError(f"{folder}: not written or read ({first_line(error)})") from error
+        finally:
+            connection.close()
+
+
+def view(tables: duckdb.DuckDBPyConnection, name: str, content: pa.Table | Path, schema: pa.Schema) -> None:
+    """Make the view `name` of a table, of a Parquet file or of all those in a folder; no row where it has none.
+
+    Raises:
+        InputError: a file or the table does not hold `schema`.
+    """
+    if isinstance(content, pa.Table):
+        _check(name, content, schema)
+        tables.register(name, content)
+        return
+    paths = sorted(content.glob("*.parquet")) if content.is_dir() else [content]
+    for path in paths:
+        check_table(path, schema)
+    if not paths:
+        tables.register(name, schema.empty_table())
+        return
+    # DuckDB takes a path for a pattern, and "day=1" in it for a column.
+    patterns = [glob.escape(str(path)) for path in paths]
+    tables.read_parquet(patterns, hive_partitioning=False).create_view(name)
+
+
+def _check(name: str, table: pa.Table, schema: pa.Schema) -> None:
+    for field in schema:
+        position = table.schema.get_field_index(field.name)
+        if position < 0:
+            raise InputError(f"table {name}: has no column {field.name}, expected {schema.names}")
+        found = table.column(position)
+        if found.type != field.type:
+            raise InputError(f"table {name}: column {field.name} is {found.type}, expected {field.type}")
+        if found.null_count and not field.nullable:
+            raise InputError(f"table {name}: column {field.name} has {found.null_count} null values, expected none")
