@@ -30,8 +30,10 @@ from components.contracts.serving import (
     EXPOSURES,
     EXPOSURES_FOLDER,
     OUTCOME_EVENTS,
+    log_folder,
     read_log,
 )
+from components.contracts.settings import Settings
 from components.contracts.tables import write_table
 from components.data_preparation.marketplace.sessions import DAY_SECONDS, draw_outcomes
 from components.data_preparation.marketplace.truth import Truth
@@ -220,14 +222,14 @@ async def _post(client: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> 
     raise InputError(f"{client.base_url}: the gateway was too busy for a request, {ATTEMPTS} times in a row")
 
 
-def write_simulated_log(serving: Path, folder: Path, served: Served) -> int:
+def write_simulated_log(settings: Settings, folder: Path, served: Served) -> int:
     """Copy what was served, and its outcomes, out of the gateway's logs, with the simulated times.
 
     Waits until the logs hold all of it; a list that they never do, because the log's queue was full or the gateway was
     killed, is lost as it would be in any experiment.
 
     Args:
-        serving: folder of the gateway's logs.
+        settings: of the gateway, whose logs are below its RELAND_HOME.
         folder: where `exposures` and `events` are written.
 
     Returns:
@@ -238,8 +240,8 @@ def write_simulated_log(serving: Path, folder: Path, served: Served) -> int:
     told = served.clicks + served.conversions
     deadline = time.monotonic() + LOG_SECONDS
     while True:
-        exposures = _rows_of(serving / EXPOSURES_FOLDER, EXPOSURES, wanted)
-        events = _rows_of(serving / EVENTS_FOLDER, OUTCOME_EVENTS, wanted)
+        exposures = _rows_of(log_folder(settings, EXPOSURES_FOLDER), EXPOSURES, wanted)
+        events = _rows_of(log_folder(settings, EVENTS_FOLDER), OUTCOME_EVENTS, wanted)
         lost = len(wanted) - len(exposures) + max(0, told - len(events))
         if not lost or time.monotonic() > deadline:
             break

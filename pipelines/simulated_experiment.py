@@ -26,8 +26,8 @@ from components.contracts.serving import (
     CONTROL,
     EVENTS_FOLDER,
     EXPOSURES_FOLDER,
+    HOLD_OUT,
     Arm,
-    log_folder,
     read_rollout,
     rollout_file,
 )
@@ -45,7 +45,6 @@ from serving.rollout.replicas import find_replicas
 EXPERIMENTS_FOLDER = "experiments"  # below RELAND_HOME
 SIMULATION_FILE = "simulation.json"
 USER_DAYS_FILE = "user_days.parquet"
-HALF = 0.5
 TAKEN_OVER_SECONDS = 30.0  # that the gateway gets to serve the arms' record
 
 
@@ -148,7 +147,7 @@ def simulate_experiment(
         _wait_until_taken_over(settings, gateway)
         served = serve_visits(gateway, market, config)
         say("waiting for the gateway's logs")
-        lost = write_simulated_log(log_folder(settings, ""), temporary, served)
+        lost = write_simulated_log(settings, temporary, served)
         say("asking what each arm would have served to everybody")
         everything = {name: asyncio.run(_lists_for_all(settings, arm, market, served)) for name, arm in arms.items()}
         experiment = _analyse(temporary, comparison, arms, market, served, everything, lost)
@@ -175,8 +174,10 @@ def _arms_to_compare(settings: Settings, against: str | None) -> Iterator[Compar
             _arm(settings, name)
         yield Comparison(CANDIDATE, CONTROL)
         return
-    version = release_ablation(settings, artifacts_of(settings, _arm(settings, CHAMPION).generation))
-    state = controller.start(settings, version, HALF, f"simulation against {ABLATED}")
+    champion = _arm(settings, CHAMPION)
+    version = release_ablation(settings, artifacts_of(settings, champion.generation))
+    held_out = sum(arm.weight for arm in read_rollout(rollout_file(settings)).arms if arm.name == HOLD_OUT)
+    state = controller.start(settings, version, (1 - held_out) / 2, f"simulation against {ABLATED}")
     try:
         yield Comparison(CONTROL, CANDIDATE)
     finally:
