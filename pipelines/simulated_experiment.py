@@ -71,10 +71,12 @@ class Comparison:
 
     Attributes:
         treatment, baseline: names of arms; the lift is the treatment's.
+        title: what that is.
     """
 
     treatment: str
     baseline: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -170,16 +172,17 @@ def _arm(settings: Settings, name: str) -> Arm:
 def _arms_to_compare(settings: Settings, against: str | None) -> Iterator[Comparison]:
     """The comparison, for the length of the block; what was started for it is aborted however the block ends."""
     if against is None:
-        for name in (CANDIDATE, CONTROL):
-            _arm(settings, name)
-        yield Comparison(CANDIDATE, CONTROL)
+        candidate, control = (_arm(settings, name) for name in (CANDIDATE, CONTROL))
+        title = f"the candidate, version {candidate.version}, against the control, version {control.version}"
+        yield Comparison(CANDIDATE, CONTROL, title)
         return
     champion = _arm(settings, CHAMPION)
     version = release_ablation(settings, artifacts_of(settings, champion.generation))
     held_out = sum(arm.weight for arm in read_rollout(rollout_file(settings)).arms if arm.name == HOLD_OUT)
     state = controller.start(settings, version, (1 - held_out) / 2, f"simulation against {ABLATED}")
     try:
-        yield Comparison(CONTROL, CANDIDATE)
+        title = f"RELAND, version {champion.version}, against {against}, version {version}"
+        yield Comparison(CONTROL, CANDIDATE, title)
     finally:
         controller.abort(settings, "end of the simulation", rollout=state.rollout)
 

@@ -7,7 +7,7 @@ and `serving.experiment.analysis` over what came of it, with no server between. 
 of the last day of the log with noise added, candidates with less of it:
 
 1. Coverage: the share of the 95% intervals that hold the true lift, of CTR and of CVR, for a candidate that is a little
-   better. The peer is 0.95; the goal is a share of 91 to 98%, which `met` says for either bound.
+   better. The goal is a share of 91 to 98%: two figures, whose peers are the bounds.
 2. Width: the mean width of these intervals; the peer is the width that the power plan said for as many users as come,
    from how users differ under the control alone: a larger experiment of two equal arms, before the candidate was ever
    shown. The goal is 10%.
