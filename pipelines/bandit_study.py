@@ -1,12 +1,13 @@
 """What it costs to find the best blend of scores: a dueling bandit beside plain A/B tests, in the simulated market.
 
-Users come, one list each, and are shown blends w of the scores of a run's rankers. Three ways to find the blend:
+Users come, one list each, and are shown blends w of several scores, at first the last of them alone, as popularity is
+what a shop begins with. Three ways to find a better one:
 
 - `dueling bandit`: `serving.experiment.dueling_bandit`; each duel is judged on a few interleaved lists.
 - `A/B duels`: the same challengers, each judged by showing it to one half of these lists' users and the blend in use to
   the other half; whoever is clicked more often wins. It tells what interleaving is worth, since nothing else differs.
-- `A/B/n test`: each score alone and the blend at the start get equal shares of the first lists, the one that is clicked
-  most gets all that follow. It is what a team would do by hand, and it never tries another blend.
+- `A/B/n test`: each score alone and their equal blend get equal shares of the first lists, the one that is clicked most
+  gets all that follow. It is what a team would do by hand, and it never tries another blend.
 
 Regret of a list shown is how many clicks it is expected to get less than the list of the best fixed blend would, by the
 truth; the best blend is searched among `GRID` directions on the days that are replayed.
@@ -91,8 +92,8 @@ def regret_of_bandit(
     interleaved: bool,
     generator: np.random.Generator,
 ) -> Regret:
-    """Learn from the equal blend on, for so many lists; `interleaved` False judges by A/B duels."""
-    weights = _equal(market)
+    """Learn from the last score on, for so many lists; `interleaved` False judges by A/B duels."""
+    weights = np.eye(len(market.names))[-1]
     missed, total = [], 0.0
     for day, count in _duels(market, lists):
         direction, challenger = bandit.challenge(weights, generator)
@@ -117,7 +118,7 @@ def regret_of_bandit(
 
 def regret_of_test(market: BlendMarket, best: np.ndarray, lists: int, generator: np.random.Generator) -> Regret:
     """The A/B/n test: arms in turn for the first `TESTED_SHARE` of the lists, then the winner."""
-    arms = [*np.eye(len(market.names)), _equal(market)]
+    arms = [*np.eye(len(market.names)), np.full(len(market.names), len(market.names) ** -0.5)]
     clicks, shown_to = np.zeros(len(arms)), np.zeros(len(arms))
     winner = arms[-1]
     missed, total, shown = [], 0.0, 0
@@ -144,10 +145,6 @@ def mean_regret(runs: Callable[[np.random.Generator], Regret], repetitions: int,
     found = [runs(np.random.default_rng([seed, number])) for number in range(repetitions)]
     mean = np.mean([regret.clicks for regret in found], axis=0)
     return Regret(found[0].name, found[0].lists, mean, np.mean([regret.weights for regret in found], axis=0))
-
-
-def _equal(market: BlendMarket) -> np.ndarray:
-    return np.full(len(market.names), len(market.names) ** -0.5)
 
 
 def _duels(market: BlendMarket, lists: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""An experiment in the simulated market without a server: thousands of users in seconds, for statistics of statistics.
+"""Experiments in the simulated market without a server: thousands of users in seconds, for statistics of statistics.
 
 A replay draws its users from the market's with replacement, so that they are a sample, as an experiment's users are of
 all who will ever come; the lift that its interval should cover is the one over the whole market (`true_lift`).
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from components.data_preparation.marketplace.sessions import NO_ITEM, draw_outcomes
 from components.data_preparation.marketplace.truth import Truth
+from serving.experiment.interleaving import Preference, credit, interleave, preference
 from serving.experiment.user_days import USER_DAYS
 
 CONTROL, CANDIDATE = "control", "candidate"
@@ -102,3 +103,16 @@ def replay_experiment(policies: Policies, users: int, generator: np.random.Gener
             )
         )
     return pa.concat_tables(tables)
+
+
+def replay_interleaving(policies: Policies, users: int, generator: np.random.Generator) -> Preference:
+    """What so many users prefer, the candidate's ranking (the first) or the control's, when all see both interleaved."""
+    row = generator.integers(len(policies.users), size=users)
+    users_of, credits = [], []
+    for day in policies.days:
+        visit = np.repeat(np.arange(users), generator.poisson(policies.visits_per_day[row]))
+        lists = interleave(policies.candidate[row[visit]], policies.control[row[visit]], generator)
+        outcomes = draw_outcomes(policies.truth, policies.users[row[visit]], lists.items, day, generator)
+        users_of.append(visit)
+        credits.append(credit(lists.team, outcomes.clicked))
+    return preference(np.concatenate(users_of), np.concatenate(credits))

@@ -167,7 +167,7 @@ async def _serve_batch(
 
     async def ask(user_id: str) -> dict[str, Any]:
         async with places:
-            return await _post(client, "/v1/recommend", {"user_id": user_id, "count": length})
+            return await _post(client, "/v1/recommend", {"user_id": user_id, "count": length}, len(served) > 0)
 
     user_ids = truth.user_ids().take(pa.array(users)).to_pylist()
     answers = await asyncio.gather(*(ask(user_id) for user_id in user_ids))
@@ -188,7 +188,7 @@ async def _serve_batch(
         for row, slot in zip(*np.nonzero(happened), strict=True)
     ]
     if events:  # at most BATCH lists' worth: less than what one request may hold
-        await _post(client, "/v1/events", {"events": events})
+        await _post(client, "/v1/events", {"events": events}, answered=True)
     served.request_ids += [answer["request_id"] for answer in answers]
     served.arms += [answer["arm"] for answer in answers]
     served.steps += [answer["ladder_step"] for answer in answers]
@@ -200,26 +200,30 @@ async def _serve_batch(
     served.conversions += int(outcomes.purchased.sum())
 
 
-async def _post(client: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> Any:
-    """The answer to a request, which is made again while the gateway is busy.
+async def _post(client: httpx2.AsyncClient, path: str, body: dict[str, Any], answered: bool) -> Any:
+    """The answer to a request, which is made again while the gateway is busy or, once it has answered, started again.
 
     Raises:
         InputError: nothing answers there, or it refuses.
     """
+    fault = ""
     for _ in range(ATTEMPTS):
         try:
             response = await client.post(path, json=body)
         except httpx2.TransportError as error:
-            raise InputError(
-                f"{client.base_url}: no gateway answers there ({error or type(error).__name__}); `reland serve` starts "
-                "one, --gateway names another"
-            ) from error
+            fault = f"no gateway answers there ({error or type(error).__name__}); `reland serve` starts one"
+            if not answered:
+                break
+            await asyncio.sleep(1.0)
+            continue
         if response.is_success:
             return response.json()
+        fault = f"status {response.status_code}, {response.text[:200]}"
         if response.status_code != 429:
-            raise InputError(f"{client.base_url}{path}: status {response.status_code}, {response.text[:200]}")
+            break
+        fault = f"too busy for a request, {ATTEMPTS} times in a row"
         await asyncio.sleep(min(1.0, float(response.headers.get("retry-after", "1"))))
-    raise InputError(f"{client.base_url}: the gateway was too busy for a request, {ATTEMPTS} times in a row")
+    raise InputError(f"{client.base_url}: {fault}")
 
 
 def write_simulated_log(settings: Settings, folder: Path, served: Served) -> int:

@@ -143,7 +143,10 @@ def simulate_experiment(
         raise InputError(f"--days {config.days}: the market's truth covers 1 to {market.config.days_after}")
     if config.visits_factor <= 0:
         raise InputError(f"--visits {config.visits_factor:g}: expected more than 0")
+    _served_state(gateway)  # before anything is begun
     folder = output or settings.home / EXPERIMENTS_FOLDER / generation_id(datetime.now(UTC))
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"--output {folder}: exists already, expected a new folder")
     with creating_directory(folder) as temporary, _arms_to_compare(settings, against) as comparison:
         arms = {name: _arm(settings, name) for name in (comparison.treatment, comparison.baseline)}
         _wait_until_taken_over(settings, gateway)
@@ -190,24 +193,30 @@ def _arms_to_compare(settings: Settings, against: str | None) -> Iterator[Compar
 def _wait_until_taken_over(settings: Settings, gateway: str) -> None:
     """
     Raises:
-        InputError: no gateway answers, or it serves another record of arms.
+        InputError: the gateway goes on serving another record of arms.
     """
     wanted, deadline = read_rollout(rollout_file(settings)).state, time.monotonic() + TAKEN_OVER_SECONDS
-    state = None
-    while time.monotonic() < deadline:
-        try:
-            state = httpx2.get(f"{gateway}/readyz", timeout=10.0, trust_env=False).json()["state"]
-        except (httpx2.TransportError, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise InputError(
-                f"{gateway}: no gateway answers there ({error or type(error).__name__}); `reland serve` starts one, "
-                "--gateway names another"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{gateway}: what answers there is no gateway of RELAND") from error
-        if state == wanted:
-            return
+    while (state := _served_state(gateway)) != wanted:
+        if time.monotonic() > deadline:
+            raise InputError(f"{gateway}: serves state {state} of the arms, {rollout_file(settings)} has {wanted}")
         time.sleep(0.5)
-    raise InputError(f"{gateway}: serves state {state} of the arms, {rollout_file(settings)} has state {wanted}")
+
+
+def _served_state(gateway: str) -> int:
+    """The state of the arms' record that a gateway serves.
+
+    Raises:
+        InputError: no gateway answers there.
+    """
+    try:
+        return int(httpx2.get(f"{gateway}/readyz", timeout=10.0, trust_env=False).json()["state"])
+    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        raise InputError(
+            f"{gateway}: no gateway answers there ({error or type(error).__name__}); `reland serve` starts one, "
+            "--gateway names one"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{gateway}: what answers there is no gateway of RELAND") from error
 
 
 async def _lists_for_all(settings: Settings, arm: Arm, truth: Truth, served: Served) -> np.ndarray:
