@@ -27,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(experiment)
+app.add_typer(experiment, name="experiment")
 app.add_typer(rollout, name="rollout")
 
 Dataset = Annotated[

@@ -1,28 +1,123 @@
-"""`reland experiment`: what a rollout changed, measured."""
+"""The commands `reland experiment`: what a rollout changed, measured."""
 
 import contextlib
+import datetime
 import json
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+
+from components.contracts.errors import InputError
 
 INTERRUPTED = 130
 
 experiment = typer.Typer(
-    name="experiment",
     help="What a rollout changed: lift with its intervals, and experiments on a simulated market.",
     no_args_is_help=True,
 )
 
+Logs = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the gateway's logs, exposures/ and events/. Default: RELAND_HOME/serving."),
+]
+Timezone = Annotated[str, typer.Option(help="Whose midnight a day begins at, as Asia/Shanghai.")]
+Alpha = Annotated[float, typer.Option(help="Level of the tests; intervals are of 1 - alpha.")]
+Power = Annotated[float, typer.Option(help="Probability with which a detectable lift is found.")]
+Window = Annotated[float, typer.Option(help="Hours after its list up to which an outcome counts.")]
+Memory = Annotated[str, typer.Option(help="Memory of the tables, as 2GiB; the rest is done on disk.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
-@experiment.callback()
-def _group() -> None:
-    """Keeps the commands a group while there is but one."""
+
+@experiment.command()
+def report(
+    output: Annotated[Path, typer.Option(help="Folder to write the report into; must be new or empty.")],
+    logs: Logs = None,
+    activity: Annotated[
+        Path | None,
+        typer.Option(
+            help="What users did before: a folder of prepared tables, its interactions.parquet, or a Parquet file "
+            "user_id, impressions, clicks, conversions. Default: the logs of --activity-days before the experiment."
+        ),
+    ] = None,
+    activity_days: Annotated[int, typer.Option(help="Days of the logs before the experiment, see --activity.")] = 28,
+    rollout: Annotated[
+        str | None, typer.Option(help="Name of the rollout (its salt) in the history. Default: the last one.")
+    ] = None,
+    candidate: Annotated[str, typer.Option(help="Arm that is tried.")] = "candidate",
+    control: Annotated[str, typer.Option(help="Arm that it is compared with.")] = "control",
+    candidate_share: Annotated[
+        float, typer.Option(help="Share of both arms' users who were to be the candidate's.")
+    ] = 0.5,
+    since: Annotated[str, typer.Option(help="First moment of the lists (ISO, UTC). Default: any.")] = "",
+    until: Annotated[str, typer.Option(help="Moment before which lists were served, likewise.")] = "",
+    window_hours: Window = 24.0,
+    timezone: Timezone = "UTC",
+    alpha: Alpha = 0.05,
+    power: Power = 0.8,
+    expected_lift: Annotated[
+        float, typer.Option(help="Size of lifts that are expected, relative: tunes the sequential test, beforehand.")
+    ] = 0.03,
+    memory: Memory = "2GiB",
+    as_json: AsJson = False,
+) -> None:
+    """Compare the candidate with its control: one page with Tables 4 and 5 of the paper, and all numbers as JSON."""
+    from components.contracts.files import creating_directory
+    from components.contracts.rollout_history import history_file, read_rollout_history
+    from components.contracts.settings import load_settings
+    from serving.experiment.analysis import AnalysisConfig
+    from serving.experiment.join import JoinConfig
+    from serving.experiment.report import PAGE_FILE, ReportConfig, states_of_rollout, write_report
+
+    for name, value in (
+        ("alpha", alpha),
+        ("power", power),
+        ("candidate-share", candidate_share),
+    ):
+        if not 0 < value < 1:
+            raise InputError(f"--{name} {value}: expected a number between 0 and 1")
+    for name, value in (("expected-lift", expected_lift), ("window-hours", window_hours)):
+        if not value > 0:
+            raise InputError(f"--{name} {value}: expected a number above 0")
+    settings = load_settings()
+    folder = logs or settings.home / "serving"
+    stages = states_of_rollout(read_rollout_history(history_file(settings)), rollout) if logs is None or rollout else {}
+    config = ReportConfig(
+        join=JoinConfig(
+            states=sorted(stages) if stages else None,
+            since=_moment("since", since),
+            until=_moment("until", until),
+            window=datetime.timedelta(hours=window_hours),
+            timezone=timezone,
+            memory=memory,
+        ),
+        analysis=AnalysisConfig(
+            candidate=candidate,
+            control=control,
+            candidate_share=candidate_share,
+            alpha=alpha,
+            power=power,
+            expected_lift=expected_lift,
+            stages=stages,
+        ),
+        activity=activity,
+        activity_days=activity_days,
+    )
+    try:
+        with creating_directory(output) as written:
+            content = write_report(folder, written, config)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    if as_json:
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    _print_report(Console(), content)
+    print(f"written: {output} (open {output / PAGE_FILE})")
 
 
 @experiment.command()
@@ -69,3 +164,36 @@ def simulate(
     if found.interrupted:
         print(f"reland: interrupted on day {found.days}: what was served until then is in {folder}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
+
+
+def _moment(name: str, text: str) -> datetime.datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"--{name} {text}: expected a moment in ISO form, as 2024-01-14 or 2024-01-14T12:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+def _print_report(console: Console, content: dict[str, Any]) -> None:
+    """Table 4 and the verdicts."""
+    analysis = content["analysis"]
+    shown = Table(title=f"Lift of {content['candidate']} over {content['control']}", title_justify="left")
+    shown.add_column("days")
+    for metric in analysis["overall"]:
+        shown.add_column(metric.upper(), justify="right")
+        shown.add_column(f"{1 - analysis['alpha']:.0%} interval", justify="right")
+    for name, metrics in [*((day["name"], day["metrics"]) for day in analysis["by_day"]), ("all", analysis["overall"])]:
+        cells = []
+        for estimate in metrics.values():
+            known = estimate["lift"] is not None
+            cells.append(f"{'*' if estimate['significant'] else ''}{estimate['lift']:+.2%}" if known else "none")
+            cells.append(f"{estimate['low']:+.2%} to {estimate['high']:+.2%}" if known else "")
+        shown.add_row(name, *cells)
+    console.print(shown)
+    for warning in analysis["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    for rail in content["guardrails"]["judged"]:
+        if rail["breached"]:
+            print(f"warning: guardrail {rail['name']} is breached", file=sys.stderr)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def _settings() -> Settings:
     from components.contracts.loopback import without_proxy
     from components.contracts.settings import load_settings
 
+    warnings.simplefilter("ignore")  # of libraries, about themselves
     os.environ.update(no_grpc_proxy=without_proxy(os.environ))
     return load_settings()
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -24,8 +25,6 @@ from components.contracts.progress import say
 from components.contracts.registry import CANDIDATE, CHAMPION
 from components.contracts.serving import (
     CONTROL,
-    EVENTS_FOLDER,
-    EXPOSURES_FOLDER,
     HOLD_OUT,
     Arm,
     read_rollout,
@@ -37,14 +36,14 @@ from pipelines.ablation import ABLATED, release_ablation
 from pipelines.experiment_simulation import Served, SimulationConfig, serve_visits, write_simulated_log
 from pipelines.experiment_truth import TrueRates, lists_of_arm, true_rates
 from pipelines.simulated_market import artifacts_of, truth_of
-from serving.experiment.analysis import AnalysisConfig, Estimate, analyze
-from serving.experiment.join import JoinConfig, join_outcomes
+from serving.experiment.analysis import AnalysisConfig
+from serving.experiment.join import JoinConfig
+from serving.experiment.report import ReportConfig, write_report
 from serving.rollout import controller
 from serving.rollout.replicas import find_replicas
 
 EXPERIMENTS_FOLDER = "experiments"  # below RELAND_HOME
 SIMULATION_FILE = "simulation.json"
-USER_DAYS_FILE = "user_days.parquet"
 TAKEN_OVER_SECONDS = 30.0  # that the gateway gets to serve the arms' record
 
 
@@ -127,7 +126,7 @@ def simulate_experiment(
         gateway: its address.
         against: `id_only`, to measure the champion against itself without rationales; None: the rollout that runs.
         truth: folder of the market's truth; None: that of the local run that made the champion.
-        output: folder for logs, user-days and `simulation.json`; None: one below RELAND_HOME/experiments.
+        output: folder for the logs, the report and `simulation.json`; None: one below RELAND_HOME/experiments.
 
     Returns:
         what was found, and the folder.
@@ -138,7 +137,8 @@ def simulate_experiment(
     if against not in (None, ABLATED):
         raise InputError(f"--against {against}: expected {ABLATED}, or nothing to simulate the rollout that runs")
     champion = _arm(settings, CHAMPION)
-    market = load_truth(truth) if truth is not None else truth_of(artifacts_of(settings, champion.generation))
+    artifacts = artifacts_of(settings, champion.generation) if truth is None else None
+    market = truth_of(artifacts) if artifacts is not None else load_truth(truth)
     if not 1 <= config.days <= market.config.days_after:
         raise InputError(f"--days {config.days}: the market's truth covers 1 to {market.config.days_after}")
     if config.visits_factor <= 0:
@@ -155,7 +155,8 @@ def simulate_experiment(
         lost = write_simulated_log(settings, temporary, served)
         say("asking what each arm would have served to everybody")
         everything = {name: asyncio.run(_lists_for_all(settings, arm, market, served)) for name, arm in arms.items()}
-        experiment = _analyse(temporary, comparison, arms, market, served, everything, lost)
+        activity = artifacts / "prepare-data" / "prepared" if artifacts is not None else None
+        experiment = _analyse(temporary, comparison, arms, market, served, everything, lost, activity)
         write_json(temporary / SIMULATION_FILE, asdict(experiment))
     return experiment, folder
 
@@ -234,19 +235,20 @@ def _analyse(
     served: Served,
     everything: dict[str, np.ndarray],
     lost: int,
+    activity: Path | None,
 ) -> SimulatedExperiment:
     """Hold what the logs say against what is true.
 
     Args:
         everything: by arm, what it gives for each visit.
+        activity: the market's prepared log, which tells of users before the experiment.
     """
-    join = JoinConfig(arms=tuple(arms))
-    join_outcomes(folder / EXPOSURES_FOLDER, folder / EVENTS_FOLDER, folder / USER_DAYS_FILE, join)
     weights = [arms[name].weight for name in (comparison.treatment, comparison.baseline)]
     config = AnalysisConfig(
         candidate=comparison.treatment, control=comparison.baseline, candidate_share=weights[0] / sum(weights)
     )
-    result = analyze(folder / USER_DAYS_FILE, config)
+    report = write_report(folder, folder, ReportConfig(join=JoinConfig(), analysis=config, activity=activity))
+    analysis = report["analysis"]
 
     users, days, arm_of = np.array(served.users), np.array(served.days), np.array(served.arms)
     lists = np.array(served.lists)
@@ -256,14 +258,9 @@ def _analyse(
     def rates(chosen: np.ndarray) -> dict[str, TrueRates]:
         return {name: true_rates(truth, users[chosen], days[chosen], everything[name][chosen]) for name in arms}
 
-    def found(estimates: dict[str, Estimate], true: dict[str, TrueRates]) -> dict[str, Found]:
-        return {
-            metric: _found(
-                estimate,
-                getattr(true[comparison.treatment], metric) / getattr(true[comparison.baseline], metric) - 1,
-            )
-            for metric, estimate in estimates.items()
-        }
+    def found(estimates: dict[str, Any], true: dict[str, TrueRates]) -> dict[str, Found]:
+        treatment, baseline = (asdict(true[name]) for name in (comparison.treatment, comparison.baseline))
+        return {name: _found(estimates[name], treatment[name] / baseline[name] - 1) for name in treatment}
 
     overall = rates(compared)
     simulated = np.unique(days[compared])
@@ -282,17 +279,17 @@ def _analyse(
         },
         agreement=float(again.mean()),
         true_rates=overall,
-        lifts=found(result.overall, overall),
+        lifts=found(analysis["overall"], overall),
         by_day={
-            group.name: found(group.metrics, rates(compared & (days == day)))
-            for group, day in zip(result.by_day, simulated, strict=True)
+            group["name"]: found(group["metrics"], rates(compared & (days == day)))
+            for group, day in zip(analysis["by_day"], simulated, strict=True)
         },
-        warnings=result.warnings,
+        warnings=analysis["warnings"],
         interrupted=served.interrupted,
     )
 
 
-def _found(estimate: Estimate, true_lift: float) -> Found:
-    low, high = estimate.low, estimate.high
+def _found(estimate: dict[str, Any], true_lift: float) -> Found:
+    lift, low, high, p_value = (estimate[name] for name in ("lift", "low", "high", "p_value"))
     covered = low is not None and high is not None and low <= true_lift <= high
-    return Found(estimate.lift, low, high, estimate.p_value, true_lift, covered)
+    return Found(lift, low, high, p_value, true_lift, covered)

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.simulated_experiment import Found, SimulatedExperiment
+from serving.experiment.report import PAGE_FILE
 
 
 def print_simulation(console: Console, found: SimulatedExperiment, folder: Path) -> None:
@@ -25,7 +26,7 @@ def print_simulation(console: Console, found: SimulatedExperiment, folder: Path)
     )
     for warning in found.warnings:
         console.print(warning, markup=False, soft_wrap=True)
-    console.print(f"Logs, user-days and these numbers: {folder}", markup=False, soft_wrap=True)
+    console.print(f"written: {folder} (open {folder / PAGE_FILE})", markup=False, soft_wrap=True)
 
 
 def _cells(found: Found) -> tuple[str, str, str, str]:

@@ -56,6 +56,15 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """Estimates (x, low, estimate, high), each a dot on a line from low to high."""
+
+    name: str
+    color: str
+    points: Sequence[tuple[float, float, float, float]]
+
+
+@dataclass(frozen=True)
 class Bars:
     """One value for each category of a bar chart."""
 
@@ -85,6 +94,17 @@ def linear_axis(label: str, highest: float, unit: str = "") -> Axis:
     )
 
 
+def spanning_axis(label: str, low: float, high: float, unit: str = "") -> Axis:
+    """From a round number not above `low` to one not below `high`, and 0 is between; with about six ticks."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    rough = (high - low) / 5 or 0.2
+    magnitude = 10 ** math.floor(math.log10(rough))
+    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * 0.999)
+    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
+    values = [index * step for index in range(first, last + 1)]
+    return Axis(label, values[0], values[-1], [(value, f"{value:.3g}{unit}") for value in values])
+
+
 def logarithmic_axis(label: str, highest: float) -> Axis:
     """From 1 to a little above `highest`, with a tick at every power of ten, or at 1, 2 and 5 of it where few fit."""
     high = max(highest * 1.15, 2)
@@ -110,6 +130,24 @@ def line_chart(title: str, x_axis: Axis, y_axis: Axis, lines: Sequence[Line]) ->
             x, y = places[0]
             drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{line.color}"/>')
     return frame.svg([*grid, *drawn])
+
+
+def interval_chart(title: str, x_axis: Axis, y_axis: Axis, groups: Sequence[Intervals]) -> str:
+    """Estimates with their intervals over two numeric axes, and a line at 0 where the vertical axis has it."""
+    frame = _Frame(title, [(group.name, group.color, None) for group in groups] if len(groups) > 1 else [])
+    drawn = [frame.horizontal(y_axis), frame.vertical(x_axis, grid=False)]
+    if y_axis.low < 0 < y_axis.high:
+        zero = frame.y(y_axis.position(0))
+        drawn.append(_segment(LEFT, zero, WIDTH - RIGHT, zero, FAINT))
+    for group in groups:
+        for x, low, estimate, high in group.points:
+            place = frame.x(x_axis.position(x))
+            ends = [frame.y(y_axis.position(value)) for value in (low, high)]
+            drawn.append(_segment(place, ends[0], place, ends[1], group.color, ' stroke-width="2.5"'))
+            drawn += [_segment(place - 5, end, place + 5, end, group.color, ' stroke-width="1.5"') for end in ends]
+            center = frame.y(y_axis.position(estimate))
+            drawn.append(f'<circle cx="{place:.1f}" cy="{center:.1f}" r="4.5" fill="{group.color}"/>')
+    return frame.svg(drawn)
 
 
 def point_chart(title: str, x_axis: Axis, y_axis: Axis, groups: Sequence[Points]) -> str:

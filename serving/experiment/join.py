@@ -28,7 +28,8 @@ import duckdb
 from components.contracts.errors import InputError
 from components.contracts.files import replacing_file
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
-from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, view
+from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, text, view
+from serving.experiment.user_days import USER_DAYS
 
 FATES = ("unknown", "outside", "not_shown", "early", "late", "repeated", "attributed")
 
@@ -94,7 +95,9 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
         repeated = _make_lists(tables, config)
         _make_outcomes(tables, config)
         _write_user_days(tables, output)
-        ((lists, analysed),) = tables.sql("SELECT count(*), count(*) FILTER (analysed) FROM lists").fetchall()
+        ((rows,),) = tables.sql("SELECT count(*) FROM exposures").fetchall()
+        view(tables, "user_days", output, USER_DAYS)
+        ((analysed,),) = tables.sql("SELECT coalesce(sum(lists), 0)::BIGINT FROM user_days").fetchall()
         fates = tables.sql(
             "SELECT fate, outcome, sum(CASE fate WHEN 'attributed' THEN 1 ELSE copies END)::BIGINT FROM outcomes "
             "GROUP BY ALL UNION ALL "
@@ -103,7 +106,7 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
     counted = {fate: dict.fromkeys(OUTCOMES, 0) for fate in FATES}
     for fate, outcome, count in fates:
         counted[fate][outcome] = count
-    return JoinAccount(lists=lists, repeated_lists=repeated, analysed_lists=analysed, events=counted)
+    return JoinAccount(lists=rows - repeated, repeated_lists=repeated, analysed_lists=analysed, events=counted)
 
 
 def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:
@@ -115,19 +118,19 @@ def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:
     )
     conditions = ["true"]
     if config.arms:
-        conditions.append(f"arm IN ({', '.join(map(_text, config.arms))})")
+        conditions.append(f"arm IN ({', '.join(map(text, config.arms))})")
     if config.states is not None:
         conditions.append(
             f"state IN ({', '.join(str(int(state)) for state in config.states)})" if config.states else "false"
         )
     conditions += [
-        f"time {sign} {_text(moment.isoformat())}::TIMESTAMPTZ"
+        f"time {sign} {text(moment.isoformat())}::TIMESTAMPTZ"
         for sign, moment in ((">=", config.since), ("<", config.until))
         if moment is not None
     ]
     columns = (
         "request_id, state, arm, user_id, time, items, "
-        f"timezone({_text(config.timezone)}, time)::DATE AS day, {' AND '.join(conditions)} AS analysed"
+        f"timezone({text(config.timezone)}, time)::DATE AS day, {' AND '.join(conditions)} AS analysed"
     )
     tables.execute(
         f"CREATE TEMP VIEW lists AS SELECT {columns} FROM exposures ANTI JOIN repeated USING (request_id) UNION ALL "
@@ -181,11 +184,6 @@ def _write_user_days(tables: duckdb.DuckDBPyConnection, output: Path) -> None:
                     FROM outcomes WHERE fate = 'attributed' GROUP BY ALL
                 )
                 GROUP BY state, arm, user_id, day
-            ) TO {_text(str(temporary))} (FORMAT parquet, COMPRESSION zstd)
+            ) TO {text(str(temporary))} (FORMAT parquet, COMPRESSION zstd)
             """
         )
-
-
-def _text(value: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + value.replace("'", "''") + "'"

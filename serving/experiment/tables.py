@@ -1,4 +1,4 @@
-"""The tables of an experiment in DuckDB, which streams Parquet files and spills to disk where memory does not suffice."""
+"""The tables of an experiment in DuckDB, which streams Parquet files, and spills to disk where memory is short."""
 
 import glob
 import tempfile
@@ -58,6 +58,11 @@ def view(tables: duckdb.DuckDBPyConnection, name: str, content: pa.Table | Path,
     # DuckDB takes a path for a pattern, and "day=1" in it for a column.
     patterns = [glob.escape(str(path)) for path in paths]
     tables.read_parquet(patterns, hive_partitioning=False).create_view(name)
+
+
+def text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _check(name: str, table: pa.Table, schema: pa.Schema) -> None:

@@ -33,7 +33,6 @@ from components.contracts.rollout_history import DesiredState, append_state, his
 from components.contracts.serving import Arm, item_collection, read_rollout, rollout_file, rollout_folder
 from components.contracts.settings import Settings
 from components.contracts.user_list import read_user_ids, write_user_list
-from feature_repo.definitions import user_service
 from serving.rollout import changes
 from serving.rollout.reconciler import bring_about, check_files, make_ready
 from serving.triton.repository import release_digest
@@ -241,6 +240,8 @@ def _account() -> str:
 def _candidate(settings: Settings, client: "MlflowClient", version: int | None) -> Arm:
     """What a version of the registry is served by."""
     from mlflow.exceptions import MlflowException
+
+    from feature_repo.definitions import user_service  # imports Feast, which the other commands do without
 
     if version is None:
         found = aliases(client, RANKER_MODEL).get(CANDIDATE)

@@ -278,3 +278,8 @@ def make_arm():
 @pytest.fixture(scope="session")
 def push_features():
     return push
+
+
+@pytest.fixture(scope="session")
+def release_ranker():
+    return release

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from components.contracts.errors import InputError
 from components.contracts.serving import (
+    ALLOWED,
     EXPOSURES,
+    HOLD_OUT,
     OUTCOME_EVENTS,
     Arm,
     RolloutRecord,
@@ -70,6 +72,60 @@ def test_an_arm_of_weight_0_gets_nobody():
     assert {assign_arm(ended, str(number)).name for number in range(1000)} == {"champion"}
 
 
+def in_rollout(weight: float, held_out: float = 0.1, salt: str = "salt") -> RolloutRecord:
+    """The arms of a rollout in their order."""
+    weights = {HOLD_OUT: held_out, "control": weight, "champion": 1 - held_out - 2 * weight, "candidate": weight}
+    arms = [arm(name, share, 2 if name == "candidate" else 1) for name, share in weights.items()]
+    return RolloutRecord(state=1, salt=salt, arms=(*arms, arm(ALLOWED, 0.0, 2)), allow_list="a.npy", segment="s.npy")
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(), min_size=1), st.floats(0.001, 0.45), st.floats(0.001, 0.45))
+def test_a_ramp_moves_users_from_the_champion_alone(users, one, other):
+    small, large = sorted((one, other))
+    for user in users:
+        before, after = (assign_arm(in_rollout(weight), user).name for weight in (small, large))
+        assert before == after or (before, after) in {("champion", "candidate"), ("champion", "control")}
+
+
+@settings(deadline=None)
+@given(st.text(), st.text(), st.text())
+def test_the_hold_out_is_the_same_in_every_rollout_whoever_is_allowed_or_takes_part(user, salt, other):
+    first, second = (assign_arm(in_rollout(0.3, salt=salt), user).name == HOLD_OUT for salt in (salt, other))
+    assert first == second
+    if first:
+        assert assign_arm(in_rollout(0.3), user, takes_part=False, allowed=True).name == HOLD_OUT
+        assert assign_arm(in_rollout(0.3, held_out=0.2), user).name == HOLD_OUT
+
+
+def test_every_arm_of_a_rollout_gets_its_share():
+    n = 40_000
+    counts: dict[str, int] = {}
+    for number in range(n):
+        name = assign_arm(in_rollout(0.2), f"user {number}").name
+        counts[name] = counts.get(name, 0) + 1
+    for name, share in {HOLD_OUT: 0.1, "control": 0.2, "champion": 0.5, "candidate": 0.2}.items():
+        assert abs(counts[name] - n * share) < 5 * (n * share * (1 - share)) ** 0.5, name
+
+
+def test_the_allowed_get_the_candidate_and_who_takes_no_part_the_champion():
+    for user in (f"user {number}" for number in range(50)):
+        if assign_arm(in_rollout(0.2), user).name != HOLD_OUT:
+            assert assign_arm(in_rollout(0.2), user, takes_part=False).name == "champion"
+            allowed = assign_arm(in_rollout(0.2), user, takes_part=False, allowed=True)
+            assert (allowed.name, allowed.version) == (ALLOWED, 2)
+
+
+def test_a_record_with_lists_is_read_as_it_was_written_and_one_without_as_before(tmp_path):
+    path = tmp_path / "rollout.json"
+    write_rollout(path, in_rollout(0.2))
+    assert read_rollout(path) == in_rollout(0.2)
+    content = json.loads(path.read_text())
+    del content["allow_list"], content["segment"]
+    path.write_text(json.dumps(content))
+    assert read_rollout(path) == replace(in_rollout(0.2), allow_list=None, segment=None)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -83,6 +139,8 @@ def test_an_arm_of_weight_0_gets_nobody():
         (lambda content: content["arms"][0].update(name="candidate"), "a name of its own"),
         (lambda content: content["arms"][0].update(name="a b"), "letters and digits"),
         (lambda content: content["arms"][0].pop("model"), "an arm to have"),
+        (lambda content: content.update(segment="../users.npy"), "segment to name a file"),
+        (lambda content: content.update(allow_list="users.npy"), "an arm 'allowed' beside allow_list"),
     ],
 )
 def test_a_bad_record_is_refused_with_what_is_wrong(tmp_path, change, told):
