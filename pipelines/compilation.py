@@ -12,6 +12,7 @@ from pipelines.placement import ModelNodes
 from pipelines.rationale_refresh import rationale_refresh
 from pipelines.reasoning_pool import define_reasoning_pool
 from pipelines.reland import define_reland
+from pipelines.rollout import rollout
 
 
 def compile_pipelines(folder: Path, nodes: ModelNodes) -> list[Path]:
@@ -22,7 +23,7 @@ def compile_pipelines(folder: Path, nodes: ModelNodes) -> list[Path]:
     """
     reland, reasoning_pool = define_reland(nodes), define_reasoning_pool(nodes)
     paths = []
-    for pipeline in (reland, behavior_encoder, reasoning_pool, rationale_refresh, fusion_ranker):
+    for pipeline in (reland, behavior_encoder, reasoning_pool, rationale_refresh, fusion_ranker, rollout):
         path = folder / f"{pipeline.name}.yaml"
         with replacing_file(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")

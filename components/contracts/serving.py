@@ -222,6 +222,20 @@ def _check(condition: bool, path: Path, expected: str) -> None:
         raise InputError(f"{path}: no record of arms, expected {expected}")
 
 
+def check_slot_is_free(settings: Settings, slot: str) -> None:
+    """
+    Raises:
+        InputError: an arm is served from this slot of the user features, which must not be overwritten.
+    """
+    path = rollout_file(settings)
+    for arm in read_rollout(path).arms if path.exists() else ():
+        if arm.slot == slot:
+            raise InputError(
+                f"{path}: the arm {arm.name!r} is served from the slot {slot}, where new features would go: promote or "
+                "abort the rollout first, and set a hold-out anew (`reland rollout hold-out`)"
+            )
+
+
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 

@@ -23,6 +23,7 @@ def push_features(
     from components.contracts import registry
     from components.contracts.files import write_json
     from components.contracts.progress import say
+    from components.contracts.serving import check_slot_is_free
     from components.contracts.settings import load_settings
     from components.feature_push.push import load_features, load_user_features, push_features_to
     from feature_repo.store import feature_store_folder, open_feature_store
@@ -30,6 +31,7 @@ def push_features(
     settings = load_settings()
     champion_slot = registry.champion_tag(registry.open_registry(settings), registry.TAG_SLOT)
     slot = registry.free_slot(champion_slot)
+    check_slot_is_free(settings, slot)
     features = load_features(Path(matches.path), Path(rationales.path), Path(rationale_embeddings.path), generation)
     vectors, histories = load_user_features(Path(embeddings.path), Path(prepared.path), encoder_version)
     features = replace(features, vectors=vectors, histories=histories)

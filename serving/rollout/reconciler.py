@@ -93,18 +93,16 @@ def check_files(settings: Settings, version: int, digest: str) -> None:
 
 
 def move_aliases(client: "MlflowClient", desired: DesiredState) -> None:
-    """`champion` follows the arm; `candidate` is the rollout's, and nobody's once that has ended.
-
-    A version that was released meanwhile has the alias `candidate` since, and keeps it.
-    """
+    """`champion` follows the arm; `candidate` is the rollout's where no newer release has it, and ends with the rollout."""
     found = aliases(client, RANKER_MODEL)
     champion = str(desired.champion.version)
     if found.get(CHAMPION) != champion:
         client.set_registered_model_alias(RANKER_MODEL, CHAMPION, champion)
         say(f"{RANKER_MODEL} version {champion} is now {CHAMPION}")
-    if desired.action == "start" and desired.candidate is not None:
-        client.set_registered_model_alias(RANKER_MODEL, CANDIDATE, str(desired.candidate.version))
-    elif desired.candidate is None and found.get(CANDIDATE) in (champion, str(desired.ended)):
+    if desired.candidate is not None:
+        if CANDIDATE not in found:
+            client.set_registered_model_alias(RANKER_MODEL, CANDIDATE, str(desired.candidate.version))
+    elif found.get(CANDIDATE) in (champion, str(desired.ended)):
         client.delete_registered_model_alias(RANKER_MODEL, CANDIDATE)
 
 

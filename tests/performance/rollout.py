@@ -3,8 +3,8 @@
     python -m tests.performance.rollout [--quick] --json FILE
 
 Two real Triton servers in the care that `reland serve` gives them, the gateway as a process, and 100 requests a second
-of 200 users by a process of its own. First 20 rollouts are promoted and 20 aborted, one after the other, each a start,
-a ramp and an end. Then three bad candidates are started, each with the guard (`reland rollout guard`) beside it; their
+of 200 users by a process of its own. First 10 rollouts are promoted and 10 aborted, in turn, each a start, a ramp
+and an end. Then three bad candidates are started, each with the guard (`reland rollout guard`) beside it; their
 ONNX graphs fail, or compute for long, for users with a rationale, so that they pass every check before. The time until
 the guard has aborted one counts from the candidate's first list to its last.
 
@@ -316,7 +316,7 @@ def main() -> None:
     if arguments.load is not None:
         asyncio.run(load(arguments.load, arguments.json))
         return
-    number = 1 if arguments.quick else 20
+    number = 1 if arguments.quick else 10
     with tempfile.TemporaryDirectory(prefix="reland-rollout-") as folder:
         settings = prepare_home(Path(folder) / "home", load_settings().triton_environment)
         file = Path(folder) / "answers.jsonl"

@@ -15,10 +15,13 @@ from components.contracts.serving import (
     Arm,
     RolloutRecord,
     assign_arm,
+    check_slot_is_free,
     read_log,
     read_rollout,
+    rollout_file,
     write_rollout,
 )
+from components.contracts.settings import Settings
 from components.contracts.tables import write_table
 
 
@@ -151,6 +154,15 @@ def test_a_bad_record_is_refused_with_what_is_wrong(tmp_path, change, told):
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=told):
         read_rollout(path)
+
+
+def test_a_slot_that_an_arm_is_served_from_is_not_free(tmp_path):
+    home = Settings(home=tmp_path)
+    check_slot_is_free(home, "blue")  # nobody is served yet
+    write_rollout(rollout_file(home), record(0.25))
+    check_slot_is_free(home, "green")
+    with pytest.raises(InputError, match="the arm 'champion' is served from the slot blue"):
+        check_slot_is_free(home, "blue")
 
 
 def test_a_missing_record_is_named(tmp_path):

@@ -12,7 +12,7 @@ from pipelines.compilation import compile_pipelines
 from pipelines.placement import ModelNodes
 
 FEATURE_REPO = Path(__file__).parents[3] / "feature_repo"
-PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker")
+PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker", "rollout")
 OUTSIDE_STATE = {
     *("prepare-data", "train-encoder", "register-encoder", "sample-seeds", "build-pool", "match-users"),
     *("push-features", "register-ranker", "release-ranker", "build-prompts", "build-item-index"),

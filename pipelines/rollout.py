@@ -1,0 +1,79 @@
+"""A rollout as a pipeline: start a candidate, watch it, ramp it, watch it again, and promote it where that was asked.
+
+A step that is killed and tried again goes on where it was: the rollout's state is durable. A candidate that breaches a
+guardrail is aborted and the pipeline fails, with the champion serving.
+"""
+
+from kfp import dsl
+
+from components.contracts import images
+from pipelines.placement import place
+
+
+@dsl.component(base_image=images.TRITON, install_kfp_package=False)
+def start_rollout(version: int, weight: float, reason: str) -> None:
+    """Serve a share of the users by a version of `reland-ranker`; a start of the same version is not done twice."""
+    from components.contracts.settings import load_settings
+    from serving.rollout.controller import start, status
+
+    settings = load_settings()
+    running = status(settings).desired.candidate
+    if running is None or running.version != version:
+        start(settings, version, weight, reason)
+
+
+@dsl.component(base_image=images.TRITON, install_kfp_package=False)
+def ramp_rollout(weight: float, reason: str) -> None:
+    """Give the candidate a larger share; one that has it keeps it."""
+    from components.contracts.settings import load_settings
+    from serving.rollout.controller import ramp, status
+
+    settings = load_settings()
+    running = status(settings).desired.candidate
+    if running is None or running.weight != weight:
+        ramp(settings, weight, reason)
+
+
+@dsl.component(base_image=images.TRITON, install_kfp_package=False)
+def watch_rollout(seconds: float) -> None:
+    """Watch the guardrails for a time; fails where the rollout has ended, by the guard or by others."""
+    from components.contracts.errors import InputError
+    from components.contracts.settings import load_settings
+    from serving.rollout.guard import watch
+    from serving.rollout.guardrails import Limits
+
+    watched = watch(load_settings(), Limits(), seconds)
+    if watched.breached:
+        raise InputError(f"the rollout is aborted: {'; '.join(map(str, watched.breached))}")
+    if watched.ended:
+        raise InputError("the rollout was ended while it was watched")
+
+
+@dsl.component(base_image=images.TRITON, install_kfp_package=False)
+def promote_rollout(version: int, reason: str) -> None:
+    """Make the candidate the champion; one that is it already stays it."""
+    from components.contracts.settings import load_settings
+    from serving.rollout.controller import promote, resume
+
+    settings = load_settings()
+    state = resume(settings)
+    if state.candidate is not None or state.champion.version != version:
+        promote(settings, reason)
+
+
+@dsl.pipeline(name="rollout", description="A candidate is started, watched, ramped, watched and, if asked, promoted.")
+def rollout(
+    version: int,
+    start_weight: float = 0.05,
+    ramp_weight: float = 0.25,
+    stage_seconds: float = 86_400.0,
+    promoted: bool = False,
+    reason: str = "",
+) -> None:
+    """A stage lasts `stage_seconds`; without `promoted` the rollout runs on after the second one."""
+    started = place(start_rollout(version=version, weight=start_weight, reason=reason), uses_outside_state=True)
+    first = place(watch_rollout(seconds=stage_seconds), uses_outside_state=True).after(started)
+    ramped = place(ramp_rollout(weight=ramp_weight, reason=reason), uses_outside_state=True).after(first)
+    second = place(watch_rollout(seconds=stage_seconds), uses_outside_state=True).after(ramped)
+    with dsl.If(promoted == True):  # noqa: E712
+        place(promote_rollout(version=version, reason=reason), uses_outside_state=True).after(second)
