@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
 from components.contracts.errors import InputError
 from components.contracts.progress import say
+from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.registry import CHAMPION, RANKER_MODEL, TAG_GENERATION, TAG_SLOT, aliases, open_registry
 from components.contracts.serving import POPULAR_ITEMS_FILE
 from components.contracts.settings import Settings
@@ -50,6 +51,8 @@ def release_ablation(settings: Settings, artifacts: Path) -> int:
         raise InputError(f"{RANKER_MODEL}: no champion in the registry, `reland run` makes one")
     tags = client.get_model_version(RANKER_MODEL, champion).tags
     version = _registered(client, tags[TAG_GENERATION]) or _register(client, champion, tags)
+    if (settings.resolved_model_repository / MODEL_NAME / str(version)).exists():  # which a release writes last
+        return version
     with tempfile.TemporaryDirectory(prefix="reland-ablation-") as temporary:
         rankers = Path(temporary)
         _ablate(artifacts / "train-rankers" / "rankers", rankers)

@@ -106,7 +106,7 @@ def replay_experiment(policies: Policies, users: int, generator: np.random.Gener
 
 
 def replay_interleaving(policies: Policies, users: int, generator: np.random.Generator) -> Preference:
-    """What so many users prefer, the candidate's ranking (the first) or the control's, when all see both interleaved."""
+    """What so many users prefer, the candidate's ranking (the first) or the control's: all see both, interleaved."""
     row = generator.integers(len(policies.users), size=users)
     users_of, credits = [], []
     for day in policies.days:

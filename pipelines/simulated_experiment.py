@@ -137,8 +137,12 @@ def simulate_experiment(
     if against not in (None, ABLATED):
         raise InputError(f"--against {against}: expected {ABLATED}, or nothing to simulate the rollout that runs")
     champion = _arm(settings, CHAMPION)
-    artifacts = artifacts_of(settings, champion.generation) if truth is None else None
-    market = truth_of(artifacts) if artifacts is not None else load_truth(truth)
+    activity = None
+    if truth is not None:
+        market = load_truth(truth)
+    else:
+        artifacts = artifacts_of(settings, champion.generation)
+        market, activity = truth_of(artifacts), artifacts / "prepare-data" / "prepared"
     if not 1 <= config.days <= market.config.days_after:
         raise InputError(f"--days {config.days}: the market's truth covers 1 to {market.config.days_after}")
     if config.visits_factor <= 0:
@@ -155,7 +159,6 @@ def simulate_experiment(
         lost = write_simulated_log(settings, temporary, served)
         say("asking what each arm would have served to everybody")
         everything = {name: asyncio.run(_lists_for_all(settings, arm, market, served)) for name, arm in arms.items()}
-        activity = artifacts / "prepare-data" / "prepared" if artifacts is not None else None
         experiment = _analyse(temporary, comparison, arms, market, served, everything, lost, activity)
         write_json(temporary / SIMULATION_FILE, asdict(experiment))
     return experiment, folder
