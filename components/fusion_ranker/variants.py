@@ -88,20 +88,24 @@ def _write_artifact(
         ITEM_INDEX,
     )
     if ranker.config.variant == SERVED:
-        _write_candidate_files(ranker, inputs.sequences, directory)
+        write_candidate_vectors(ranker, item_ids, directory)
+        _write_popular_items(inputs.sequences, directory)
     (directory / MODEL_CARD_FILE).write_text(_model_card(ranker.config, result), encoding="utf-8")
     say(f"{ranker.config.variant}: trained, validation chose step {result.best_step} of {result.steps}")
 
 
-def _write_candidate_files(ranker: Ranker, sequences: InteractionSequences, directory: Path) -> None:
-    """What candidates are found by: the user's side of the ranker, its item vectors, and the popular items."""
+def write_candidate_vectors(ranker: Ranker, item_ids: list[str], directory: Path) -> None:
+    """What candidates are found by: the user's side of the ranker and its item vectors, in the order of `item_ids`."""
     export_user_vector(ranker, directory / USER_VECTOR_ONNX_FILE)
     matrix = item_vectors(ranker)
-    item_ids = pa.array(sequences.item_ids, pa.string())
     rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
     schema = vectors("item_id", matrix.shape[1])
-    write_table(pa.table([item_ids, rows], schema=schema), directory / ITEM_VECTORS_FILE, schema)
+    table = pa.table([pa.array(item_ids, pa.string()), rows], schema=schema)
+    write_table(table, directory / ITEM_VECTORS_FILE, schema)
 
+
+def _write_popular_items(sequences: InteractionSequences, directory: Path) -> None:
+    item_ids = pa.array(sequences.item_ids, pa.string())
     _, visited = sequences.training_pairs()
     visits = np.bincount(visited, minlength=sequences.n_items + 1)[1:]
     order = np.argsort(-visits, kind="stable")  # the items are sorted by id
