@@ -3,13 +3,9 @@
 import asyncio
 import os
 import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from tritonclient.grpc import InferenceServerClient
@@ -21,6 +17,7 @@ from components.contracts.settings import Settings
 from components.ranker_release.item_index import build_index
 from feature_repo.store import feature_store_folder
 from serving.triton.server import free_ports
+from tests.serving_stack import start_milvus
 
 pytestmark = pytest.mark.services  # real parts are broken, hang and are gone
 
@@ -138,15 +135,8 @@ def item_index(stack, tmp_path):
     processes = []
 
     def start() -> str:
-        command = [str(Path(sys.executable).parent / "milvus-lite"), "server", "--data-dir", str(data)]
-        command += ["--host", "127.0.0.1", "--port", str(port)]
-        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
-        for _ in range(600):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    return f"http://127.0.0.1:{port}"
-            time.sleep(0.1)
-        raise AssertionError("no Milvus Lite server within 60 s")
+        processes.append(start_milvus(port, data))
+        return f"http://127.0.0.1:{port}"
 
     uri = start()
     with connect_milvus(Settings(milvus_uri=uri)) as client:
