@@ -115,8 +115,10 @@ class NoRedisError(Exception):
     """There is no redis-server on this machine."""
 
 
-def start_redis(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    """An empty Redis server on loopback, which answers when this returns; the caller ends it.
+def start_redis(port: int, folder: Path, append_only: str = "no") -> subprocess.Popen[bytes]:
+    """A Redis server on loopback, which answers when this returns; the caller ends it.
+
+    It is empty, unless `append_only` is "yes" and there was one before it that kept its data in `folder`.
 
     Raises:
         NoRedisError: it is not installed.
@@ -124,7 +126,7 @@ def start_redis(port: int, folder: Path) -> subprocess.Popen[bytes]:
     program = shutil.which("redis-server")
     if program is None:
         raise NoRedisError("no redis-server: `make services` installs it")
-    command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+    command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", append_only]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)
     wait_for_port(port, "Redis")
     return process

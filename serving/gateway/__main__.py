@@ -31,6 +31,7 @@ def serve(settings: Settings) -> None:
             access_log=settings.gateway_log_requests,
             log_level="info" if settings.gateway_log_requests else "warning",
             server_header=False,
+            proxy_headers=False,  # who asks is told by keys and tokens, never by an address
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=CLOSE_SECONDS,
         )

@@ -115,10 +115,20 @@ async def closed_loop(ask: Callable[[], Awaitable[int]], clients: int, seconds: 
     return load
 
 
-async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float, connections: int) -> Load:
+async def open_loop(
+    port: int,
+    requests: Sequence[bytes],
+    rate: float,
+    seconds: float,
+    connections: int,
+    read: Callable[[int, bytes], None],
+) -> Load:
     """`rate` requests a second, evenly, for this long, over connections of which there are enough to refuse on.
 
     A request's time counts from when it was due, so that a client which falls behind cannot flatter the server.
+
+    Args:
+        read: is given the status and the body of each answer.
     """
     free = [await Connection.open(port) for _ in range(connections)]
     load = Load()
@@ -127,7 +137,8 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: 
     async def ask(request: bytes, due: float) -> None:
         connection = free.pop() if free else await Connection.open(port)
         try:
-            status, _ = await connection.ask(request)
+            status, body = await connection.ask(request)
+            read(status, body)
         except ConnectionError:
             status = 0
         else:

@@ -10,8 +10,8 @@ evenly, each with 200 candidates of its own, so that most requests read features
 
 1. One client: `/v1/rank` and the bare gRPC call to Triton with such inputs, in turn; ONNX Runtime in process beside
    them.
-2. Saturation: clients 1, 2, 4 … of both; the load that saturates is the fewest clients that get 95% of the best
-   throughput. Processor milliseconds a request by process are those of this load.
+2. Saturation: 1, 2, 4 … clients of both, up to as many as the gateway answers at a time; the load that saturates is
+   the one with the most answers. Processor milliseconds a request by process are those of this load.
 3. The features of a user as the gateway reads them, without its memory, against the bare Redis commands that Feast
    sends for them.
 4. Twice the saturating throughput, in an open loop: what is accepted, how fast, and what becomes of the rest.
@@ -110,7 +110,7 @@ def running_stack() -> Iterator[Stack]:
         stack.callback(redis_server.kill)
         settings = Settings(home=folder, feature_store="redis", triton_environment=load_settings().triton_environment)
         release(folder / "rankers", settings.resolved_model_repository, 1, RANKER, seed=1)
-        _push(settings)
+        push_random_features(settings, RANKER, USERS, RATIONALES)
         write_rollout(rollout_file(settings), RolloutRecord(state=0, salt="salt", arms=(make_arm(),)))
         repository = settings.resolved_model_repository
         triton = stack.enter_context(running_triton(settings.triton_environment, repository, folder / "triton.log"))
@@ -130,24 +130,24 @@ def running_stack() -> Iterator[Stack]:
         )
 
 
-def _push(settings: Settings) -> None:
+def push_random_features(settings: Settings, size: RankerSize, users: int, rationales: int) -> None:
+    """Push what a generation brings of `user 0`, `user 1` …: full histories, vectors, one of the rationales each."""
     random = np.random.default_rng(0)
     text = "Prefers slow films about families, and old ones; dislikes violence. " * 3
-    rationales = {
-        f"{number:032x}": Rationale(vector, RANKER.text_encoder, text, "one", banned=False)
-        for number, vector in enumerate(random.normal(size=(RATIONALES, RANKER.text)).astype(np.float32).tolist())
-    }
-    users = [f"user {number}" for number in range(USERS)]
-    ids = list(rationales)
-    chosen = random.integers(RATIONALES, size=USERS)
-    vectors = random.normal(size=(USERS, RANKER.user_vector)).astype(np.float32).tolist()
-    histories = random.integers(RANKER.items, size=(USERS, HISTORY_LENGTH))
-    items = RANKER.item_ids
+    embeddings = random.normal(size=(rationales, size.text)).astype(np.float32).tolist()
+    ids = [f"{number:032x}" for number in range(rationales)]
+    names = [f"user {number}" for number in range(users)]
+    vectors = random.normal(size=(users, size.user_vector)).astype(np.float32).tolist()
+    histories = random.integers(size.items, size=(users, HISTORY_LENGTH))
+    items = size.item_ids
     features = GenerationFeatures(
-        rationales,
-        {user: Assignment([ids[number]], [0.75]) for user, number in zip(users, chosen, strict=True)},
-        {user: UserVector(vector, "1") for user, vector in zip(users, vectors, strict=True)},
-        {user: History([items[row] for row in rows]) for user, rows in zip(users, histories, strict=True)},
+        {
+            key: Rationale(vector, size.text_encoder, text, "one", False)
+            for key, vector in zip(ids, embeddings, strict=True)
+        },
+        {name: Assignment([ids[random.integers(rationales)]], [0.75]) for name in names},
+        {name: UserVector(vector, "1") for name, vector in zip(names, vectors, strict=True)},
+        {name: History([items[row] for row in rows]) for name, rows in zip(names, histories, strict=True)},
     )
     push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
 
@@ -189,11 +189,14 @@ class Clients:
             connection = await Connection.open(self._port)
         status, body = await connection.ask(next(self._requests))
         self._free.append(connection)
+        self.read(status, body)
+        return status
+
+    def read(self, status: int, body: bytes) -> None:
         if status == 200:
             answer = orjson.loads(body)
             assert len(answer["items"]) == CANDIDATES
             self.steps[answer["ladder_step"]] += 1
-        return status
 
     async def triton(self) -> int:
         tensors = []
@@ -263,30 +266,33 @@ def _processor_seconds(process: psutil.Process) -> float:
 
 @dataclass(frozen=True)
 class Saturation:
-    """The fewest clients that get (nearly) all that a server can give, and the processor time it costs."""
+    """The load of which a server answers the most, and the processor time it costs."""
 
     clients: int
     load: Load
     throughputs: dict[int, float]
     processor_ms: dict[str, float]
+    steps: Counter[str]
 
 
-async def saturate(ask: Callable[[], Awaitable[int]], stack: Stack, names: Sequence[str], effort: Effort) -> Saturation:
+async def saturate(
+    asking: Clients, ask: Callable[[], Awaitable[int]], stack: Stack, names: Sequence[str], effort: Effort
+) -> Saturation:
     """Load with more and more clients; `names` of the processes that take part."""
-    loads, costs = {}, {}
+    loads, costs, steps = {}, {}, {}
     for clients in CLIENTS:
+        asking.steps.clear()
         before = {name: _processor_seconds(stack.processes[name]) for name in names if name != "client"}
         own = time.process_time()
         load = await closed_loop(ask, clients, effort.seconds)
         used = {name: _processor_seconds(stack.processes[name]) - seconds for name, seconds in before.items()}
         used["client"] = time.process_time() - own
-        loads[clients] = load
+        loads[clients], steps[clients] = load, asking.steps.copy()
         costs[clients] = {name: 1_000 * seconds / load.statuses[200] for name, seconds in used.items()}
         print(f"{clients} clients: {load.throughput:.0f}/s, {dict(load.statuses)}", flush=True)
-    best = max(load.throughput for load in loads.values())
-    fewest = min(clients for clients, load in loads.items() if load.throughput >= 0.95 * best)
+    best = max(loads, key=lambda clients: loads[clients].throughput)
     throughputs = {clients: load.throughput for clients, load in loads.items()}
-    return Saturation(fewest, loads[fewest], throughputs, costs[fewest])
+    return Saturation(best, loads[best], throughputs, costs[best], steps[best])
 
 
 def in_process_throughput(clients: Clients, effort: Effort) -> float:
@@ -355,9 +361,12 @@ async def feature_read(stack: Stack, effort: Effort) -> list[Figure]:
     return [Figure(name, *milliseconds, "lower", 1 / 3)]
 
 
-async def overload(stack: Stack, saturation: Saturation, effort: Effort) -> tuple[list[Figure], Load]:
+async def overload(
+    clients: Clients, stack: Stack, saturation: Saturation, effort: Effort
+) -> tuple[list[Figure], dict[str, Any]]:
     rate = 2 * saturation.load.throughput
-    load = await open_loop(stack.gateway_port, stack.requests, rate, effort.seconds, connections=128)
+    clients.steps.clear()
+    load = await open_loop(stack.gateway_port, stack.requests, rate, effort.seconds, 128, clients.read)
     print(f"{rate:.0f}/s asked: {dict(load.statuses)}", flush=True)
     p99 = [1_000 * found.percentile(99) for found in (load, saturation.load)]
     right = (load.statuses[200] + load.statuses[429]) / load.statuses.total()
@@ -370,27 +379,28 @@ async def overload(stack: Stack, saturation: Saturation, effort: Effort) -> tupl
             saturation.load.throughput,
             "higher",
         ),
-    ], load
+    ], {"asked_per_second": rate, "statuses": dict(load.statuses), "ladder_steps": dict(clients.steps)}
 
 
 async def measure(stack: Stack, effort: Effort) -> tuple[list[Figure], dict[str, Any]]:
     clients = Clients(stack, open_session(stack))
     figures = await one_client(clients, effort)
-    triton = await saturate(clients.triton, stack, ["triton", "client"], effort)
-    gateway = await saturate(clients.gateway, stack, ["gateway", "triton", "redis", "client"], effort)
+    triton = await saturate(clients, clients.triton, stack, ["triton", "client"], effort)
+    gateway = await saturate(clients, clients.gateway, stack, ["gateway", "triton", "redis", "client"], effort)
     rates = gateway.load.throughput, triton.load.throughput
     name = "at saturation, requests a second: /v1/rank against"
     figures.append(Figure(f"{name} bare Triton gRPC", *rates, "higher", 0.25))
     in_process = in_process_throughput(clients, effort)
     figures.append(Figure(f"{name} ONNX Runtime in process, a thread a core", rates[0], in_process, "higher"))
     figures += await feature_read(stack, effort)
-    of_overload, load = await overload(stack, gateway, effort)
+    of_overload, at_twice = await overload(clients, stack, gateway, effort)
     await clients.close()
     details = {
         "saturating_clients": {"gateway": gateway.clients, "triton": triton.clients},
         "requests_per_second_by_clients": {"gateway": gateway.throughputs, "triton": triton.throughputs},
         "processor_ms_per_request": {"gateway": gateway.processor_ms, "triton": triton.processor_ms},
-        "statuses_at_twice_the_saturating_load": dict(load.statuses),
+        "ladder_steps_at_saturation": dict(gateway.steps),
+        "at_twice_the_saturating_load": at_twice,
     }
     return [*figures, *of_overload], details
 
