@@ -76,7 +76,7 @@ class Effort:
     calls: int
 
 
-FULL = Effort(seconds=15.0, rounds=20, calls=150)
+FULL = Effort(seconds=8.0, rounds=20, calls=150)
 QUICK = Effort(seconds=2.0, rounds=4, calls=50)
 
 
