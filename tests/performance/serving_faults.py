@@ -432,6 +432,17 @@ def _free_disk(running: Serving) -> None:
     (log_folder(running.settings, EXPOSURES_FOLDER) / "ballast").unlink()
 
 
+@contextmanager
+def unmounted_after(running: Serving) -> Iterator[None]:
+    """Takes away the disk that `_fill_disk` mounts, if it did."""
+    folder = log_folder(running.settings, EXPOSURES_FOLDER)
+    try:
+        yield
+    finally:
+        if folder.is_mount():
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 PARTS = ("Redis", "Triton", "stubs", "Milvus Lite", "gateway")
 LEFT_HANGING = ("Redis", "Milvus Lite", "gateway")  # nothing ends these while they hang
 FAULTS = [
@@ -482,11 +493,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="reland-faults-") as folder, serving(Path(folder)) as running:
         for fault in faults:
             first = len(running.answers)
-            outcomes.append(trouble(running, fault))
-            print(outcomes[-1], flush=True)
-            if fault.happen is _fill_disk:
-                lost = lost_exposures(running, running.answers[first:])
-                subprocess.run(["umount", "--lazy", str(log_folder(running.settings, EXPOSURES_FOLDER))], check=True)
+            with unmounted_after(running):
+                outcomes.append(trouble(running, fault))
+                print(outcomes[-1], flush=True)
+                if fault.happen is _fill_disk:
+                    lost = lost_exposures(running, running.answers[first:])
         answers = list(running.answers)
     figures = [
         Figure(
