@@ -140,7 +140,7 @@ class Settings(BaseSettings):
         float, Field(ge=0, description="how long a user's features are remembered before they are read again")
     ] = 5.0
     gateway_concurrency: Annotated[
-        int, Field(ge=1, description="requests that are answered at a time; as many again wait, the rest get 429")
+        int, Field(ge=1, description="requests that are answered at a time; half as many wait, the rest get 429")
     ] = 16
     gateway_requests_per_second: Annotated[
         float, Field(ge=0, description="requests that one key may make; 0: any number")

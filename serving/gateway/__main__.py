@@ -11,6 +11,8 @@ from components.contracts.settings import Settings, load_settings
 from serving.gateway.app import create_app
 
 CLOSE_SECONDS = 5  # what requests at work get when the process is asked to end
+# Longer than load balancers and clients keep a connection at rest (60 s): who closes first cannot be answered into.
+KEEP_ALIVE_SECONDS = 75
 
 
 def serve(settings: Settings) -> None:
@@ -29,6 +31,8 @@ def serve(settings: Settings) -> None:
             access_log=settings.gateway_log_requests,
             log_level="info" if settings.gateway_log_requests else "warning",
             server_header=False,
+            proxy_headers=False,  # who asks is told by keys and tokens, never by an address
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=CLOSE_SECONDS,
         )
     )

@@ -16,7 +16,8 @@ _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
 def _bounded(identifier: str) -> str:
-    if len(identifier.encode()) > IDENTIFIER_BYTES:
+    # What is ASCII has as many bytes as characters, which are counted already.
+    if not identifier.isascii() and len(identifier.encode()) > IDENTIFIER_BYTES:
         raise ValueError(f"longer than {IDENTIFIER_BYTES} bytes")
     return identifier
 

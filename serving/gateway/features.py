@@ -72,11 +72,11 @@ class FeatureReader:
         user_seconds: float,
         rationale_seconds: float = 30.0,
     ):
-        """`seconds` bounds a whole read: half for the user, half for the rationales."""
+        """`seconds` bounds a whole read: of the user, then of the rationales in what is left."""
         self._online = online
         self._breaker = breaker
         self._metrics = metrics
-        self._read_seconds = seconds / 2
+        self._seconds = seconds
         self._users: Recent[tuple[str, str], OnlineUser] = Recent(REMEMBERED_USERS, user_seconds)
         self._rationales: Recent[str, OnlineRationale] = Recent(REMEMBERED_RATIONALES, rationale_seconds)
         self._user_reads: dict[str, BatchReader[str, OnlineUser]] = {}
@@ -88,10 +88,11 @@ class FeatureReader:
         Raises:
             DependencyError: the store does not answer, and nothing is known of the user from before.
         """
-        user, fresh = await self._user(service, user_id)
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        user, fresh = await self._user(service, user_id, deadline)
         chosen: list[tuple[str, float, OnlineRationale]] = []
         complete = True
-        read = await asyncio.gather(*(self._rationale(rationale_id) for rationale_id in user.rationale_ids))
+        read = await asyncio.gather(*(self._rationale(rationale_id, deadline) for rationale_id in user.rationale_ids))
         for rationale_id, similarity, found in zip(user.rationale_ids, user.similarities, read, strict=True):
             if found is None:
                 complete = False
@@ -102,7 +103,7 @@ class FeatureReader:
                 chosen.append((rationale_id, similarity, rationale))
         return self._shape(user, chosen, fresh, complete, catalogue)
 
-    async def _user(self, service: str, user_id: str) -> tuple[OnlineUser, bool]:
+    async def _user(self, service: str, user_id: str, deadline: float) -> tuple[OnlineUser, bool]:
         key = service, user_id
         found = self._users.fresh(key)
         self._metrics.cache.labels("user", "miss" if found is None else "hit").inc()
@@ -111,7 +112,7 @@ class FeatureReader:
         if service not in self._user_reads:
             self._user_reads[service] = BatchReader(lambda users: self._read_users(service, users))
         try:
-            user = await self._within(self._user_reads[service].get(user_id))
+            user = await self._within(deadline, self._user_reads[service].get(user_id))
         except DependencyError:
             last = self._users.last(key)
             if last is None:
@@ -123,14 +124,14 @@ class FeatureReader:
             self._metrics.feature_age.observe(max(0.0, time.time() - user.pushed))
         return user, True
 
-    async def _rationale(self, rationale_id: str) -> tuple[OnlineRationale | None, bool] | None:
+    async def _rationale(self, rationale_id: str, deadline: float) -> tuple[OnlineRationale | None, bool] | None:
         """The rationale where there is one, and whether it is fresh; None where the store does not answer."""
         found = self._rationales.fresh(rationale_id)
         self._metrics.cache.labels("rationale", "miss" if found is None else "hit").inc()
         if found is not None:
             return found, True
         try:
-            rationale = await self._within(self._rationale_reads.get(rationale_id))
+            rationale = await self._within(deadline, self._rationale_reads.get(rationale_id))
         except DependencyError:
             last = self._rationales.last(rationale_id)
             return None if last is None else (last, False)
@@ -138,19 +139,19 @@ class FeatureReader:
             self._rationales.put(rationale_id, rationale)
         return rationale, True
 
-    async def _within(self, read: Awaitable[Value]) -> Value:
+    async def _within(self, deadline: float, read: Awaitable[Value]) -> Value:
         """The breaker ends a read in time; this also bounds the wait for a place in one."""
         try:
-            async with asyncio.timeout(self._read_seconds):
+            async with asyncio.timeout_at(deadline):
                 return await read
         except TimeoutError as error:
             raise DependencyError("feature_store: no answer in time") from error
 
     async def _read_users(self, service: str, users: Sequence[str]) -> dict[str, OnlineUser]:
-        return await self._breaker.call(lambda: self._online.users(service, users), self._read_seconds)
+        return await self._breaker.call(lambda: self._online.users(service, users), self._seconds)
 
     async def _read_rationales(self, ids: Sequence[str]) -> dict[str, OnlineRationale]:
-        return await self._breaker.call(lambda: self._online.rationales(ids), self._read_seconds)
+        return await self._breaker.call(lambda: self._online.rationales(ids), self._seconds)
 
     def _shape(
         self,

@@ -127,7 +127,9 @@ class Ladder:
         known = [item for item in candidates if item in known_items]
         unknown = [item for item in candidates if item not in known_items]
         features = await self._read_features(request)
-        return await self._rank(request, features, known, len(known), None, unknown)
+        # What finding candidates would take is the ranker's here.
+        seconds = self._budget.user_vector + self._budget.item_index + self._budget.ranking
+        return await self._rank(request, features, known, len(known), None, unknown, seconds)
 
     async def recommend(self, user_id: str, count: int) -> Served:
         """The best `count` items among the candidates of the user's item index that are not in the history."""
@@ -137,7 +139,7 @@ class Ladder:
         candidates, source = await self._find_candidates(request.served_arm, features, max(CANDIDATES, count))
         request.seconds["candidates"] = time.perf_counter() - began
         self._metrics.candidates.labels(source).inc()
-        return await self._rank(request, features, candidates, count, source, [])
+        return await self._rank(request, features, candidates, count, source, [], self._budget.ranking)
 
     async def explain(self, user_id: str) -> tuple[ServedArm, Features | None]:
         """The features that hold a user's explanation, None where the store does not answer and nothing is known."""
@@ -194,10 +196,11 @@ class Ladder:
         count: int,
         source: str | None,
         unknown: list[str],
+        seconds: float,
     ) -> Served:
         began = time.perf_counter()
         arm = request.served_arm
-        scored = await self._score(arm, features, candidates)
+        scored = await self._score(arm, features, candidates, seconds)
         request.seconds["ranking"] = time.perf_counter() - began
         order = np.argsort(-scored.scores, kind="stable")[:count]
         with_rationale = features is not None and scored.step in ("fresh", "last_known")
@@ -224,13 +227,13 @@ class Ladder:
             asked=scored.asked,
         )
 
-    async def _score(self, arm: ServedArm, features: Features | None, candidates: list[str]) -> _Scores:
-        """float32[C], by the best step that answers."""
+    async def _score(self, arm: ServedArm, features: Features | None, candidates: list[str], seconds: float) -> _Scores:
+        """float32[C], by the best step that answers; `seconds` is what the arm's ranker may take."""
         if candidates and features is not None and not features.cold:
             numbers = np.array([[arm.catalogue.index_of[item] for item in candidates]], np.int64)
             if features.complete:
                 step = "fresh" if features.fresh else "last_known"
-                scored = await self._ask(arm, arm.arm.model, step, features, numbers, self._budget.ranking)
+                scored = await self._ask(arm, arm.arm.model, step, features, numbers, seconds)
                 if scored is not None:
                     return scored
             without = replace(

@@ -1,12 +1,9 @@
 """A whole serving stack, small and real: a model repository on Triton, features in Feast, the gateway as a process."""
 
 import json
-import os
 import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,42 +11,32 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import torch
 from feast import FeatureStore
 
-from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
-from components.contracts.files import read_json
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME
 from components.contracts.serving import (
     ID_ONLY_MODEL,
-    ITEM_VECTORS_FILE,
-    POPULAR_ITEMS,
-    POPULAR_ITEMS_FILE,
     USER_VECTOR_MODEL,
-    Arm,
     RolloutRecord,
-    item_collection,
     rollout_file,
     write_rollout,
 )
 from components.contracts.settings import Settings
-from components.contracts.tables import ITEM_INDEX, vectors, write_table
 from components.feature_push.push import GenerationFeatures, push_features_to
-from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
-from components.ranker_release.release import models_of
-from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
-from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source, user_service
+from components.recommenders.ranker import Ranker
+from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
 from serving.gateway.app import create_app
-from serving.triton.repository import release_version
 from serving.triton.server import TritonServer, free_ports, running_triton
+from tests import serving_stack
+from tests.serving_stack import gateway_process, make_arm
 
-ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER, EMBEDDING = 30, 8, 6, "tiny", 8
-ITEM_IDS = [f"item {number:02}" for number in range(1, ITEMS + 1)]
+USER_VECTOR, TEXT, TEXT_ENCODER = 8, 6, "tiny"
+SIZE = serving_stack.RankerSize(30, USER_VECTOR, TEXT, TEXT_ENCODER, embedding=8, layers=1)
+ITEM_IDS = SIZE.item_ids
 HISTORY = ["item 09", "gone from the catalogue", "item 05", "item 07"]
-START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -63,50 +50,9 @@ class Stack:
         return self.settings.resolved_model_repository / model / str(version)
 
 
-def make_ranker(variant: str, seed: int) -> Ranker:
-    """A real ranker, small, with random parameters (trained ones would only be other numbers)."""
-    config = RankerConfig(
-        variant, ITEMS, USER_VECTOR, TEXT_ENCODER, TEXT, embedding_dimension=EMBEDDING, layers=1, dropout=0.0
-    )
-    random = torch.Generator().manual_seed(seed)
-    ranker = Ranker(config, torch.randn(ITEMS + 1, TEXT, generator=random))
-    for parameter in ranker.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=random)
-    return ranker.eval()
-
-
 def release(folder: Path, repository: Path, version: int, seed: int) -> dict[str, Ranker]:
-    """Make the artifact `rankers` in `folder` and put it into a model repository, as a release does."""
-    rankers = {MODEL_NAME: make_ranker("reland", seed), ID_ONLY_MODEL: make_ranker("id_only", seed + 1)}
-    for ranker in rankers.values():
-        save_ranker(ranker, folder / ranker.config.variant)
-        export_ranker(ranker, folder / ranker.config.variant / ONNX_FILE)
-    served = folder / "reland"
-    export_user_vector(rankers[MODEL_NAME], served / USER_VECTOR_ONNX_FILE)
-    index = pa.table([ITEM_IDS, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
-    write_table(index, served / ITEM_INDEX_FILE, ITEM_INDEX)
-    schema = vectors("item_id", EMBEDDING)
-    table = item_vectors(rankers[MODEL_NAME]).tolist()
-    rows = [{"item_id": item_id, "vector": vector} for item_id, vector in zip(ITEM_IDS, table, strict=True)]
-    write_table(pa.Table.from_pylist(rows, schema), served / ITEM_VECTORS_FILE, schema)
-    # The last item is the most popular.
-    popular = pa.table([ITEM_IDS[::-1], list(range(ITEMS, 0, -1))], schema=POPULAR_ITEMS)
-    write_table(popular, served / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
-    configuration = read_json(served / CONFIG_FILE)
-    release_version(repository, version, models_of(folder, configuration), served=set(range(1, version)))
-    return rankers
-
-
-def champion(version: int = 1, weight: float = 1.0, name: str = "champion") -> Arm:
-    return Arm(
-        name=name,
-        version=version,
-        generation="20260101t000000000",
-        feature_service=user_service("blue"),
-        slot="blue",
-        item_collection=item_collection(version),
-        weight=weight,
-    )
+    """Put a version of small rankers into a model repository; their artifact is `folder`."""
+    return serving_stack.release(folder, repository, version, SIZE, seed)
 
 
 def push(settings: Settings) -> None:
@@ -140,7 +86,7 @@ def stack(tmp_path_factory) -> Stack:
     settings = Settings(home=tmp_path_factory.mktemp("serving"))
     rankers = release(settings.home / "rankers" / "1", settings.resolved_model_repository, 1, seed=1)
     push(settings)
-    write_rollout(rollout_file(settings), RolloutRecord(state=1, salt="salt", arms=(champion(),)))
+    write_rollout(rollout_file(settings), RolloutRecord(state=1, salt="salt", arms=(make_arm(),)))
     return Stack(settings, rankers)
 
 
@@ -172,51 +118,21 @@ class RunningGateway:
         return 0.0
 
 
-class GatewayFailedError(Exception):
-    """The gateway ended at its start; the message is all it said."""
-
-
 @pytest.fixture(scope="session")
 def start_gateway(tmp_path_factory):
     """`start_gateway(settings, **variables)`: a gateway that answers; all of them end with the session."""
-    started = []
+    with ExitStack() as stack:
 
-    def start(settings: Settings, **variables: str) -> RunningGateway:
-        (port,) = free_ports(0)
-        log = tmp_path_factory.mktemp("gateway") / "log.txt"
-        environment = {
-            **os.environ,
-            "RELAND_HOME": str(settings.home),
-            "RELAND_GATEWAY_PORT": str(port),
-            "RELAND_RANKED_REQUESTS_SHARE": "1",
+        def start(settings: Settings, **variables: str) -> RunningGateway:
+            (port,) = free_ports(0)
+            log = tmp_path_factory.mktemp("gateway") / "log.txt"
             # This machine may be busy with other things: what is tested is which step answers, not how fast.
-            "RELAND_GATEWAY_BUDGET_MS": "10000",
-            **variables,
-        }
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "serving.gateway"], env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
-        client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
-        started.append((process, client))
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise GatewayFailedError(log.read_text())
-            try:
-                client.get("/readyz")
-            except httpx2.TransportError:
-                time.sleep(0.1)
-            else:
-                return RunningGateway(process, client, log)
-        raise GatewayFailedError(f"not ready within {START_SECONDS:.0f} s: {log.read_text()}")
+            tested = {"RELAND_RANKED_REQUESTS_SHARE": "1", "RELAND_GATEWAY_BUDGET_MS": "10000"}
+            process = stack.enter_context(gateway_process(settings, port, log, **{**tested, **variables}))
+            client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
+            return RunningGateway(process, stack.enter_context(client), log)
 
-    yield start
-    for process, client in started:
-        client.close()
-        process.terminate()
-    for process, _ in started:
-        process.wait(30)
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -270,9 +186,9 @@ def second_version(stack, triton) -> dict[str, Ranker]:
     return rankers
 
 
-@pytest.fixture(scope="session")
-def make_arm():
-    return champion
+@pytest.fixture(scope="session", name="make_arm")
+def make_arm_fixture():
+    return make_arm
 
 
 @pytest.fixture(scope="session")
