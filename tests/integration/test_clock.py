@@ -50,7 +50,11 @@ def read_date(environment: dict[str, str]) -> float:
 
 
 def end(job: Job) -> None:
-    status = job.start().wait(timeout=120)
+    with job.start() as process:
+        try:
+            status = process.wait(timeout=120)
+        finally:
+            process.kill()
     assert status == 0, (job.folder / "errors.txt").read_text()
 
 
