@@ -269,7 +269,8 @@ def main() -> None:
         return
     if arguments.json is None:
         parser.error("--json FILE is missing")
-    trials = read_json(arguments.json)["trials"] if arguments.engine and arguments.json.exists() else {}
+    before = read_json(arguments.json) if arguments.engine and arguments.json.exists() else {"trials": {}}
+    trials = {engine: {"command": before["command"], **trial} for engine, trial in before["trials"].items()}
     for engine, trial, kills in (("openai", with_stub, 90), ("vllm", with_vllm, 10)):
         if arguments.engine in (None, engine):
             with tempfile.TemporaryDirectory(prefix="reland-kills-") as folder:
