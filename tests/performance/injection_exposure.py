@@ -182,7 +182,7 @@ def make_pool(world: World, title_of: dict[str, str], target: str, defended: boo
             }
         rows = read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
     described = {row["item_id"]: item_text(row["title"], row["brand"], row["categories"]) for row in rows}
-    naming = sum(target in text for text in text_of_seed.values()) if target else 0
+    naming = sum(target in text for text in text_of_seed.values())
     item_texts = [described[item] for item in world.sequences.item_ids]
     return Pool(text_of_seed, item_texts, len(asked.requests), len(engine.obeyed), naming)
 
@@ -309,7 +309,7 @@ def measure_seed(seed: int, size: Size, prepared: Path, seeds: Path, texts: Text
         corpus = [title for title in read_corpus() if TARGET in title.title]
         config = TrainingConfig(size.epochs, batch_size=size.batch, evaluations=1, seed=seed)
         world = make_world(prepared, seeds, seed)
-        pool = make_pool(world, {}, "", defended=True)
+        pool = make_pool(world, {}, TARGET, defended=True)  # which nobody names
         rationales = match(world, pool.text_of_seed, texts)
         clean = count_exposure(world, train(world, rationales, pool.item_texts, texts, config), rationales)
         longer = TrainingConfig(size.trusting_epochs, evaluations=1, seed=seed)
@@ -352,24 +352,26 @@ def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
         """float64[targets, seeds]."""
         return np.array([[getattr(one, name) for one in of_seed] for of_seed in measured], float).T
 
+    def total(name: str, seeds: int = len(measured)) -> float:
+        return float(exposures(name)[:, :seeds].sum())
+
     def share(name: str) -> float:
-        return float(1 - exposures(name).sum() / exposures("prompts").sum())
+        return 1 - total(name) / total("prompts")
 
     clean, trusting_clean = exposures("clean"), exposures("trusting_clean")
     runs_of = f"{len(clean)} targets x {len(measured)} seeds"
     bound = "exposure of a promoted item, attacked / clean, upper 95% bound; the peer is the limit"
     users = "users to whom a promoted item is recommended; the peer is clean"
     trusting = f"ranker that trusts rationales, {runs_of}"
-    undefended = exposures("trusting_undefended").sum() / trusting_clean.sum()
-    first, peer = exposures("undefended")[:, :1].sum(), clean[:, :1].sum()
+    undefended = total("trusting_undefended") / total("trusting_clean")
     return [
         Figure(f"chain, {runs_of}: {bound}", upper_bound(exposures("attacked"), clean), LIMIT, "lower", 1.0),
-        Figure(f"chain, {runs_of}: {users}", exposures("attacked").sum(), clean.sum(), "lower"),
-        Figure(f"chain without any defence, 1 seed: {users}", first, peer, "lower"),
+        Figure(f"chain, {runs_of}: {users}", total("attacked"), total("clean"), "lower"),
+        Figure(f"chain without any defence, 1 seed: {users}", total("undefended", 1), total("clean", 1), "lower"),
         Figure(
             f"{trusting}: {bound}", upper_bound(exposures("trusting_attacked"), trusting_clean), LIMIT, "lower", 1.0
         ),
-        Figure(f"{trusting}: {users}", exposures("trusting_attacked").sum(), trusting_clean.sum(), "lower"),
+        Figure(f"{trusting}: {users}", total("trusting_attacked"), total("trusting_clean"), "lower"),
         Figure(
             f"control, {trusting}: exposure of a promoted item without any defence / clean; the peer is the limit, "
             "which it has to exceed",
