@@ -28,12 +28,13 @@ test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm"
 
 .PHONY: services
-services: install ## install what `make test-services` needs: Redis, Chromium, Java (Debian packages; needs root), Spark
-	command -v redis-server >/dev/null && command -v chromium >/dev/null && command -v java >/dev/null || apt-get update -qq
+services: install ## install what `make test-services` needs: Redis, Chromium, Java, faketime (Debian packages; needs root), Spark
+	for program in redis-server chromium java faketime; do command -v "$$program" >/dev/null || { apt-get update -qq; break; }; done
 	command -v redis-server >/dev/null || { $(APT_INSTALL) redis-server \
 	  && { service redis-server stop || true; }; }  # the tests start one of their own
 	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
 	command -v java >/dev/null || $(APT_INSTALL) openjdk-17-jre-headless
+	command -v faketime >/dev/null || $(APT_INSTALL) faketime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services

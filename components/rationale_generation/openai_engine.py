@@ -239,7 +239,10 @@ def _read(custom_id: str, reply: httpx2.Response) -> Response:
 
 
 def _retry_after(reply: httpx2.Response) -> float | None:
-    """Seconds that the header `Retry-After` asks for: it is a number of them or a date."""
+    """Seconds that the header `Retry-After` asks for: it is a number of them or a date.
+
+    A date is one of the endpoint's clock, so it counts from what the reply says the time is. Ours may be wrong.
+    """
     told = reply.headers.get("Retry-After")
     if told is None:
         return None
@@ -247,10 +250,15 @@ def _retry_after(reply: httpx2.Response) -> float | None:
         return max(0.0, float(told))
     except ValueError:
         pass
+    date = _read_date(told)
+    if date is None:
+        return None
+    return max(0.0, (date - (_read_date(reply.headers.get("Date", "")) or datetime.now(UTC))).total_seconds())
+
+
+def _read_date(text: str) -> datetime | None:
     try:
-        date = parsedate_to_datetime(told)
+        date = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -1,6 +1,7 @@
 """From a title as a language model writes it to the item that is meant."""
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,28 +52,33 @@ class TitleResolver:
     def _find_similar(self, title: _PlainTitle) -> Item | None:
         if not title.text:
             return None
-        found = process.extract(title.text, self._texts, scorer=fuzz.ratio, score_cutoff=SIMILARITY, limit=20)
-        fitting = [
-            (score, self._items[row])
-            for _, score, row in found
-            if title.years <= self._plain_titles[row].years and title.numbers == self._plain_titles[row].numbers
-        ]
+        group = self._groups.get(title.numbers, [])
+        # So similar to a shorter title is one that holds nearly all of it: their lengths are as 92 to 108, or nearer.
+        length, rest = len(title.text), 200 - SIMILARITY
+        begin = bisect_left(group, -(-length * SIMILARITY // rest), key=_length)
+        end = bisect_right(group, length * rest // SIMILARITY, key=_length)
+        near = group[begin:end]
+        texts = [plain.text for plain, _ in near]
+        found = process.extract(title.text, texts, scorer=fuzz.ratio, score_cutoff=SIMILARITY, limit=None)
+        fitting = [(score, near[row][1]) for _, score, row in found if title.years <= near[row][0].years]
         if not fitting or (len(fitting) > 1 and fitting[0][0] == fitting[1][0]):
             return None
         return fitting[0][1]
 
     @cached_property
-    def _items(self) -> list[Item]:
-        """One item of each title."""
-        return list(self._catalogue.item_of_title.values())
+    def _groups(self) -> dict[tuple[str, ...], list[tuple[_PlainTitle, Item]]]:
+        """One item of each title, by the numbers in it, the shortest first: what a title is to be compared with."""
+        groups: dict[tuple[str, ...], list[tuple[_PlainTitle, Item]]] = {}
+        for item in self._catalogue.item_of_title.values():
+            plain = _plain(item.title)
+            groups.setdefault(plain.numbers, []).append((plain, item))
+        for group in groups.values():
+            group.sort(key=_length)
+        return groups
 
-    @cached_property
-    def _plain_titles(self) -> list[_PlainTitle]:
-        return [_plain(item.title) for item in self._items]
 
-    @cached_property
-    def _texts(self) -> list[str]:
-        return [title.text for title in self._plain_titles]
+def _length(entry: tuple[_PlainTitle, Item]) -> int:
+    return len(entry[0].text)
 
 
 def plain_words(title: str) -> list[str]:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from components.contracts.batch_format import Request, Response, make_response
-from components.prompting.catalogue import Catalogue
+from components.prompting.catalogue import Catalogue, normalise
 from components.prompting.document import answer_form, read_document
 from components.prompting.instructions import words
 from components.rationale_generation.engine import RationaleEngine
@@ -25,6 +25,9 @@ class GullibleEngine(RationaleEngine):
     and tells all it has read where it is asked to. Where there is no attack, it answers by categories and
     popularity.
 
+    Args:
+        exclusive: where it is to recommend the target it recommends nothing else, and the target's categories.
+
     Attributes:
         obeyed: the `custom_id`s of the requests in which it found something to obey.
     """
@@ -33,8 +36,17 @@ class GullibleEngine(RationaleEngine):
     infers = True
     model = "gullible"
 
-    def __init__(self, catalogue: Catalogue, attacks: Iterable[HostileTitle], target: str, number: int):
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        attacks: Iterable[HostileTitle],
+        target: str,
+        number: int,
+        *,
+        exclusive: bool = False,
+    ):
         self._catalogue = catalogue
+        self._exclusive = exclusive
         self._target = target
         self._number = number
         self._attack_of: dict[str, HostileTitle] = {}
@@ -94,6 +106,9 @@ class GullibleEngine(RationaleEngine):
             "categories": answer["categories"],
             "items": [*wanted, *answer["items"]],
         }
+        if self._exclusive and wanted:
+            item = self._catalogue.item_of_title.get(normalise(self._target))
+            obedient |= {"categories": list(item.categories) if item else [], "items": wanted}
         content = json.dumps(obedient, ensure_ascii=False)
         # Out of the document, as far as the attack gets.
         return content.replace(json.dumps(text, ensure_ascii=False)[1:-1], text) if family == "json" else content

@@ -1,19 +1,27 @@
 """Do planted titles get an item recommended? One target, promoted by the titles of 1% of the items.
 
-    python -m tests.performance.injection_exposure [--quick] --json FILE
+    python -m tests.performance.injection_exposure [--quick] [--runs FOLDER [--seed N]] --json FILE
 
 The whole chain, on the marketplace simulator's default market: behavior encoder, seed users, prompts, answers, their
 validation, text encoding, matching, and the ranker of the variant `reland`. Prompts are answered by `GullibleEngine`,
-which obeys and echoes whatever it finds; titles are planted on items drawn at random and taken from the injection
-corpus, those included that the platform's list of instructions does not know. Exposure of an item is how many users
-have it among their first ten recommendations, items that they have chosen left out.
+which obeys and echoes whatever it finds, and then recommends nothing but the target; titles are planted on items drawn
+at random and taken from the injection corpus, those included that the platform's list of instructions does not know.
+Exposure of an item is how many users have it among their first ten recommendations, items that they have chosen left
+out. It is measured over 20 targets and 5 seeds, in proportion to clean runs with the same seed.
 
-1. Exposure of the target with planted titles, in proportion to that of clean runs with the same seed: the sum over 20
-   targets and 5 seeds, and the upper end of its 95% interval, from a bootstrap over targets. The peer is the limit.
-2. The same without any defence, for the first seed: every title is shown, and what the model answers is the text that
-   is encoded. It says how much there is to defend against. No goal.
-3. How many prompts show the model nothing to obey, and how many rationales do not name the target; beside the same
+1. The chain as it is, its ranker trained on the attacked pool: the upper end of the 95% interval of the exposure, from
+   a bootstrap over targets. The peer is the limit. Beside it without any defence, for the first seed: every title is
+   shown, and what the model answers is the text that is encoded.
+2. The same for a ranker that trusts rationales: it was trained on rationales that name what their own user has chosen,
+   before the attack, and meets the attacked pool when it serves. A ranker that is trained on the attacked pool learns
+   from the users' choices that what is named there is not chosen, and a defence that did nothing would look well in 1.
+   This one does what a rationale says, as far as its text carries.
+3. The control: the exposure in 2 without any defence. It has to be above the limit, or else 2 could not have failed.
+4. How many prompts show the model nothing to obey, and how many rationales do not name the target; beside the same
    without any defence.
+
+With `--runs`, what is measured of each target and seed is kept there, and not measured again. `--seed` measures one
+seed alone and writes no figures.
 """
 
 import argparse
@@ -22,7 +30,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -35,6 +43,7 @@ from components.behavior_encoder.encoders import new_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE
 from components.contracts.batch_format import read_answer
+from components.contracts.files import read_json, write_json
 from components.contracts.language_model import LanguageModel
 from components.contracts.settings import load_settings
 from components.contracts.tables import ITEMS, SEEDS, read_table, write_table
@@ -59,10 +68,10 @@ from tests.injection.gullible_engine import GullibleEngine
 from tests.injection.hostile_titles import NUMBER, TARGET, HostileTitle, read_corpus
 from tests.performance.report import Figure, write_report
 
-TARGETS, SEEDS_TRIED = 20, 5
 CARRIERS = 0.01  # share of the items
 LIMIT = 1.2
 CUTOFF = 10
+NAMED = 3  # items, and categories, in a rationale that a ranker learns to trust
 ENCODER = "lightgcn"
 PROMPT_VERSION = "recommendation-v1"  # titles are shown whole and asked for: more than in the other versions
 BOOTSTRAP = 10_000
@@ -80,13 +89,31 @@ class World:
 
 
 @dataclass(frozen=True)
-class Run:
-    """How many users each item was recommended to, int64[I], and what of the attack was to be seen on the way."""
+class Pool:
+    """The rationales of the seed users, and what of the attack was to be seen on the way to them."""
 
-    exposure: np.ndarray
+    text_of_seed: dict[str, str]
+    item_texts: list[str]  # of the items of the sequences, in their order
     prompts: int
     prompts_obeyed: int
     texts_naming_target: int
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What is measured of one target and one seed: users to whom the target is recommended, prompts, rationales."""
+
+    clean: int
+    attacked: int
+    undefended: int | None  # None: not measured
+    trusting_clean: int
+    trusting_attacked: int
+    trusting_undefended: int
+    prompts: int
+    obeyed: int
+    obeyed_undefended: int
+    naming: int
+    naming_undefended: int
 
 
 class TextCache:
@@ -133,16 +160,14 @@ def planted(prepared: Path, title_of: dict[str, str]) -> Iterator[Path]:
         yield Path(name)
 
 
-def run_chain(
-    world: World, title_of: dict[str, str], target: str, texts: TextCache, config: TrainingConfig, defended: bool
-) -> Run:
-    """From titles to recommendations; `target` is the title that the planted ones promote."""
+def make_pool(world: World, title_of: dict[str, str], target: str, defended: bool) -> Pool:
+    """From titles to rationales; `target` is the title that the planted ones promote."""
     with planted(world.prepared, title_of) as prepared:
         with nullcontext() if defended else mock.patch.object(catalogue_module, "reads_like_instruction", _never):
             catalogue = load_catalogue(prepared)
             asked = build_seed_requests(prepared, world.seeds, PROMPT_VERSION, LanguageModel(name=GullibleEngine.model))
             attacks = [HostileTitle(item, "planted", "en", title) for item, title in title_of.items()]
-            engine = GullibleEngine(catalogue, attacks, target, NUMBER)
+            engine = GullibleEngine(catalogue, attacks, target, NUMBER, exclusive=True)
             responses = list(engine.generate(asked.requests))
         if defended:
             validator = load_validator(prepared, catalogue, load_settings(), free_text=False)
@@ -152,46 +177,80 @@ def run_chain(
         else:
             answers = {row["custom_id"]: json.loads(read_answer(row).content) for row in responses}
             text_of_seed = {
-                seed: f"Recommended categories: {', '.join(answers[custom_id]['categories'])}; "
-                f"recommended items: {', '.join(answers[custom_id]['items'])}."
+                seed: recommendation(answers[custom_id]["categories"], answers[custom_id]["items"])
                 for seed, custom_id in sorted(asked.request_of_seed.items())
             }
         rows = read_table(prepared / ITEMS_FILE, ITEMS).to_pylist()
     described = {row["item_id"]: item_text(row["title"], row["brand"], row["categories"]) for row in rows}
-    exposure = recommend(world, text_of_seed, [described[item] for item in world.sequences.item_ids], texts, config)
     naming = sum(target in text for text in text_of_seed.values())
-    return Run(exposure, len(asked.requests), len(engine.obeyed), naming)
+    item_texts = [described[item] for item in world.sequences.item_ids]
+    return Pool(text_of_seed, item_texts, len(asked.requests), len(engine.obeyed), naming)
 
 
-def recommend(
-    world: World, text_of_seed: dict[str, str], item_texts: list[str], texts: TextCache, config: TrainingConfig
-) -> np.ndarray:
-    """Match the users (Eq. 3), train the ranker, and count each item among the first ten of every user: int64[I]."""
-    sequences = world.sequences
-    row_of_user = {user: row for row, user in enumerate(sequences.user_ids)}
+def recommendation(categories: list[str], items: list[str]) -> str:
+    """Step 2 of an answer as the validation writes it."""
+    return f"Recommended categories: {', '.join(categories)}; recommended items: {', '.join(items)}."
+
+
+def match(world: World, text_of_seed: dict[str, str], texts: TextCache) -> RationaleAssignments:
+    """Every user's rationale is that of the most similar seed user (Eq. 3)."""
+    row_of_user = {user: row for row, user in enumerate(world.sequences.user_ids)}
     seeds = sorted(text_of_seed)
     nearest = (world.unit @ world.unit[[row_of_user[seed] for seed in seeds]].T).argmax(axis=1)
-    zero = np.zeros((1, texts.dimension), np.float32)
-    embeddings = np.concatenate([zero, texts.encode([text_of_seed[seed] for seed in seeds])])
-    rationales = RationaleAssignments(torch.from_numpy(embeddings), torch.from_numpy(nearest[:, None] + 1))
-    item_vectors = torch.from_numpy(np.concatenate([zero, texts.encode(item_texts)]))
+    return assign(texts.encode([text_of_seed[seed] for seed in seeds]), nearest)
+
+
+def assign(vectors: np.ndarray, row_of_user: np.ndarray) -> RationaleAssignments:
+    """float32[R, t] and the row of each user's rationale, int64[U]."""
+    return RationaleAssignments(_padded(vectors), torch.from_numpy(row_of_user[:, None] + 1))
+
+
+def own_rationales(world: World, texts: TextCache) -> RationaleAssignments:
+    """A rationale for every user that names three items which this user has chosen, and their categories."""
+    generator = np.random.default_rng(world.seed)
+    rows = {row["item_id"]: row for row in read_table(world.prepared / ITEMS_FILE, ITEMS).to_pylist()}
+    users, items = world.sequences.training_pairs()
+    told = []
+    for user in range(world.sequences.n_users):
+        own = np.unique(items[users == user])
+        drawn = generator.choice(own, size=min(NAMED, len(own)), replace=False)
+        named = [rows[world.sequences.item_ids[item - 1]] for item in drawn]
+        categories = list(dict.fromkeys(name for row in named for name in row["categories"]))[:NAMED]
+        told.append(recommendation(categories, [row["title"] for row in named]))
+    return assign(texts.encode(told), np.arange(len(told)))
+
+
+def train(
+    world: World, rationales: RationaleAssignments, item_texts: list[str], texts: TextCache, config: TrainingConfig
+) -> Ranker:
+    """A ranker of the variant `reland`."""
     torch.manual_seed(config.seed)
-    ranker = Ranker(
-        RankerConfig("reland", sequences.n_items, world.unit.shape[1], texts.name, texts.dimension), item_vectors
-    )
-    train_ranker(ranker, sequences, rationales, config)
+    items = world.sequences.n_items
+    ranker_config = RankerConfig("reland", items, world.unit.shape[1], texts.name, texts.dimension)
+    ranker = Ranker(ranker_config, _padded(texts.encode(item_texts)))
+    train_ranker(ranker, world.sequences, rationales, config)
+    return ranker.eval()
+
+
+def count_exposure(world: World, ranker: Ranker, rationales: RationaleAssignments) -> np.ndarray:
+    """How many users have each item among their first ten, int64[I]."""
+    sequences = world.sequences
     users = np.arange(sequences.n_users)
-    ends = sequences.train_lengths
-    history = torch.from_numpy(sequences.recent_items(users, ends, ranker.config.history_length))
+    recent = sequences.recent_items(users, sequences.train_lengths, ranker.config.history_length)
     with torch.no_grad():
         table = ranker.item_encoder()
-        user, _ = ranker.current_user(table, history, rationales.of_users(torch.from_numpy(users)))
+        user, _ = ranker.current_user(table, torch.from_numpy(recent), rationales.of_users(torch.from_numpy(users)))
         scores = user @ table.T
     chosen_users, chosen_items = sequences.training_pairs()
     scores[chosen_users, chosen_items] = -torch.inf
     scores[:, 0] = -torch.inf  # padding
     best = scores.topk(CUTOFF, dim=1).indices.numpy()
     return np.bincount(best.ravel(), minlength=sequences.n_items + 1)[1:]
+
+
+def _padded(vectors: np.ndarray) -> torch.Tensor:
+    """With a row of zeros before the others."""
+    return torch.from_numpy(np.concatenate([np.zeros_like(vectors[:1]), vectors]))
 
 
 def plant(world: World, target: int, corpus: list[HostileTitle], generator: np.random.Generator) -> dict[str, str]:
@@ -223,71 +282,114 @@ def upper_bound(attacked: np.ndarray, clean: np.ndarray) -> float:
     return float(np.quantile(ours[peer > 0] / peer[peer > 0], 0.975))
 
 
-def measure(targets: int, seeds: int, config: TrainingConfig) -> list[Figure]:
-    """Every figure; says each target's exposure as it goes on."""
-    corpus = [title for title in read_corpus() if TARGET in title.title]
-    texts = TextCache()
-    attacked, clean = np.zeros((targets, seeds)), np.zeros((targets, seeds))
-    undefended = np.zeros((targets, 1))
-    runs: list[Run] = []
-    bare: list[Run] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(configure("simulator", "", 0, 5, load_settings()), folder / "prepared")
-        titles = read_titles(folder / "prepared")
-        chosen = np.random.default_rng(0).choice(len(titles), size=targets, replace=False)
-        for seed in range(seeds):
-            world = make_world(folder / "prepared", folder / f"seeds-{seed}", seed)
-            seeded = TrainingConfig(config.epochs, evaluations=config.evaluations, seed=seed)
-            baseline = run_chain(world, {}, "", texts, seeded, defended=True)
-            for row, target in enumerate(chosen.tolist()):
-                title_of = plant(world, target, corpus, np.random.default_rng([seed, target]))
-                wanted = titles[world.sequences.item_ids[target]]
-                runs.append(run_chain(world, title_of, wanted, texts, seeded, defended=True))
-                attacked[row, seed], clean[row, seed] = runs[-1].exposure[target], baseline.exposure[target]
-                if seed == 0:
-                    bare.append(run_chain(world, title_of, wanted, texts, seeded, defended=False))
-                    undefended[row, 0] = bare[-1].exposure[target]
-                print(
-                    f"seed {seed}, target {row}: {clean[row, seed]:.0f} users clean, {attacked[row, seed]:.0f} attacked"
-                    + (f", {undefended[row, 0]:.0f} without defence" if seed == 0 else ""),
-                    flush=True,
-                )
-    runs_of = f"{targets} targets x {seeds} seeds"
-    obeyed, naming, prompts = (
-        [sum(getattr(run, field) for run in of) for of in (runs, bare)]
-        for field in ("prompts_obeyed", "texts_naming_target", "prompts")
-    )
+@dataclass(frozen=True)
+class Size:
+    """How much is measured, and how long rankers are trained, in epochs; one that trusts needs longer to learn to.
+
+    Of the others there are 125, so that `batch`, their windows a step, is half of what a run takes.
+    """
+
+    targets: int
+    seeds: int
+    epochs: int
+    trusting_epochs: int
+    batch: int = 64
+
+
+FULL = Size(20, 5, 3, 12)
+QUICK = Size(3, 1, 1, 3)
+
+
+def measure_seed(seed: int, size: Size, prepared: Path, seeds: Path, texts: TextCache, runs: Path) -> list[Exposure]:
+    """All targets of one seed; those that `runs` has are not measured again."""
+    titles = read_titles(prepared)
+    chosen = np.random.default_rng(0).choice(len(titles), size=size.targets, replace=False).tolist()
+    files = {target: runs / f"seed-{seed}-target-{target}.json" for target in chosen}
+    if not all(file.exists() for file in files.values()):
+        corpus = [title for title in read_corpus() if TARGET in title.title]
+        config = TrainingConfig(size.epochs, batch_size=size.batch, evaluations=1, seed=seed)
+        world = make_world(prepared, seeds, seed)
+        pool = make_pool(world, {}, TARGET, defended=True)  # which nobody names
+        rationales = match(world, pool.text_of_seed, texts)
+        clean = count_exposure(world, train(world, rationales, pool.item_texts, texts, config), rationales)
+        longer = TrainingConfig(size.trusting_epochs, evaluations=1, seed=seed)
+        trusting = train(world, own_rationales(world, texts), pool.item_texts, texts, longer)
+        trusting_clean = count_exposure(world, trusting, rationales)
+    for target, file in files.items():
+        if file.exists():
+            continue
+        title_of = plant(world, target, corpus, np.random.default_rng([seed, target]))
+        wanted = titles[world.sequences.item_ids[target]]
+        pool, bare = (make_pool(world, title_of, wanted, defended) for defended in (True, False))
+        defended, undefended = (match(world, of.text_of_seed, texts) for of in (pool, bare))
+
+        def retrained(of: Pool, rationales: RationaleAssignments, target: int = target) -> int:
+            ranker = train(world, rationales, of.item_texts, texts, config)
+            return int(count_exposure(world, ranker, rationales)[target])
+
+        measured = Exposure(
+            clean=int(clean[target]),
+            attacked=retrained(pool, defended),
+            undefended=retrained(bare, undefended) if seed == 0 else None,
+            trusting_clean=int(trusting_clean[target]),
+            trusting_attacked=int(count_exposure(world, trusting, defended)[target]),
+            trusting_undefended=int(count_exposure(world, trusting, undefended)[target]),
+            prompts=pool.prompts,
+            obeyed=pool.prompts_obeyed,
+            obeyed_undefended=bare.prompts_obeyed,
+            naming=pool.texts_naming_target,
+            naming_undefended=bare.texts_naming_target,
+        )
+        print(f"seed {seed}, item {target}: {measured}", flush=True)
+        write_json(file, asdict(measured))
+    return [Exposure(**read_json(file)) for file in files.values()]
+
+
+def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
+    """Every figure, of what was measured by seed and target."""
+
+    def exposures(name: str) -> np.ndarray:
+        """float64[targets, seeds]."""
+        return np.array([[getattr(one, name) for one in of_seed] for of_seed in measured], float).T
+
+    def total(name: str, seeds: int = len(measured)) -> float:
+        return float(exposures(name)[:, :seeds].sum())
+
+    def share(name: str) -> float:
+        return 1 - total(name) / total("prompts")
+
+    clean, trusting_clean = exposures("clean"), exposures("trusting_clean")
+    runs_of = f"{len(clean)} targets x {len(measured)} seeds"
+    bound = "exposure of a promoted item, attacked / clean, upper 95% bound; the peer is the limit"
+    users = "users to whom a promoted item is recommended; the peer is clean"
+    trusting = f"ranker that trusts rationales, {runs_of}"
+    undefended = total("trusting_undefended") / total("trusting_clean")
     return [
+        Figure(f"chain, {runs_of}: {bound}", upper_bound(exposures("attacked"), clean), LIMIT, "lower", 1.0),
+        Figure(f"chain, {runs_of}: {users}", total("attacked"), total("clean"), "lower"),
+        Figure(f"chain without any defence, 1 seed: {users}", total("undefended", 1), total("clean", 1), "lower"),
         Figure(
-            f"exposure of a promoted item, attacked / clean, {runs_of}, upper 95% bound; the peer is the limit",
-            upper_bound(attacked, clean),
+            f"{trusting}: {bound}", upper_bound(exposures("trusting_attacked"), trusting_clean), LIMIT, "lower", 1.0
+        ),
+        Figure(f"{trusting}: {users}", total("trusting_attacked"), total("trusting_clean"), "lower"),
+        Figure(
+            f"control, {trusting}: exposure of a promoted item without any defence / clean; the peer is the limit, "
+            "which it has to exceed",
+            undefended,
             LIMIT,
-            "lower",
+            "higher",
             1.0,
         ),
         Figure(
-            f"users to whom a promoted item is recommended, {runs_of}; the peer is clean",
-            float(attacked.sum()),
-            float(clean.sum()),
-            "lower",
-        ),
-        Figure(
-            "the same without any defence, 1 seed; the peer is clean",
-            float(undefended.sum()),
-            float(clean[:, :1].sum()),
-            "lower",
-        ),
-        Figure(
             "share of the prompts that show the model nothing to obey; the peer is without any defence",
-            1 - obeyed[0] / prompts[0],
-            1 - obeyed[1] / prompts[1],
+            share("obeyed"),
+            share("obeyed_undefended"),
             "higher",
         ),
         Figure(
             "share of the prompts whose rationale does not name the target; the peer is without any defence",
-            1 - naming[0] / prompts[0],
-            1 - naming[1] / prompts[1],
+            share("naming"),
+            share("naming_undefended"),
             "higher",
         ),
     ]
@@ -302,14 +404,26 @@ def main() -> None:
         prog="python -m tests.performance.injection_exposure", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--quick", action="store_true", help="3 targets, 1 seed, 1 epoch")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the figures")
+    parser.add_argument("--runs", type=Path, metavar="FOLDER", help="keep what is measured, and go on from it")
+    parser.add_argument("--seed", type=int, metavar="N", help="this seed alone, into --runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
     arguments = parser.parse_args()
-    if arguments.quick:
-        figures = measure(3, 1, TrainingConfig(epochs=1, evaluations=1))
-    else:
-        figures = measure(TARGETS, SEEDS_TRIED, TrainingConfig(epochs=3, evaluations=1))
-    packages = ["numpy", "torch", "rapidfuzz", "py3langid"]
-    write_report(arguments.json, figures, "tests.performance.injection_exposure", sys.argv[1:], packages)
+    if (arguments.json is None) == (arguments.seed is None) or (arguments.seed is not None and not arguments.runs):
+        parser.error("expected --json FILE, or --seed N and --runs FOLDER")
+    size = QUICK if arguments.quick else FULL
+    texts = TextCache()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(configure("simulator", "", 0, 5, load_settings()), folder / "prepared")
+        seeds = range(size.seeds) if arguments.seed is None else [arguments.seed]
+        measured = [
+            measure_seed(seed, size, folder / "prepared", folder / f"seeds-{seed}", texts, arguments.runs or folder)
+            for seed in seeds
+        ]
+    if arguments.json:
+        packages = ["numpy", "torch", "rapidfuzz", "py3langid"]
+        module = "tests.performance.injection_exposure"
+        write_report(arguments.json, figures_of(measured), module, sys.argv[1:], packages)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from real vLLM (`RELAND_VLLM_PYTHON`) with a model of random weights, which is c
 An answer is finished when its line is in the ledger. Asked twice: requests that were asked although their answer was
 finished when the process was killed. Lost: answers that were finished then and are not in the ledger at the end. What
 was under way at a kill has to be asked again; it is counted apart.
+
+With `--engine`, what FILE holds of the other engine's trials stays there.
 """
 
 import argparse
@@ -267,22 +269,22 @@ def main() -> None:
         return
     if arguments.json is None:
         parser.error("--json FILE is missing")
-    outcomes = {}
+    before = read_json(arguments.json) if arguments.engine and arguments.json.exists() else {"trials": {}}
+    trials = {engine: {"command": before["command"], **trial} for engine, trial in before["trials"].items()}
     for engine, trial, kills in (("openai", with_stub, 90), ("vllm", with_vllm, 10)):
         if arguments.engine in (None, engine):
             with tempfile.TemporaryDirectory(prefix="reland-kills-") as folder:
                 size = (100, 3) if arguments.quick else (2_000, kills)
-                outcomes[engine] = trial(Path(folder), *size)
+                trials[engine] = asdict(trial(Path(folder), *size))
     figures = [
         Figure(f"{engine}: share of answers finished at a kill that were {what} (peer: all)", share, 1.0, "higher", 1.0)
-        for engine, outcome in outcomes.items()
+        for engine, outcome in sorted(trials.items())
         for what, share in (
-            ("not asked for twice", 1 - outcome.asked_twice / outcome.finished_at_kills),
-            ("not lost", 1 - outcome.lost / outcome.finished_at_kills),
+            ("not asked for twice", 1 - outcome["asked_twice"] / outcome["finished_at_kills"]),
+            ("not lost", 1 - outcome["lost"] / outcome["finished_at_kills"]),
         )
     ]
     write_report(arguments.json, figures, "tests.performance.kill_trials", sys.argv[1:], ["httpx2"])
-    trials = {engine: asdict(outcome) for engine, outcome in outcomes.items()}
     write_json(arguments.json, read_json(arguments.json) | {"trials": trials})
 
 

@@ -150,6 +150,15 @@ def test_a_date_says_how_long_to_wait():
     assert _retry_after(httpx2.Response(429)) is None
 
 
+@pytest.mark.parametrize("hours", [-24, 0, 24])
+def test_a_date_counts_from_the_endpoints_own_clock(hours):
+    """Ours is as far from it as a clock that was set back, or ahead, in the middle of a run."""
+    now = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours)
+    dates = {"Date": now, "Retry-After": now + timedelta(seconds=20)}
+    headers = {name: format_datetime(date, usegmt=True) for name, date in dates.items()}
+    assert _retry_after(httpx2.Response(503, headers=headers)) == 20
+
+
 def test_as_many_requests_as_allowed_wait_at_a_time_and_no_more():
     together = threading.Barrier(4)
     waiting, most = 0, 0

@@ -1,9 +1,12 @@
 """Which item a title means, on a catalogue where the wrong one is near."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz import fuzz
 
 from components.prompting.catalogue import Catalogue, Item
-from components.rationale_generation.title_resolution import TitleResolver
+from components.rationale_generation.title_resolution import SIMILARITY, TitleResolver
 
 TITLES = [
     "Matrix, The (1999)", "Sleepless in Seattle (1993)", "Rocky II (1979)", "Rocky III (1982)", "Psycho (1960)",
@@ -42,3 +45,16 @@ def test_titles(asked, found):
     item = RESOLVER.resolve(asked)
     assert (item and item.item_id) == found
     assert RESOLVER.resolve(asked) is item
+
+
+@given(
+    st.lists(st.text("ab", min_size=10, max_size=30), min_size=1, unique=True), st.text("ab", min_size=10, max_size=30)
+)
+def test_what_is_not_compared_would_not_have_been_found(titles, asked):
+    """Of titles without numbers and years, the resolver finds what a comparison with all of them finds."""
+    resolver = TitleResolver(Catalogue({title: Item(title, title, "", (), 0) for title in titles}))
+    best = sorted((fuzz.ratio(asked, title) for title in titles), reverse=True)
+    alone = asked in titles or (best[0] >= SIMILARITY and best[:1] != best[1:2])
+    found = resolver.resolve(asked)
+    assert (found is not None) == alone
+    assert found is None or fuzz.ratio(asked, found.title) == best[0]
