@@ -15,7 +15,7 @@ from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
 from components.prompting.prompt_template import prompt_versions
 from components.text_encoding.models import PACKAGED_MODEL
-from pipelines import cluster_commands
+from pipelines import cluster_commands, doctor_command
 
 INTERRUPTED = 130
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 
 cluster_commands.register(app)
+doctor_command.register(app)
 
 Dataset = Annotated[
     str,

@@ -208,7 +208,13 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
         }
     }
     trained = registry.open_registry(settings).get_model_version(registry.ENCODER_MODEL, encoder_version)
-    assert trained.tags == {"generation": "one", **lineage}
+    assert trained.tags == {
+        "generation": "one",
+        "handover.prepared": str(prepared),
+        "handover.encoder": str(encoder),
+        "handover.encoder_version": "1",
+        **lineage,
+    }
     run = registry.open_registry(settings).get_run(trained.run_id).data
     assert run.params == {"encoder": "lightgcn", "config/steps": "200", **lineage} and run.metrics == {"link_auc": 0.75}
     assert json.loads((tmp_path / "ranker.json").read_text()) == {
