@@ -1,4 +1,4 @@
-"""The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process a step."""
+"""Pipelines on this machine, under `kfp.local`, one process a step: the whole chain, or a part of it."""
 
 import builtins
 import contextlib
@@ -48,7 +48,8 @@ def run_reland(
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
     with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log:
-        artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log)
+        outputs = run_pipeline("reland", {**parameters.arguments(), "generation": generation}, settings, log)
+    artifact = Path(outputs["Output"].path)
     summary = read_json(artifact / SUMMARY_FILE)
     summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
     with creating_directory(folder) as temporary:
@@ -58,10 +59,17 @@ def run_reland(
     return summary, folder
 
 
-def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) -> Path:
+def run_pipeline(name: str, arguments: dict[str, Any], settings: Settings, log: RunLog) -> dict[str, Any]:
+    """Run a pipeline of `define_pipelines` and return its outputs; all that it prints goes to the log.
+
+    Raises:
+        InputError: a file or a setting is at fault.
+        StepFailedError: a step failed otherwise.
+    """
     from kfp import local
 
-    from pipelines.reland import reland
+    from pipelines.compilation import define_pipelines
+    from pipelines.placement import LAPTOP
 
     with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # images and config maps do not matter to the subprocess runner, and it says so
@@ -71,7 +79,7 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
             enable_caching=False,
         )
         try:
-            outputs = reland(**arguments).outputs
+            return define_pipelines(LAPTOP)[name](**arguments).outputs
         except KeyboardInterrupt:
             _end_steps()
             raise
@@ -83,7 +91,6 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
             raise StepFailedError(
                 f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
             ) from None
-    return Path(outputs["Output"].path)
 
 
 @contextlib.contextmanager
