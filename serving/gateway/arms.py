@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.contracts.errors import InputError
+from components.contracts.generation import generation_begun
 from components.contracts.progress import say
 from components.contracts.serving import ROLLOUT_FOLDER, Arm, RolloutRecord, assign_arm, read_rollout
 from components.contracts.user_list import UserList, read_user_list
@@ -75,6 +76,11 @@ class Arms:
         files = {file for file in (record.allow_list, record.segment) if file is not None}
         lists = {file: self._lists[file] if file in self._lists else read_user_list(folder / file) for file in files}
         self._metrics.record_state.set(record.state)
+        self._metrics.generation_begun.clear()
+        for arm in record.arms:
+            begun = generation_begun(arm.generation)
+            if begun is not None:
+                self._metrics.generation_begun.labels(arm.name).set(begun.timestamp())
         return record, arms, lists
 
     async def follow(self) -> None:
