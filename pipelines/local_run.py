@@ -1,4 +1,4 @@
-"""The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process a step."""
+"""The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process or one container a step."""
 
 import builtins
 import contextlib
@@ -8,6 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,17 @@ from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
 
 STOP_SECONDS = 20.0
+RUNNERS = ("subprocess", "docker")
 
 
 def run_reland(
-    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None]
+    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None], runner: str = "subprocess"
 ) -> tuple[dict[str, Any], Path]:
     """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json` and `log.txt`.
 
     Args:
         listener: called with (step, message) as the run goes on.
+        runner: `subprocess`, or `docker`: each step in its image (`pipelines.containers`).
 
     Returns:
         The summary and the folder of the run.
@@ -42,13 +45,16 @@ def run_reland(
         InputError: a file or a setting is at fault.
         StepFailedError: a step failed otherwise.
     """
+    if runner not in RUNNERS:
+        raise InputError(f"--runner {runner}: expected one of {', '.join(RUNNERS)}")
     check_parameters(parameters, settings)
     generation = generation_id(datetime.now(UTC))
     began = time.monotonic()
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
-    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log:
-        artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log)
+    running = _subprocesses() if runner == "subprocess" else _containers(settings, parameters, generation)
+    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
+        artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log, steps)
     summary = read_json(artifact / SUMMARY_FILE)
     summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
     with creating_directory(folder) as temporary:
@@ -58,22 +64,22 @@ def run_reland(
     return summary, folder
 
 
-def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) -> Path:
+def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog, steps: "Steps") -> Path:
     from kfp import local
 
     from pipelines.reland import reland
 
     with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # images and config maps do not matter to the subprocess runner, and it says so
+        warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
         local.init(
-            runner=local.SubprocessRunner(use_venv=False),
+            runner=steps.runner,
             pipeline_root=str(settings.home / "pipelines"),
             enable_caching=False,
         )
         try:
             outputs = reland(**arguments).outputs
         except KeyboardInterrupt:
-            _end_steps()
+            steps.end()
             raise
         except RuntimeError as error:
             if log.failed_step is None:
@@ -96,6 +102,30 @@ def _print_as_before() -> Iterator[None]:
         builtins.print = before
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How steps are run, and how those that run are ended."""
+
+    runner: Any
+    end: Callable[[], None]
+
+
+@contextlib.contextmanager
+def _subprocesses() -> Iterator[Steps]:
+    from kfp import local
+
+    yield Steps(local.SubprocessRunner(use_venv=False), _end_steps)
+
+
+@contextlib.contextmanager
+def _containers(settings: Settings, parameters: RunParameters, generation: str) -> Iterator[Steps]:
+    from pipelines.containers import container_runner, end_containers, truthful_containers
+
+    runner = container_runner(settings, _variables(settings), generation)
+    with truthful_containers(settings, parameters.read_paths()):
+        yield Steps(runner, lambda: end_containers(generation))
+
+
 def _end_steps() -> None:
     """End the process of the step that runs, and what it has started: a signal to this process alone leaves them."""
     steps = psutil.Process().children(recursive=True)
@@ -113,7 +143,7 @@ def _step_environment(settings: Settings) -> Iterator[None]:
     """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
         changes = {
-            **{f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None},
+            **_variables(settings),
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
             # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
@@ -131,6 +161,10 @@ def _step_environment(settings: Settings) -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None}
 
 
 def _told(value: Any) -> str:
