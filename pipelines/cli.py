@@ -121,6 +121,10 @@ def run(
     ] = "id_only,reland",
     epochs: Annotated[int, typer.Option(help="Passes over the training data, equal for every variant.")] = 12,
     seed: Seed = 0,
+    runner: Annotated[
+        str,
+        typer.Option(help="What runs a step: subprocess, or docker (a container of its image; `make images`)."),
+    ] = "subprocess",
     as_json: AsJson = False,
 ) -> None:
     """Run the whole chain on this machine, from interaction logs to a ranker that Triton serves."""
@@ -157,7 +161,7 @@ def run(
         seed=seed,
     )
     settings = load_settings()
-    summary, folder = run_reland(parameters, settings, _progress_printer(sys.stderr if as_json else sys.stdout))
+    summary, folder = run_reland(parameters, settings, _progress_printer(sys.stderr if as_json else sys.stdout), runner)
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:

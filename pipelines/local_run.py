@@ -1,4 +1,4 @@
-"""Pipelines on this machine, under `kfp.local`, one process a step: the whole chain, or a part of it."""
+"""Pipelines on this machine, under `kfp.local`, a process or a container for each step: the whole chain, or a part."""
 
 import builtins
 import contextlib
@@ -8,6 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,17 @@ from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
 
 STOP_SECONDS = 20.0
+RUNNERS = ("subprocess", "docker")
 
 
 def run_reland(
-    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None]
+    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None], runner: str = "subprocess"
 ) -> tuple[dict[str, Any], Path]:
     """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json` and `log.txt`.
 
     Args:
         listener: called with (step, message) as the run goes on.
+        runner: `subprocess`, or `docker`: each step in its image (`pipelines.containers`).
 
     Returns:
         The summary and the folder of the run.
@@ -42,13 +45,16 @@ def run_reland(
         InputError: a file or a setting is at fault.
         StepFailedError: a step failed otherwise.
     """
+    if runner not in RUNNERS:
+        raise InputError(f"--runner {runner}: expected one of {', '.join(RUNNERS)}")
     check_parameters(parameters, settings)
     generation = generation_id(datetime.now(UTC))
     began = time.monotonic()
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
-    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log:
-        outputs = run_pipeline("reland", {**parameters.arguments(), "generation": generation}, settings, log)
+    running = subprocesses() if runner == "subprocess" else _containers(settings, parameters, generation)
+    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
+        outputs = run_pipeline("reland", {**parameters.arguments(), "generation": generation}, settings, log, steps)
     artifact = Path(outputs["Output"].path)
     summary = read_json(artifact / SUMMARY_FILE)
     summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
@@ -59,7 +65,9 @@ def run_reland(
     return summary, folder
 
 
-def run_pipeline(name: str, arguments: dict[str, Any], settings: Settings, log: RunLog) -> dict[str, Any]:
+def run_pipeline(
+    name: str, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: "Steps"
+) -> dict[str, Any]:
     """Run a pipeline of `define_pipelines` and return its outputs; all that it prints goes to the log.
 
     Raises:
@@ -72,16 +80,16 @@ def run_pipeline(name: str, arguments: dict[str, Any], settings: Settings, log: 
     from pipelines.placement import LAPTOP
 
     with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # images and config maps do not matter to the subprocess runner, and it says so
+        warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
         local.init(
-            runner=local.SubprocessRunner(use_venv=False),
+            runner=steps.runner,
             pipeline_root=str(settings.home / "pipelines"),
             enable_caching=False,
         )
         try:
             return define_pipelines(LAPTOP)[name](**arguments).outputs
         except KeyboardInterrupt:
-            _end_steps()
+            steps.end()
             raise
         except RuntimeError as error:
             if log.failed_step is None:
@@ -103,6 +111,31 @@ def _print_as_before() -> Iterator[None]:
         builtins.print = before
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How steps are run, and how those that run are ended."""
+
+    runner: Any
+    end: Callable[[], None]
+
+
+@contextlib.contextmanager
+def subprocesses() -> Iterator[Steps]:
+    """Each step as a process of this environment."""
+    from kfp import local
+
+    yield Steps(local.SubprocessRunner(use_venv=False), _end_steps)
+
+
+@contextlib.contextmanager
+def _containers(settings: Settings, parameters: RunParameters, generation: str) -> Iterator[Steps]:
+    from pipelines.containers import container_runner, end_containers, truthful_containers
+
+    runner = container_runner(settings, _variables(settings), generation)
+    with truthful_containers(settings, parameters.read_paths()):
+        yield Steps(runner, lambda: end_containers(generation))
+
+
 def _end_steps() -> None:
     """End the process of the step that runs, and what it has started: a signal to this process alone leaves them."""
     steps = psutil.Process().children(recursive=True)
@@ -120,7 +153,7 @@ def _step_environment(settings: Settings) -> Iterator[None]:
     """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
         changes = {
-            **{f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None},
+            **_variables(settings),
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
             # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
@@ -138,6 +171,10 @@ def _step_environment(settings: Settings) -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None}
 
 
 def _told(value: Any) -> str:
