@@ -30,6 +30,7 @@ import httpx2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from threadpoolctl import threadpool_limits
 
 from components.contracts.artifacts import CONFIG_FILE, ONNX_FILE
 from components.contracts.files import read_json, write_json
@@ -39,8 +40,10 @@ from components.contracts.rollout_history import history_file, read_rollout_hist
 from components.contracts.serving import (
     EXPOSURES,
     EXPOSURES_FOLDER,
+    Arm,
     RolloutRecord,
     assign_arm,
+    item_collection,
     log_folder,
     read_log,
     read_rollout,
@@ -50,12 +53,13 @@ from components.contracts.serving import (
 from components.contracts.settings import Settings, load_settings
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.ranker_release.release import models_of
+from feature_repo.definitions import user_service
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
 from serving.rollout import controller
 from serving.triton.repository import release_version
 from serving.triton.server import free_ports
 from serving.triton.supervisor import supervised_triton
-from tests.integration.gateway.conftest import ITEM_IDS, TEXT, TEXT_ENCODER, USER_VECTOR, champion, release
+from tests.integration.gateway.conftest import ITEM_IDS, TEXT, TEXT_ENCODER, USER_VECTOR, release
 from tests.performance.report import Figure, write_report
 
 USERS = [f"user {number}" for number in range(200)]
@@ -65,6 +69,21 @@ STAGE_SECONDS = 1.0  # of each stage: some hundred requests
 BAD = {3: "failing", 4: "slow beyond its budget", 5: "slow within its budget"}
 SLOW_SECONDS = {4: 0.3, 5: 0.025}
 GUARD_SECONDS = 120.0  # after which a guard is taken to have missed
+FIRST_RECORD = RolloutRecord(
+    state=0,
+    salt="salt",
+    arms=(
+        Arm(
+            name="champion",
+            version=1,
+            generation="20260101t000000000",
+            feature_service=user_service("blue"),
+            slot="blue",
+            item_collection=item_collection(1),
+            weight=1.0,
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ def prepare_home(home: Path, triton_environment: Path) -> Settings:
         else:
             release(folder, repository, version, seed=version)
         register(settings, version)
-    write_rollout(rollout_file(settings), RolloutRecord(state=0, salt="salt", arms=(champion(),)))
+    write_rollout(rollout_file(settings), FIRST_RECORD)
     return settings
 
 
@@ -131,7 +150,7 @@ def spoil(path: Path, seconds: float | None) -> None:
         "spoil_axes": np.array([0, 1, 2], np.int64),
         "spoil_nothing": np.array(0.0, np.float32),
         "spoil_rounds": np.array(rounds, np.int64),
-        "spoil_matrix": np.full((size, size), 1e-3, np.float32),
+        "spoil_matrix": np.full((size, size), 1 / size, np.float32),  # its square is itself
     }
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     graph.node.extend(
@@ -177,11 +196,12 @@ def spoil(path: Path, seconds: float | None) -> None:
 
 
 def _matrix_product_seconds(size: int) -> float:
-    matrix = np.full((size, size), 1e-3, np.float32)
-    began = time.perf_counter()
-    for _ in range(20):
-        matrix = matrix @ matrix
-    return (time.perf_counter() - began) / 20
+    matrix = np.full((size, size), 1 / size, np.float32)
+    with threadpool_limits(1):
+        began = time.perf_counter()
+        for _ in range(50):
+            matrix = matrix @ matrix
+        return (time.perf_counter() - began) / 50
 
 
 async def load(port: int, file: Path) -> None:
@@ -231,8 +251,9 @@ def serving(settings: Settings, file: Path) -> Iterator[Settings]:
     with ExitStack() as stack:
         triton = [stack.enter_context(supervised_triton(settings)).grpc_address for _ in range(2)]
         (port,) = free_ports(0)
+        # Feast, imported here, sets variables by which Prometheus would keep the gateway's values in files.
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")},
             "RELAND_HOME": str(settings.home),
             "RELAND_GATEWAY_PORT": str(port),
             "RELAND_TRITON_GRPC": triton[0],
@@ -295,7 +316,7 @@ def guard(settings: Settings, version: int) -> dict[str, object]:
 def wrong_exposures(settings: Settings) -> tuple[int, int, int]:
     """Exposures, those of another arm than the record gives the user, and those of another version than the arm's."""
     records = {state.state: state.record for state in read_rollout_history(history_file(settings))}
-    records[0] = RolloutRecord(state=0, salt="salt", arms=(champion(),))
+    records[0] = FIRST_RECORD
     columns = ["user_id", "arm", "state", "model_version"]
     rows = read_log(log_folder(settings, EXPOSURES_FOLDER), EXPOSURES).select(columns).to_pylist()
     wrong_arm = wrong_version = 0
@@ -309,6 +330,7 @@ def wrong_exposures(settings: Settings) -> tuple[int, int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one rollout of each kind and one bad candidate")
+    parser.add_argument("--rollouts", type=int, default=10, help="how many are promoted, and how many aborted")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -316,7 +338,7 @@ def main() -> None:
     if arguments.load is not None:
         asyncio.run(load(arguments.load, arguments.json))
         return
-    number = 1 if arguments.quick else 10
+    number = 1 if arguments.quick else arguments.rollouts
     with tempfile.TemporaryDirectory(prefix="reland-rollout-") as folder:
         settings = prepare_home(Path(folder) / "home", load_settings().triton_environment)
         file = Path(folder) / "answers.jsonl"
