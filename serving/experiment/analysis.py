@@ -274,12 +274,14 @@ class _Comparison:
         )
         half = confidence_sequence(variance, tau, config.alpha)
         p_values = mixture_p_value(log_lift, variance, tau)
+        with np.errstate(over="ignore"):
+            lows, highs = np.expm1(log_lift - half), np.expm1(log_lift + half)
         return [
             Look(
                 day=day,
                 lift=_number(np.expm1(log_lift[index])),
-                low=_number(np.expm1(log_lift[index] - half[index])),
-                high=_number(np.expm1(log_lift[index] + half[index])),
+                low=_number(lows[index]),
+                high=_number(highs[index]),
                 p_value=float(p_values[index]),
                 significant=bool(p_values[index] <= config.alpha),
             )

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.errors import InputError
-from serving.experiment.moments import Moments
+from serving.experiment.moments import Moments, leverage
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS
 
@@ -122,7 +122,10 @@ def read_cells(
         )
         cells = tables.sql("SELECT DISTINCT stage, day FROM served ORDER BY day, stage").fetchall()
         boundaries = _boundaries(tables) if activity is not None else []
-        reader = _Reader(arms, cells, boundaries)
+        sizes = tables.sql(
+            "SELECT arm, stage, day, count(*), sum(impressions)::BIGINT FROM served GROUP BY ALL"
+        ).fetchall()
+        reader = _Reader(arms, cells, boundaries, sizes)
         for batch in _sorted_batches(tables, boundaries):
             reader.add(batch)
         reader.end()
@@ -167,9 +170,20 @@ def _sorted_batches(tables: duckdb.DuckDBPyConnection, boundaries: list[int]) ->
 class _Reader:
     """Adds up sorted batches; the rows of a batch's last user wait for the next one, which may go on with them."""
 
-    def __init__(self, arms: tuple[str, str], cells: list[tuple[int, datetime.date]], boundaries: list[int]):
+    def __init__(
+        self,
+        arms: tuple[str, str],
+        cells: list[tuple[int, datetime.date]],
+        boundaries: list[int],
+        sizes: list[tuple[str, int, datetime.date, int, int]],
+    ):
+        """`sizes` has, for an arm, stage and day, the users and the impressions."""
         self._arms = arms
         self._cells = {cell: index for index, cell in enumerate(cells)}
+        # Users and impressions of each arm by cell.
+        self._sizes = {arm: np.zeros((2, len(cells))) for arm in arms}
+        for arm, stage, day, *size in sizes:
+            self._sizes[arm][:, self._cells[stage, day]] = size
         self._stages = sorted({stage for stage, _ in cells})
         self._has_levels = bool(boundaries)
         self._features = len(COUNTS) * (len(cells) + self._has_levels)
@@ -216,13 +230,15 @@ class _Reader:
         level = table.column("level").to_numpy()[first] if self._has_levels else np.zeros(len(first), int)
         lists = np.add.reduceat(table.column("lists").to_numpy(), first)
         for arm, chosen in ((self._arms[0], is_candidate[first]), (self._arms[1], ~is_candidate[first])):
+            users, totals = self._sizes[arm]
+            pulls = leverage(features[:, : len(COUNTS) * len(self._cells) : len(COUNTS)], totals, users)
             for index, name in enumerate(LEVELS if self._has_levels else (NO_LEVEL,)):
-                rows = features[chosen & (level == index)]
-                if len(rows):
-                    self.moments[arm, name] += Moments.of(rows)
+                rows = chosen & (level == index)
+                if rows.any():
+                    self.moments[arm, name] += Moments.of(features[rows], pulls[rows])
             for number in self._stages:
-                users = row_user[(stage == number) & chosen[row_user]]  # in the order of users
-                self.stage_users[arm, number] += int(np.count_nonzero(np.diff(users))) + bool(len(users))
+                served = row_user[(stage == number) & chosen[row_user]]  # in the order of users
+                self.stage_users[arm, number] += int(np.count_nonzero(np.diff(served))) + bool(len(served))
             if chosen.any():
                 self.totals[arm] = self._added(arm, features[chosen], lists[chosen])
 

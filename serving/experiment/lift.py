@@ -58,7 +58,8 @@ class Effect:
     def interval(self, alpha: float) -> tuple[np.ndarray, np.ndarray]:
         """Of the lift, with level 1 - alpha."""
         half = stats.norm.isf(alpha / 2) * np.sqrt(self.variance)
-        return np.expm1(self.log_lift - half), np.expm1(self.log_lift + half)
+        with np.errstate(over="ignore"):
+            return np.expm1(self.log_lift - half), np.expm1(self.log_lift + half)
 
 
 def estimate(
@@ -95,7 +96,7 @@ def estimate(
     if not covariates:
         return Effect(rates[0], rates[1], log_lift, unadjusted, unadjusted)
     shift, gained = _adjustment(per_arm, list(covariates))
-    return Effect(rates[0], rates[1], log_lift - shift, unadjusted - gained, unadjusted)
+    return Effect(rates[0], rates[1], log_lift - shift, np.maximum(unadjusted - gained, 0.0), unadjusted)
 
 
 class _Influence:
@@ -112,14 +113,15 @@ class _Influence:
         self.moments = moments
         self.coefficients = np.zeros_like(moments.totals)
         self.coefficients[..., numerators] = slopes
-        self.coefficients[..., denominators] -= slopes * rates
+        with np.errstate(invalid="ignore"):
+            self.coefficients[..., denominators] -= slopes * rates
         self._bessel = moments.users / np.maximum(moments.users - 1, 1)
 
     @property
     def variance(self) -> np.ndarray:
         squares = np.einsum("...i,...ij,...j->...", self.coefficients, self.moments.products, self.coefficients)
         # One user tells nothing of how users differ.
-        return np.where(self.moments.users > 1, self._bessel * squares, np.nan)
+        return np.where(self.moments.users > 1, self._bessel * np.maximum(squares, 0.0), np.nan)
 
     def with_covariates(self, covariates: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of the covariates [..., C], their variance [..., C, C], and covariance with the rate [..., C]."""

@@ -7,18 +7,22 @@ rate has variance deviation² / n. It falls with the days that a user is seen, s
 import math
 
 import numpy as np
+from scipy import stats
 from statsmodels.stats.power import NormalIndPower
 
 
 def minimum_detectable_lift(
     deviation: float, candidate_users: float, control_users: float, alpha: float, power: float
 ) -> float:
-    """The least relative lift that a two-sided test of level `alpha` finds with probability `power`."""
+    """The least relative lift that a two-sided test of level `alpha` finds with probability `power`, 0.5 or more.
+
+    Not a number without users. That a lift is found on the wrong side is passed over: it has no part in such a power.
+    """
     if not (deviation > 0 and candidate_users > 0 and control_users > 0):
         return math.nan
-    ratio = control_users / candidate_users
-    size = NormalIndPower().solve_power(nobs1=candidate_users, ratio=ratio, alpha=alpha, power=power)
-    return math.expm1(float(np.squeeze(size)) * deviation)
+    distance = stats.norm.isf(alpha / 2) + stats.norm.ppf(power)
+    with np.errstate(over="ignore"):
+        return float(np.expm1(distance * deviation * math.sqrt(1 / candidate_users + 1 / control_users)))
 
 
 def users_needed(deviation: float, lift: float, alpha: float, power: float) -> int:
