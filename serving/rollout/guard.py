@@ -1,8 +1,9 @@
 """The guard: follows the exposure log of a running rollout and aborts it when a guardrail is breached.
 
 It judges what was served since the stage began and, so that a fault that begins late is not outweighed by the good days
-before it, what came in within the last minute. Time is told by the clock that only goes forward, and stages by the
-number of the arms' record in every exposure, so a clock that is set, here or at a gateway, changes nothing.
+before it, what came in of late: within 20 seconds, and within a minute where requests are few. Time is told by the
+clock that only goes forward, and stages by the number of the arms' record in every exposure, so a clock that is set,
+here or at a gateway, changes nothing.
 
 A gateway writes its log every 10 seconds; the guard looks once a second, and the gateways take over the record of the
 abort within a second or two.
@@ -12,6 +13,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,7 +30,7 @@ from serving.rollout.controller import LockedError, abort, status
 from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, Guardrail, Limits, judge, measure
 
 LOOK_SECONDS = 1.0
-RECENT_SECONDS = 60.0
+RECENT_SECONDS = (20.0, 60.0)
 SAY_SECONDS = 60.0
 LOCKED_SECONDS = 60.0  # how long a guard that wants to abort waits for another command's end
 # Files are named by the time they were written. Of those that were there before the guard, older ones are passed over.
@@ -81,11 +83,13 @@ class StageMeasures:
 
     def __init__(self) -> None:
         self.total = (ArmMeasures(), ArmMeasures())  # candidate, control
+        self._now = 0.0
         self._recent: deque[tuple[float, tuple[ArmMeasures, ArmMeasures]]] = deque()
 
     def add(self, exposures: pa.Table, now: float) -> None:
         """`now` is in seconds of any clock that only goes forward."""
-        while self._recent and self._recent[0][0] < now - RECENT_SECONDS:
+        self._now = now
+        while self._recent and self._recent[0][0] < now - max(RECENT_SECONDS):
             self._recent.popleft()
         if exposures.num_rows == 0:
             return
@@ -95,12 +99,13 @@ class StageMeasures:
         self.total = _sum(self.total, added)
 
     def breached(self, limits: Limits) -> list[Guardrail]:
-        """The guardrails that are breached in either, each once."""
-        recent = (ArmMeasures(), ArmMeasures())
-        for _, added in self._recent:
-            recent = _sum(recent, added)
-        found = [guardrail for part in (recent, self.total) for guardrail in judge(*part, limits) if guardrail.breached]
-        return list({guardrail.name: guardrail for guardrail in reversed(found)}.values())
+        """The guardrails that are breached in any of these, each once, as the shortest time shows it."""
+        parts = [self.total]
+        for seconds in sorted(RECENT_SECONDS, reverse=True):
+            recent = [added for moment, added in self._recent if moment >= self._now - seconds]
+            parts.append(reduce(_sum, recent, (ArmMeasures(), ArmMeasures())))
+        found = [guardrail for part in parts for guardrail in judge(*part, limits) if guardrail.breached]
+        return list({guardrail.name: guardrail for guardrail in found}.values())
 
 
 def _sum(

@@ -93,7 +93,7 @@ def check_files(settings: Settings, version: int, digest: str) -> None:
 
 
 def move_aliases(client: "MlflowClient", desired: DesiredState) -> None:
-    """`champion` follows the arm; `candidate` is the rollout's where no newer release has it, and ends with the rollout."""
+    """`champion` follows the arm; `candidate` is the rollout's where no newer release has it, and ends with it."""
     found = aliases(client, RANKER_MODEL)
     champion = str(desired.champion.version)
     if found.get(CHAMPION) != champion:

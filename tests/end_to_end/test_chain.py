@@ -7,9 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import BuiltinFunctionType
 
+import httpx2
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
@@ -23,10 +28,15 @@ from components.contracts.artifacts import (
     REQUESTS_FILE,
     SEEDS_FILE,
 )
+from components.contracts.rollout_history import history_file, read_rollout_history
+from components.contracts.serving import assign_arm
 from components.contracts.settings import Settings
 from feature_repo.store import open_feature_store, read_assignments, read_rationales
 from pipelines.local_run import run_reland
 from pipelines.parameters import RunParameters
+from serving.triton.server import free_ports
+
+RELAND = [sys.executable, "-c", "from pipelines.cli import main; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +203,120 @@ def test_a_terminated_run_ends_its_step_says_so_and_leaves_nothing(tmp_path):
     assert not psutil.wait_procs(steps, timeout=10)[1]
     assert not list((tmp_path / "temporary").iterdir())
     assert not (tmp_path / "home" / "runs").exists()
+
+
+class Users:
+    """Users of the gateway who ask without a pause, in a thread; every answer is kept."""
+
+    def __init__(self, client: httpx2.Client, users: list[str]):
+        self.answers: list[dict] = []
+        self._client, self._users = client, users
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> "Users":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._ended.is_set():
+            for user in self._users:
+                response = self._client.post("/v1/recommend", json={"user_id": user, "count": 5})
+                self.answers.append({"user": user, "status": response.status_code, **response.json()})
+                time.sleep(0.01)
+
+    def after(self, arms: set[str]) -> dict[str, dict]:
+        """Each user's answer in the first round in which exactly these arms answer."""
+        deadline = time.monotonic() + 60
+        begun = len(self.answers)
+        while True:
+            found = {
+                answer["user"]: answer for answer in self.answers[max(begun, len(self.answers) - len(self._users)) :]
+            }
+            if len(found) == len(self._users) and {answer["arm"] for answer in found.values()} == arms:
+                return found
+            assert time.monotonic() < deadline and self._thread.is_alive(), self.answers[-1]
+            time.sleep(0.05)
+
+
+@contextmanager
+def served(port: int, users: list[str]) -> Iterator[Users]:
+    """`reland serve`, and users who ask it."""
+    serve = subprocess.Popen([*RELAND, "serve"], env={**os.environ, "RELAND_GATEWAY_PORT": str(port)})
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False) as client:
+            deadline = time.monotonic() + 120
+            while not answers(client):
+                assert serve.poll() is None and time.monotonic() < deadline
+                time.sleep(0.2)
+            with Users(client, users) as asking:
+                yield asking
+    finally:
+        serve.send_signal(signal.SIGTERM)
+        serve.wait(60)
+
+
+def answers(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.fixture
+def rollout(monkeypatch) -> Callable[..., None]:
+    """`rollout(*arguments)`: the command, in this process, which has imported what a new one imports for seconds."""
+
+    def invoke(*arguments: str) -> None:
+        from pipelines.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["reland", "rollout", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+
+    return invoke
+
+
+def test_a_release_is_started_ramped_and_promoted_behind_the_live_gateway(runs, rollout, tmp_path, monkeypatch):
+    settings, *_ = runs
+    monkeypatch.setenv("RELAND_ROLLOUT_GRACE_SECONDS", "2.5")
+    monkeypatch.setenv("RELAND_GATEWAY_BUDGET_MS", "10000")  # which step answers is tested, not how fast
+    matches = pq.read_table(artifact(settings, 1, "match-users", "matches", MATCHES_FILE))
+    users = matches["user_id"].to_pylist()[:60]
+    allowed, outside = users[0], set(users[50:])
+    (tmp_path / "allowed").write_text(allowed + "\n")
+    (tmp_path / "segment").write_text("\n".join(users[:50]))
+    (port,) = free_ports(0)
+    with served(port, users) as asking:
+        lists = ["--allow-list", str(tmp_path / "allowed"), "--segment", str(tmp_path / "segment")]
+        rollout("start", "--weight", "0.2", *lists)
+        started = asking.after({"champion", "control", "candidate", "allowed"})
+        rollout("ramp", "0.4", "--reason", "looks well")
+        time.sleep(2.5)
+        ramped = asking.after({"champion", "control", "candidate", "allowed"})
+        rollout("guard", "--seconds", "1")
+
+        killed = subprocess.Popen([*RELAND, "rollout", "promote"])
+        while read_rollout_history(history_file(settings))[-1].action != "promote":
+            assert killed.poll() is None
+        killed.kill()
+        killed.wait()
+        rollout("resume")
+        promoted = asking.after({"champion"})
+    assert {answer["status"] for answer in asking.answers} == {200}
+    assert {answer["model_version"] for answer in asking.answers} == {1, 2}
+    first, second, _ = read_rollout_history(history_file(settings))
+    for found, state in ((started, first), (ramped, second)):
+        for user, answer in found.items():
+            arm = assign_arm(state.record, user, takes_part=user not in outside, allowed=user == allowed)
+            assert (answer["arm"], answer["model_version"]) == (arm.name, arm.version)
+    assert {answer["model_version"] for answer in promoted.values()} == {2}
+    assert registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL) == {"champion": "2"}
+    # The arms were served from both slots at once, each with the features of its generation.
+    assert {arm.slot for arm in second.arms} == {"blue", "green"}
+    assert all(answer["ladder_step"] == "fresh" for answer in promoted.values())

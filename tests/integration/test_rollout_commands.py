@@ -159,6 +159,7 @@ class Killer:
             raise KilledError
 
 
+@pytest.mark.services  # a hundred kills
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_anywhere_it_ends_with_all_old_or_all_new(settings, command):
     before, act = COMMANDS[command]
@@ -373,9 +374,9 @@ def test_a_fault_that_begins_late_is_not_outweighed_by_what_was_good(settings):
     good = [*exposures("candidate", 1, 3_000), *exposures("control", 1, 3_000)]
     bad = [*exposures("candidate", 1, 60, "id_only"), *exposures("control", 1, 60)]
     measures.add(pa.Table.from_pylist(good, EXPOSURES), now=0.0)
-    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=50.0)
+    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=15.0)
     assert measures.breached(Limits()) == []
-    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=100.0)
+    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=30.0)
     assert [guardrail.name for guardrail in measures.breached(Limits())] == ["fallen_steps"]
 
 

@@ -30,6 +30,7 @@ import httpx2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from threadpoolctl import threadpool_limits
 
 from components.contracts.artifacts import CONFIG_FILE, ONNX_FILE
 from components.contracts.files import read_json, write_json
@@ -131,7 +132,7 @@ def spoil(path: Path, seconds: float | None) -> None:
         "spoil_axes": np.array([0, 1, 2], np.int64),
         "spoil_nothing": np.array(0.0, np.float32),
         "spoil_rounds": np.array(rounds, np.int64),
-        "spoil_matrix": np.full((size, size), 1e-3, np.float32),
+        "spoil_matrix": np.full((size, size), 1 / size, np.float32),  # its square is itself
     }
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     graph.node.extend(
@@ -177,11 +178,12 @@ def spoil(path: Path, seconds: float | None) -> None:
 
 
 def _matrix_product_seconds(size: int) -> float:
-    matrix = np.full((size, size), 1e-3, np.float32)
-    began = time.perf_counter()
-    for _ in range(20):
-        matrix = matrix @ matrix
-    return (time.perf_counter() - began) / 20
+    matrix = np.full((size, size), 1 / size, np.float32)
+    with threadpool_limits(1):
+        began = time.perf_counter()
+        for _ in range(50):
+            matrix = matrix @ matrix
+        return (time.perf_counter() - began) / 50
 
 
 async def load(port: int, file: Path) -> None:
@@ -309,6 +311,7 @@ def wrong_exposures(settings: Settings) -> tuple[int, int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one rollout of each kind and one bad candidate")
+    parser.add_argument("--rollouts", type=int, default=10, help="how many are promoted, and how many aborted")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -316,7 +319,7 @@ def main() -> None:
     if arguments.load is not None:
         asyncio.run(load(arguments.load, arguments.json))
         return
-    number = 1 if arguments.quick else 10
+    number = 1 if arguments.quick else arguments.rollouts
     with tempfile.TemporaryDirectory(prefix="reland-rollout-") as folder:
         settings = prepare_home(Path(folder) / "home", load_settings().triton_environment)
         file = Path(folder) / "answers.jsonl"
