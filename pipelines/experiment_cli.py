@@ -162,8 +162,9 @@ def simulate(
     else:
         print_simulation(Console(), found, folder)
     if found.interrupted:
-        print(f"reland: interrupted on day {found.days}: what was served until then is in {folder}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
+        told = f"{found.fault or 'interrupted'}, on day {found.days}: what was served until then is in {folder}"
+        print(f"reland: {told}", file=sys.stderr)
+        raise typer.Exit(1 if found.fault else INTERRUPTED)
 
 
 @experiment.command()
