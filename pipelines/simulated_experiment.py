@@ -261,7 +261,7 @@ def _analyse(
     agreement, warnings = float(again.mean()), list(analysis["warnings"])
     if agreement < 1:
         warnings.append(
-            f"{1 - agreement:.1%} of the lists served are not what their arm gives undisturbed, and the true lift is of "
+            f"{1 - agreement:.1%} of the lists served are not what their arm gives undisturbed; the true lift is of "
             "undisturbed arms."
         )
 
