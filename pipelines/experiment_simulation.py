@@ -40,7 +40,7 @@ from components.data_preparation.marketplace.truth import Truth
 from components.data_preparation.marketplace.world import REPLAY, generator_of
 from pipelines.experiment_truth import lists_of
 
-BATCH = 64  # visits that are asked for, drawn and told of together
+BATCH = 50  # visits that are asked for, drawn and told of together: at most 1,000 outcomes, as a request may hold
 CONCURRENCY = 8  # requests at a time; the gateway refuses what is more than it can do, and is asked again
 ATTEMPTS = 60  # for one request, a second apart at most
 LOG_SECONDS = 30.0  # that the gateway's logs get to hold what was served; they are written every ten seconds
@@ -198,7 +198,7 @@ async def _serve_batch(
         for outcome, happened in (("click", outcomes.clicked), ("conversion", outcomes.purchased))
         for row, slot in zip(*np.nonzero(happened), strict=True)
     ]
-    if events:  # at most BATCH lists' worth: less than what one request may hold
+    if events:
         await _post(client, "/v1/events", {"events": events}, answered=True)
     served.request_ids += [answer["request_id"] for answer in answers]
     served.arms += [answer["arm"] for answer in answers]

@@ -34,7 +34,8 @@ class DesiredState:
         stage: 0 where no rollout runs; else from 1, and each ramp is a stage of its own.
         arms: in the order of the arms' record.
         allow_list: see `RolloutRecord`, as for `segment`.
-        candidate_digest: of the candidate's files when the rollout started; empty where none runs.
+        candidate_digest: of the candidate's files when the rollout started, which a promotion makes the champion's;
+            empty where no rollout has run, and after an abort.
         ended: the version that no arm has any longer, to be unloaded and to lose its alias; None where there is none.
     """
 

@@ -86,7 +86,8 @@ def promote(base: DesiredState, change: Change) -> DesiredState:
     Raises:
         InputError: no rollout runs.
     """
-    return _end(base, change, "promote", _running(base), base.champion)
+    promoted = _end(base, change, "promote", _running(base), base.champion)
+    return replace(promoted, candidate_digest=base.candidate_digest)
 
 
 def abort(base: DesiredState, change: Change) -> DesiredState:

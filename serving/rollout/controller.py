@@ -34,7 +34,7 @@ from components.contracts.serving import Arm, item_collection, read_rollout, rol
 from components.contracts.settings import Settings
 from components.contracts.user_list import read_user_ids, write_user_list
 from serving.rollout import changes
-from serving.rollout.reconciler import bring_about, check_files, make_ready
+from serving.rollout.reconciler import bring_about, make_ready
 from serving.triton.repository import release_digest
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ def promote(settings: Settings, reason: str = "") -> DesiredState:
     """Make the candidate the champion. Raises InputError as `start`."""
     with _controlling(settings):
         base = _finished(settings)
-        state = changes.promote(base, _change(base, reason))
-        if base.candidate is not None and base.candidate_digest:
-            check_files(settings, base.candidate.version, base.candidate_digest)
-        return _change_to(settings, state)
+        return _change_to(settings, changes.promote(base, _change(base, reason)))
 
 
 def abort(settings: Settings, reason: str = "", rollout: str | None = None) -> DesiredState | None:
@@ -162,8 +159,12 @@ def _controlling(settings: Settings) -> Iterator[None]:
         LockedError: another command does.
     """
     path = rollout_folder(settings) / LOCK_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -210,6 +211,8 @@ def _finished(settings: Settings) -> DesiredState:
     desired, effective = _states(settings)
     if desired.state != effective.state:
         say(f"finishing what was begun at {desired.time}: {desired.action}, state {desired.state}")
+        if desired.action != "abort":
+            make_ready(settings, desired)
     bring_about(settings, desired)
     return desired
 

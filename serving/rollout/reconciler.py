@@ -11,6 +11,7 @@ began with.
 """
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.contracts.errors import InputError
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
 
 
 def bring_about(settings: Settings, desired: DesiredState) -> None:
-    """Make the platform what is desired; what is so already stays.
+    """Steps 2 to 4: make the platform what is desired; what is so already stays.
 
-    Raises:
-        InputError: a version is not served everywhere; nobody has been moved.
+    An abort needs no step 1: users go back to what serves the others now, and nothing must hold them where they are.
     """
     move_users(settings, desired)
     client = open_registry(settings)
@@ -40,25 +40,8 @@ def bring_about(settings: Settings, desired: DesiredState) -> None:
         retire(settings, client, desired, desired.ended)
 
 
-def move_users(settings: Settings, desired: DesiredState) -> None:
-    """Steps 1 and 2.
-
-    An abort asks no replica: users go back to what serves the others now, and nothing must hold them where they are.
-
-    Raises:
-        InputError: as `make_ready`.
-    """
-    if read_rollout(rollout_file(settings)) == desired.record:
-        return
-    if desired.action != "abort":
-        make_ready(settings, desired)
-    write_rollout(rollout_file(settings), desired.record)
-    weights = ", ".join(f"{arm.name} {arm.weight:g} (version {arm.version})" for arm in desired.arms)
-    say(f"state {desired.state}: {weights}")
-
-
 def make_ready(settings: Settings, desired: DesiredState) -> None:
-    """Have every replica serve the versions of the arms, beside what it serves.
+    """Step 1: have every replica serve the versions of the arms, beside what it serves.
 
     Raises:
         InputError: a file of the candidate is damaged or missing, or a replica does not serve a version; the versions
@@ -66,9 +49,8 @@ def make_ready(settings: Settings, desired: DesiredState) -> None:
     """
     repository = settings.resolved_model_repository
     versions = {arm.version for arm in desired.arms}
-    candidate = desired.candidate
-    if candidate is not None and desired.candidate_digest:
-        check_files(settings, candidate.version, desired.candidate_digest)
+    if desired.candidate_digest:
+        _check_files(repository, (desired.candidate or desired.champion).version, desired.candidate_digest)
     catalogues = {version: read_catalogue(repository / desired.champion.model / str(version)) for version in versions}
     replicas = find_replicas(settings)
     added = {
@@ -83,13 +65,22 @@ def make_ready(settings: Settings, desired: DesiredState) -> None:
         raise
 
 
-def check_files(settings: Settings, version: int, digest: str) -> None:
+def _check_files(repository: Path, version: int, digest: str) -> None:
     """Raises InputError where the files of a version are others than when its rollout started."""
-    if release_digest(settings.resolved_model_repository, version) != digest:
+    if release_digest(repository, version) != digest:
         raise InputError(
-            f"{settings.resolved_model_repository}: files of version {version} have changed since its rollout started: "
-            "they are damaged; `reland rollout abort` ends the rollout"
+            f"{repository}: files of version {version} have changed since its rollout started: they are damaged; "
+            "`reland rollout abort` ends the rollout"
         )
+
+
+def move_users(settings: Settings, desired: DesiredState) -> None:
+    """Step 2: write the arms' record."""
+    if read_rollout(rollout_file(settings)) == desired.record:
+        return
+    write_rollout(rollout_file(settings), desired.record)
+    weights = ", ".join(f"{arm.name} {arm.weight:g} (version {arm.version})" for arm in desired.arms)
+    say(f"state {desired.state}: {weights}")
 
 
 def move_aliases(client: "MlflowClient", desired: DesiredState) -> None:

@@ -229,17 +229,16 @@ class Users:
                 self.answers.append({"user": user, "status": response.status_code, **response.json()})
                 time.sleep(0.01)
 
-    def after(self, arms: set[str]) -> dict[str, dict]:
-        """Each user's answer in the first round in which exactly these arms answer."""
+    def wait_for(self, served: Callable[[str], tuple[str, int]]) -> list[dict]:
+        """The answers of a round of all users, once each is of the arm and version that `served` says."""
         deadline = time.monotonic() + 60
         begun = len(self.answers)
         while True:
-            found = {
-                answer["user"]: answer for answer in self.answers[max(begun, len(self.answers) - len(self._users)) :]
-            }
-            if len(found) == len(self._users) and {answer["arm"] for answer in found.values()} == arms:
+            found = self.answers[max(begun, len(self.answers) - len(self._users)) :]
+            wrong = [a for a in found if (a["arm"], a["model_version"]) != served(a["user"])]
+            if len(found) == len(self._users) and not wrong:
                 return found
-            assert time.monotonic() < deadline and self._thread.is_alive(), self.answers[-1]
+            assert time.monotonic() < deadline and self._thread.is_alive(), wrong
             time.sleep(0.05)
 
 
@@ -250,7 +249,7 @@ def served(port: int, users: list[str]) -> Iterator[Users]:
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False) as client:
             deadline = time.monotonic() + 120
-            while not answers(client):
+            while not is_ready(client):
                 assert serve.poll() is None and time.monotonic() < deadline
                 time.sleep(0.2)
             with Users(client, users) as asking:
@@ -260,7 +259,7 @@ def served(port: int, users: list[str]) -> Iterator[Users]:
         serve.wait(60)
 
 
-def answers(client: httpx2.Client) -> bool:
+def is_ready(client: httpx2.Client) -> bool:
     try:
         return client.get("/readyz").status_code == 200
     except httpx2.TransportError:
@@ -292,31 +291,35 @@ def test_a_release_is_started_ramped_and_promoted_behind_the_live_gateway(runs, 
     (tmp_path / "allowed").write_text(allowed + "\n")
     (tmp_path / "segment").write_text("\n".join(users[:50]))
     (port,) = free_ports(0)
+
+    def dealt(user: str) -> tuple[str, int]:
+        """By the last record that was desired."""
+        record = read_rollout_history(history_file(settings))[-1].record
+        arm = assign_arm(record, user, takes_part=user not in outside, allowed=user == allowed)
+        return arm.name, arm.version
+
     with served(port, users) as asking:
+        asking.wait_for(lambda user: ("champion", 1))
         lists = ["--allow-list", str(tmp_path / "allowed"), "--segment", str(tmp_path / "segment")]
         rollout("start", "--weight", "0.2", *lists)
-        started = asking.after({"champion", "control", "candidate", "allowed"})
+        started = asking.wait_for(dealt)
         rollout("ramp", "0.4", "--reason", "looks well")
-        time.sleep(2.5)
-        ramped = asking.after({"champion", "control", "candidate", "allowed"})
+        ramped = asking.wait_for(dealt)
         rollout("guard", "--seconds", "1")
 
         killed = subprocess.Popen([*RELAND, "rollout", "promote"])
         while read_rollout_history(history_file(settings))[-1].action != "promote":
             assert killed.poll() is None
+            time.sleep(0.01)
         killed.kill()
         killed.wait()
         rollout("resume")
-        promoted = asking.after({"champion"})
+        promoted = asking.wait_for(lambda user: ("champion", 2))
     assert {answer["status"] for answer in asking.answers} == {200}
-    assert {answer["model_version"] for answer in asking.answers} == {1, 2}
-    first, second, _ = read_rollout_history(history_file(settings))
-    for found, state in ((started, first), (ramped, second)):
-        for user, answer in found.items():
-            arm = assign_arm(state.record, user, takes_part=user not in outside, allowed=user == allowed)
-            assert (answer["arm"], answer["model_version"]) == (arm.name, arm.version)
-    assert {answer["model_version"] for answer in promoted.values()} == {2}
+    for answers in (started, ramped):
+        assert {answer["arm"] for answer in answers} == {"champion", "control", "candidate", "allowed"}
     assert registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL) == {"champion": "2"}
     # The arms were served from both slots at once, each with the features of its generation.
-    assert {arm.slot for arm in second.arms} == {"blue", "green"}
-    assert all(answer["ladder_step"] == "fresh" for answer in promoted.values())
+    ramp = read_rollout_history(history_file(settings))[1]
+    assert {arm.slot for arm in ramp.arms} == {"blue", "green"}
+    assert {answer["ladder_step"] for answer in [*ramped, *promoted]} == {"fresh"}

@@ -35,6 +35,7 @@ from components.contracts.serving import (
 )
 from components.contracts.settings import Settings
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from pipelines.rollout import promote_rollout, ramp_rollout, start_rollout, watch_rollout
 from serving.rollout import controller, guard, reconciler
 from serving.rollout.guardrails import Limits
 from serving.triton.repository import (
@@ -307,6 +308,23 @@ def test_a_record_of_other_hands_is_what_is_gone_on_from(settings):
     content = json.loads(rollout_file(settings).read_text()) | {"state": record.state + 5, "salt": "by hand"}
     rollout_file(settings).write_text(json.dumps(content))
     assert controller.start(settings, 2, 0.1).state == record.state + 6
+
+
+def test_the_steps_of_the_pipeline_can_be_tried_again(settings, monkeypatch):
+    for name in ("home", "triton_replicas", "rollout_grace_seconds"):
+        monkeypatch.setenv(f"RELAND_{name.upper()}", str(getattr(settings, name)))
+    for _ in range(2):
+        start_rollout.python_func(version=2, weight=0.1, reason="daily")
+    for _ in range(2):
+        ramp_rollout.python_func(weight=0.2, reason="daily")
+    watch_rollout.python_func(seconds=0.0)
+    for _ in range(2):
+        promote_rollout.python_func(version=2, reason="daily")
+    history = read_rollout_history(history_file(settings))
+    assert [state.action for state in history] == ["start", "ramp", "promote"]
+    assert seen(settings)["arms"] == [("champion", 2, 1.0)]
+    with pytest.raises(InputError, match="no rollout runs"):
+        watch_rollout.python_func(seconds=0.0)
 
 
 # The guard

@@ -40,8 +40,10 @@ from components.contracts.rollout_history import history_file, read_rollout_hist
 from components.contracts.serving import (
     EXPOSURES,
     EXPOSURES_FOLDER,
+    Arm,
     RolloutRecord,
     assign_arm,
+    item_collection,
     log_folder,
     read_log,
     read_rollout,
@@ -51,12 +53,13 @@ from components.contracts.serving import (
 from components.contracts.settings import Settings, load_settings
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.ranker_release.release import models_of
+from feature_repo.definitions import user_service
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
 from serving.rollout import controller
 from serving.triton.repository import release_version
 from serving.triton.server import free_ports
 from serving.triton.supervisor import supervised_triton
-from tests.integration.gateway.conftest import ITEM_IDS, TEXT, TEXT_ENCODER, USER_VECTOR, champion, release
+from tests.integration.gateway.conftest import ITEM_IDS, TEXT, TEXT_ENCODER, USER_VECTOR, release
 from tests.performance.report import Figure, write_report
 
 USERS = [f"user {number}" for number in range(200)]
@@ -66,6 +69,21 @@ STAGE_SECONDS = 1.0  # of each stage: some hundred requests
 BAD = {3: "failing", 4: "slow beyond its budget", 5: "slow within its budget"}
 SLOW_SECONDS = {4: 0.3, 5: 0.025}
 GUARD_SECONDS = 120.0  # after which a guard is taken to have missed
+FIRST_RECORD = RolloutRecord(
+    state=0,
+    salt="salt",
+    arms=(
+        Arm(
+            name="champion",
+            version=1,
+            generation="20260101t000000000",
+            feature_service=user_service("blue"),
+            slot="blue",
+            item_collection=item_collection(1),
+            weight=1.0,
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +122,7 @@ def prepare_home(home: Path, triton_environment: Path) -> Settings:
         else:
             release(folder, repository, version, seed=version)
         register(settings, version)
-    write_rollout(rollout_file(settings), RolloutRecord(state=0, salt="salt", arms=(champion(),)))
+    write_rollout(rollout_file(settings), FIRST_RECORD)
     return settings
 
 
@@ -233,8 +251,9 @@ def serving(settings: Settings, file: Path) -> Iterator[Settings]:
     with ExitStack() as stack:
         triton = [stack.enter_context(supervised_triton(settings)).grpc_address for _ in range(2)]
         (port,) = free_ports(0)
+        # Feast, imported here, sets variables by which Prometheus would keep the gateway's values in files.
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")},
             "RELAND_HOME": str(settings.home),
             "RELAND_GATEWAY_PORT": str(port),
             "RELAND_TRITON_GRPC": triton[0],
@@ -297,7 +316,7 @@ def guard(settings: Settings, version: int) -> dict[str, object]:
 def wrong_exposures(settings: Settings) -> tuple[int, int, int]:
     """Exposures, those of another arm than the record gives the user, and those of another version than the arm's."""
     records = {state.state: state.record for state in read_rollout_history(history_file(settings))}
-    records[0] = RolloutRecord(state=0, salt="salt", arms=(champion(),))
+    records[0] = FIRST_RECORD
     columns = ["user_id", "arm", "state", "model_version"]
     rows = read_log(log_folder(settings, EXPOSURES_FOLDER), EXPOSURES).select(columns).to_pylist()
     wrong_arm = wrong_version = 0

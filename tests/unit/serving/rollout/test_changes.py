@@ -65,7 +65,8 @@ def test_a_ramp_is_a_stage_of_the_same_rollout_and_a_promotion_or_an_abort_ends_
     promoted, aborted = changes.promote(ramped, CHANGE), changes.abort(ramped, CHANGE)
     assert (weights(promoted), promoted.ended) == ({"champion": (2, 1.0)}, 1)
     assert (weights(aborted), aborted.ended) == ({"champion": (1, 1.0)}, 2)
-    assert promoted.stage == aborted.stage == 0 and promoted.candidate_digest == ""
+    assert promoted.stage == aborted.stage == 0
+    assert (promoted.candidate_digest, aborted.candidate_digest) == ("digest", "")  # of the champion's files now
     assert promoted.champion.generation == "g2"
 
 
