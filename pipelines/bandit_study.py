@@ -23,9 +23,12 @@ from serving.experiment.dueling_bandit import DuelingBandit, blend, standardise
 from serving.experiment.interleaving import credit, interleave
 
 LENGTH = 10
-GRID = 400
+GRID = 200
 LISTS_OF_DUEL = 20  # of which each half is enough for an A/B duel
 TESTED_SHARE = 0.1  # of all lists, that the A/B/n test compares its arms on
+
+
+BANDIT = DuelingBandit(exploration=0.3, step=0.05)
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,19 @@ def regret_of_test(market: BlendMarket, best: np.ndarray, lists: int, generator:
     return _regret("A/B/n test", missed, winner)
 
 
-def mean_regret(runs: Callable[[np.random.Generator], Regret], repetitions: int, seed: int) -> Regret:
-    """The mean over repetitions that differ in everything random."""
-    found = [runs(np.random.default_rng([seed, number])) for number in range(repetitions)]
-    mean = np.mean([regret.clicks for regret in found], axis=0)
-    return Regret(found[0].name, found[0].lists, mean, np.mean([regret.weights for regret in found], axis=0))
+def compare_ways(market: BlendMarket, best: np.ndarray, lists: int, repetitions: int, seed: int) -> list[Regret]:
+    """What each way costs, the mean over repetitions that differ in everything random."""
+    ways: list[Callable[[np.random.Generator], Regret]] = [
+        lambda generator: regret_of_bandit(market, BANDIT, best, lists, True, generator),
+        lambda generator: regret_of_bandit(market, BANDIT, best, lists, False, generator),
+        lambda generator: regret_of_test(market, best, lists, generator),
+    ]
+    return [_mean([way(np.random.default_rng([seed, number])) for number in range(repetitions)]) for way in ways]
+
+
+def _mean(runs: list[Regret]) -> Regret:
+    clicks = np.mean([regret.clicks for regret in runs], axis=0)
+    return Regret(runs[0].name, runs[0].lists, clicks, np.mean([regret.weights for regret in runs], axis=0))
 
 
 def _duels(market: BlendMarket, lists: int) -> list[tuple[int, int]]:

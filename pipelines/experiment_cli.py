@@ -162,8 +162,78 @@ def simulate(
     else:
         print_simulation(Console(), found, folder)
     if found.interrupted:
-        print(f"reland: interrupted on day {found.days}: what was served until then is in {folder}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
+        told = f"{found.fault or 'interrupted'}, on day {found.days}: what was served until then is in {folder}"
+        print(f"reland: {told}", file=sys.stderr)
+        raise typer.Exit(1 if found.fault else INTERRUPTED)
+
+
+@experiment.command()
+def interleave(
+    users: Annotated[int, typer.Option(help="Users who are shown both rankings, interleaved.")] = 500,
+    days: Annotated[int, typer.Option(help="Days on which they come, from the first after the market's log on.")] = 5,
+    first: Annotated[str, typer.Option(help="A ranking: a variant of the champion's run, or popularity.")] = "reland",
+    second: Annotated[str, typer.Option(help="Another one.")] = "id_only",
+    seed: Annotated[int, typer.Option(help="Seed of who comes, and of what they do.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Interleave two rankings of the champion's run in its simulated market, without servers: which is preferred?"""
+    import numpy as np
+
+    from components.contracts.settings import load_settings
+    from pipelines.experiment_replay import Policies, replay_interleaving, true_lift
+    from pipelines.simulated_market import ranked_market_of_champion
+
+    market = ranked_market_of_champion(load_settings())
+    for option, name in (("first", first), ("second", second)):
+        if name not in market.scores:
+            raise InputError(f"--{option} {name}: expected one of {', '.join(market.scores)}")
+    config = market.truth.config
+    if users < 1 or not 1 <= days <= config.days_after:
+        raise InputError(f"--users {users}, --days {days}: expected a user, and 1 to {config.days_after} days")
+    lists = {
+        name: market.top(market.scores[name], np.arange(len(market.users)), config.slots) for name in (first, second)
+    }
+    policies = Policies(market.truth, market.users, lists[second], lists[first], range(config.days, config.days + days))
+    found, lift = replay_interleaving(policies, users, np.random.default_rng(seed)), true_lift(policies)
+    if as_json:
+        print(json.dumps({"preference": asdict(found), "true_lift": asdict(lift)}, indent=2))
+        return
+    print(
+        f"{found.first} users prefer {first} and {found.second} {second}, {found.undecided} neither: a share of "
+        f"{found.share:.1%} ({found.low:.1%} to {found.high:.1%}), p = {found.p_value:.2g}; the true lift of {first}'s "
+        f"CTR is {lift.ctr:+.2%}"
+    )
+
+
+@experiment.command()
+def bandit(
+    output: Annotated[Path, typer.Option(help="Folder to write the page into; must be new or empty.")],
+    lists: Annotated[int, typer.Option(help="Lists that are shown, one a user.")] = 40_000,
+    repetitions: Annotated[int, typer.Option(help="Repetitions of which the mean is shown.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Learn a blend of the champion's run's scores by dueling bandit in a simulated market, beside A/B tests."""
+    import numpy as np
+
+    from components.contracts.files import creating_directory
+    from components.contracts.settings import load_settings
+    from pipelines.bandit_page import PAGE_FILE, render
+    from pipelines.bandit_study import LISTS_OF_DUEL, BlendMarket, compare_ways
+    from pipelines.simulated_market import ranked_market_of_champion
+
+    if lists < LISTS_OF_DUEL or repetitions < 1:
+        raise InputError(f"--lists {lists}, --repetitions {repetitions}: expected {LISTS_OF_DUEL} and 1 at least")
+    try:
+        with creating_directory(output) as folder:
+            market = BlendMarket(ranked_market_of_champion(load_settings()))
+            best = market.best(np.random.default_rng(seed))
+            ways = compare_ways(market, best, lists, repetitions, seed)
+            (folder / PAGE_FILE).write_text(render(market, best, ways, repetitions), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    for way in ways:
+        print(f"{way.name}: {way.clicks[-1]:,.0f} clicks missed in {way.lists[-1]:,} lists")
+    print(f"written: {output} (open {output / PAGE_FILE})")
 
 
 def _moment(name: str, text: str) -> datetime.datetime | None:

@@ -40,7 +40,7 @@ from components.data_preparation.marketplace.truth import Truth
 from components.data_preparation.marketplace.world import REPLAY, generator_of
 from pipelines.experiment_truth import lists_of
 
-BATCH = 64  # visits that are asked for, drawn and told of together
+BATCH = 50  # visits that are asked for, drawn and told of together: at most 1,000 outcomes, as a request may hold
 CONCURRENCY = 8  # requests at a time; the gateway refuses what is more than it can do, and is asked again
 ATTEMPTS = 60  # for one request, a second apart at most
 LOG_SECONDS = 30.0  # that the gateway's logs get to hold what was served; they are written every ten seconds
@@ -70,7 +70,9 @@ class Served:
         users: index of the user in the truth.
         days: the simulated day.
         lists: int64[n, L], the items in the truth's index, `NO_ITEM` where a list is shorter.
+        moments: of the visits, simulated, seconds since 1970.
         clicks, conversions: outcomes that were told to the gateway.
+        interrupted: whether visits are missing, and by what `fault`; by none after Ctrl-C.
     """
 
     request_ids: list[str] = field(default_factory=list)
@@ -78,11 +80,12 @@ class Served:
     steps: list[str] = field(default_factory=list)
     users: list[int] = field(default_factory=list)
     days: list[int] = field(default_factory=list)
-    moments: list[float] = field(default_factory=list)  # seconds since 1970, simulated
+    moments: list[float] = field(default_factory=list)
     lists: list[list[int]] = field(default_factory=list)
     clicks: int = 0
     conversions: int = 0
     interrupted: bool = False
+    fault: str = ""
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -112,14 +115,22 @@ def draw_visits(truth: Truth, config: SimulationConfig) -> Iterator[Visits]:
 
 
 def serve_visits(gateway: str, truth: Truth, config: SimulationConfig) -> Served:
-    """Ask a list for each visit, draw what comes of it, and tell the gateway; Ctrl-C ends it after the batch at work.
+    """Ask a list for each visit, draw what comes of it, and tell the gateway.
+
+    Ctrl-C ends it after the batch at work, a gateway that fails for good before it.
 
     Raises:
         InputError: no gateway answers, what it serves is of another market, or not one visit was served.
     """
     served = Served()
     with _stop_flag() as stop:
-        asyncio.run(_serve_visits(gateway, truth, config, stop, served))
+        try:
+            asyncio.run(_serve_visits(gateway, truth, config, stop, served))
+        except InputError as error:
+            if not len(served):
+                raise
+            # What was served until then is an experiment, shorter than it was to be.
+            served.interrupted, served.fault = True, str(error)
     if not len(served):
         raise InputError("no visit was served: there is nothing to analyse")
     return served
@@ -187,7 +198,7 @@ async def _serve_batch(
         for outcome, happened in (("click", outcomes.clicked), ("conversion", outcomes.purchased))
         for row, slot in zip(*np.nonzero(happened), strict=True)
     ]
-    if events:  # at most BATCH lists' worth: less than what one request may hold
+    if events:
         await _post(client, "/v1/events", {"events": events}, answered=True)
     served.request_ids += [answer["request_id"] for answer in answers]
     served.arms += [answer["arm"] for answer in answers]

@@ -91,8 +91,8 @@ class SimulatedExperiment:
         true_rates: by arm, over the visits of both.
         lifts: by metric, `ctr` and `cvr`.
         by_day: likewise, by the simulated day.
-        warnings: of the analysis.
-        interrupted: whether days are missing because the simulation was ended.
+        warnings: whatever speaks against relying on this.
+        interrupted: whether visits are missing because the simulation was ended, by `fault` unless by Ctrl-C.
     """
 
     comparison: Comparison
@@ -110,6 +110,7 @@ class SimulatedExperiment:
     by_day: dict[str, dict[str, Found]]
     warnings: list[str]
     interrupted: bool
+    fault: str
 
 
 def simulate_experiment(
@@ -257,6 +258,12 @@ def _analyse(
     lists = np.array(served.lists)
     compared = np.isin(arm_of, list(arms))
     again = np.concatenate([(everything[name] == lists)[arm_of == name].all(axis=1) for name in arms])
+    agreement, warnings = float(again.mean()), list(analysis["warnings"])
+    if agreement < 1:
+        warnings.append(
+            f"{1 - agreement:.1%} of the lists served are not what their arm gives undisturbed; the true lift is of "
+            "undisturbed arms."
+        )
 
     def rates(chosen: np.ndarray) -> dict[str, TrueRates]:
         return {name: true_rates(truth, users[chosen], days[chosen], everything[name][chosen]) for name in arms}
@@ -280,15 +287,16 @@ def _analyse(
             name: dict(Counter(step for arm, step in zip(served.arms, served.steps, strict=True) if arm == name))
             for name in arms
         },
-        agreement=float(again.mean()),
+        agreement=agreement,
         true_rates=overall,
         lifts=found(analysis["overall"], overall),
         by_day={
             group["name"]: found(group["metrics"], rates(compared & (days == day)))
             for group, day in zip(analysis["by_day"], simulated, strict=True)
         },
-        warnings=analysis["warnings"],
+        warnings=warnings,
         interrupted=served.interrupted,
+        fault=served.fault,
     )
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 from components.contracts.artifacts import ITEM_INDEX_FILE, MANIFEST_FILE, TRUTH_FOLDER
 from components.contracts.errors import InputError
 from components.contracts.files import read_json
-from components.contracts.serving import POPULAR_ITEMS, POPULAR_ITEMS_FILE
+from components.contracts.registry import CHAMPION
+from components.contracts.serving import POPULAR_ITEMS, POPULAR_ITEMS_FILE, read_rollout, rollout_file
 from components.contracts.settings import Settings
 from components.contracts.tables import ITEM_INDEX, read_table
 from components.data_preparation.marketplace.truth import Truth, load_truth
@@ -110,3 +111,12 @@ def read_ranked_market(artifacts: Path) -> RankedMarket:
     seen = np.zeros((len(user_ids), len(item_ids) + 1), bool)
     np.put_along_axis(seen, inputs["history"].numpy(), True, axis=1)
     return RankedMarket(truth, truth.user_index(pa.array(user_ids)), truth.item_index(item_ids), scores, seen[:, 1:])
+
+
+def ranked_market_of_champion(settings: Settings) -> RankedMarket:
+    """The market of the run that made the champion. Raises InputError as `artifacts_of` and `read_ranked_market`."""
+    path = rollout_file(settings)
+    for arm in read_rollout(path).arms:
+        if arm.name == CHAMPION:
+            return read_ranked_market(artifacts_of(settings, arm.generation))
+    raise InputError(f"{path}: has no arm {CHAMPION!r}")

@@ -135,7 +135,7 @@ def test_a_rollout_is_simulated_as_it_runs_and_ctrl_c_leaves_what_was_served(env
     process.send_signal(signal.SIGINT)
 
     assert process.wait(END_SECONDS) == 130
-    assert "reland: interrupted on day" in log.read_text() and str(tmp_path / "out") in log.read_text()
+    assert "reland: interrupted, on day" in log.read_text() and str(tmp_path / "out") in log.read_text()
     found = json.loads((tmp_path / "out" / "simulation.json").read_text())
     assert found["interrupted"] and found["days"] < 10 and found["lists"] > 0
     assert found["comparison"]["treatment"] == "candidate" and found["lost"] == 0

@@ -200,3 +200,18 @@ def test_a_gateway_that_cannot_be_used_is_one_clear_line(truth, gateway, monkeyp
 def test_no_gateway_at_all(truth):
     with pytest.raises(InputError, match="no gateway answers there"):
         serve_visits("http://127.0.0.1:9", truth, CONFIG)
+
+
+def test_a_gateway_that_fails_on_the_way_leaves_what_it_has_served(truth, gateway):
+    calls: Counter[str] = Counter()
+
+    def answer(path, body):
+        calls[path] += 1
+        if path == "/v1/events":
+            return 202, {"accepted": len(body["events"])}
+        if calls[path] > 60:  # in the second batch
+            return 500, {"detail": "broken"}
+        return 200, recommended(calls[path], ["i000003", "i000007", "i000001"])
+
+    served = serve_visits(gateway(answer), truth, CONFIG)
+    assert len(served) == len(served.moments) == 50 and served.interrupted and "status 500" in served.fault
