@@ -34,6 +34,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx2
 import numpy as np
@@ -115,7 +116,7 @@ class Serving:
     triton_port: int
     redis_port: int
     process: subprocess.Popen[bytes]
-    redis: subprocess.Popen[bytes]
+    redis_servers: list[subprocess.Popen[bytes]]  # the last one is the one that runs
     answers: list[Answer] = field(default_factory=list)
     expected: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
 
@@ -126,7 +127,7 @@ class Serving:
     def part(self, name: str) -> list[psutil.Process]:
         """The processes of a part."""
         if name == "Redis":
-            return [psutil.Process(self.redis.pid)]
+            return [psutil.Process(self.redis_servers[-1].pid)]
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -190,18 +191,18 @@ def serving(folder: Path) -> Iterator[Serving]:
             "RELAND_GATEWAY_BUDGET_MS": "2000",
             "TMPDIR": str(folder),
         }
-        stack.enter_context(_environment(variables))
+        stack.enter_context(mock.patch.dict(os.environ, variables))
         settings = load_settings()
-        redis_server = start_redis(redis_port, folder, "yes")
+        redis_servers = [start_redis(redis_port, folder, "yes")]
+        stack.callback(_end_redis, redis_servers)
         release(home / "rankers" / "1", settings.resolved_model_repository, 1, SIZE, seed=1)
         push_random_features(settings, SIZE, USERS, RATIONALES)
         write_rollout(rollout_file(settings), RolloutRecord(state=0, salt="salt", arms=(make_arm(),)))
         subprocess.run([sys.executable, "-c", BUILD_INDEX, str(home)], check=True, timeout=START_SECONDS)
         log_folder(settings, EXPOSURES_FOLDER).mkdir(parents=True)
         process = _start_serving(folder / "serve.log")
-        running = Serving(settings, gateway_port, triton_port, redis_port, process, redis_server)
-        stack.callback(lambda: (running.redis.kill(), running.redis.wait()))
         stack.callback(_end, process)
+        running = Serving(settings, gateway_port, triton_port, redis_port, process, redis_servers)
         _learn(running)
         ended = threading.Event()
         threads = [threading.Thread(target=_load, args=(running, number, ended)) for number in range(2)]
@@ -213,20 +214,6 @@ def serving(folder: Path) -> Iterator[Serving]:
             ended.set()
             for thread in threads:
                 thread.join()
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 def _start_serving(log: Path) -> subprocess.Popen[bytes]:
@@ -242,6 +229,12 @@ def _start_serving(log: Path) -> subprocess.Popen[bytes]:
             raise SystemExit(log.read_text())
         time.sleep(0.2)
     return process
+
+
+def _end_redis(servers: list[subprocess.Popen[bytes]]) -> None:
+    for server in servers:
+        server.kill()
+        server.wait()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -403,8 +396,8 @@ def _signal(number: signal.Signals, part: str) -> Callable[[Serving], None]:
 
 
 def _start_redis_again(running: Serving) -> None:
-    running.redis.wait()
-    running.redis = start_redis(running.redis_port, running.settings.home.parent, "yes")
+    running.redis_servers[-1].wait()
+    running.redis_servers.append(start_redis(running.redis_port, running.settings.home.parent, "yes"))
 
 
 def _unload(running: Serving) -> None:

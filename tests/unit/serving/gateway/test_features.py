@@ -59,6 +59,20 @@ def make_reader(store, user_seconds=60.0, rationale_seconds=60.0):
     return FeatureReader(store, breaker, Metrics(), 600.0, user_seconds, rationale_seconds)
 
 
+def test_a_slow_read_of_the_user_may_take_what_the_rationales_leave():
+    class Slow(Store):
+        async def users(self, service, user_ids):
+            await asyncio.sleep(0.3)  # more than half of the time
+            return await super().users(service, user_ids)
+
+    store = Slow({"u": user(["r1"])}, {"r1": rationale(1)})
+    breaker = CircuitBreaker("feature_store")
+    features = asyncio.run(FeatureReader(store, breaker, Metrics(), 0.5, 60.0).read("blue", "u", CATALOGUE))
+    assert features.fresh and features.complete and features.explanation.rationale_id == "r1"
+    with pytest.raises(DependencyError):
+        asyncio.run(FeatureReader(store, breaker, Metrics(), 0.2, 60.0).read("blue", "u", CATALOGUE))
+
+
 def test_features_have_the_rankers_shape_and_the_best_rationale_explains():
     store = Store({"u": user(["r1", "r2", "r3"])}, {"r1": rationale(1), "r2": rationale(2), "r3": rationale(3)})
     features = asyncio.run(make_reader(store).read("blue", "u", CATALOGUE))
