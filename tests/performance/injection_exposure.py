@@ -363,14 +363,14 @@ def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
     bound = "exposure of a promoted item, attacked / clean, upper 95% bound; the peer is the limit"
     users = "users to whom a promoted item is recommended; the peer is clean"
     trusting = f"ranker that trusts rationales, {runs_of}"
-    undefended = total("trusting_undefended") / total("trusting_clean")
     retrained = [(one.undefended, one.clean) for of_seed in measured for one in of_seed if one.undefended is not None]
     return [
         Figure(f"chain, {runs_of}: {bound}", upper_bound(exposures("attacked"), clean), LIMIT, "lower", 1.0),
         Figure(f"chain, {runs_of}: {users}", total("attacked"), total("clean"), "lower"),
         Figure(
             f"chain without any defence, {len(retrained)} targets x 1 seed: {users}",
-            *(float(sum(counts)) for counts in zip(*retrained, strict=True)),
+            float(sum(undefended for undefended, _ in retrained)),
+            float(sum(clean for _, clean in retrained)),
             "lower",
         ),
         Figure(
@@ -380,7 +380,7 @@ def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
         Figure(
             f"control, {trusting}: exposure of a promoted item without any defence / clean; the peer is the limit, "
             "which it has to exceed",
-            undefended,
+            total("trusting_undefended") / total("trusting_clean"),
             LIMIT,
             "higher",
             1.0,
