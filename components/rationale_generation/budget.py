@@ -126,19 +126,33 @@ class Budget:
         self._reserved: dict[str, Usage] = {}
         self._reserved_sum = Usage()
 
-    def admit(self, custom_id: str, worst: Usage) -> bool:
-        """Whether a request that can take this may be asked as well; if so, that much is reserved."""
-        if self.exceeded(self.spent + self._reserved_sum + worst):
-            return False
-        self._reserved[custom_id] = worst
-        self._reserved_sum += worst
-        return True
+    def admit(self, custom_id: str, worst: Usage) -> str:
+        """Reserve what a request can take, unless a ceiling keeps it out: its option; empty where none does."""
+        option = self.exceeded(self.spent + self._reserved_sum + worst)
+        if not option:
+            self._reserved[custom_id] = worst
+            self._reserved_sum += worst
+        return option
 
     def settle(self, custom_id: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Count what an admitted request took instead of its worst case."""
+        self._release(custom_id)
+        self.spent += Usage(1, prompt_tokens, completion_tokens)
+
+    def lose(self, custom_id: str) -> None:
+        """Count an admitted request as its worst case: its answer did not come through, and may be charged in full."""
+        self.spent += self._release(custom_id)
+
+    def repeat(self, custom_id: str) -> str:
+        """Lose an admitted request and admit it again; the option of the ceiling that keeps it out, or empty."""
+        worst = self._reserved[custom_id]
+        self.lose(custom_id)
+        return self.admit(custom_id, worst)
+
+    def _release(self, custom_id: str) -> Usage:
         worst = self._reserved.pop(custom_id)
         self._reserved_sum += Usage(-worst.calls, -worst.prompt_tokens, -worst.completion_tokens)
-        self.spent += Usage(1, prompt_tokens, completion_tokens)
+        return worst
 
     def refuses(self, worst: Usage) -> str:
         """The option of the ceiling that keeps it out even when nothing else is under way; empty: none does."""

@@ -1,10 +1,14 @@
 """The contract of everything that answers requests: language models, recorded answers, the template."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Self
 
 from components.contracts.batch_format import Request, Response
+
+# Codes of failures whose answer may have been made, and be charged for: it did not come through.
+LOST = "no_answer"
+NOT_REPEATED = "not_repeated"  # lost, and `may_repeat` said no
 
 
 class RationaleEngine(ABC):
@@ -17,12 +21,15 @@ class RationaleEngine(ABC):
         infers: whether `generate` makes new answers, which count as inferences, or hands out answers made before.
         paid: whether answers cost something: they are kept in the ledger, and asked for again where they are invalid.
         model: whose answers these are; the model is part of every request, so of its `custom_id`.
+        may_repeat: asked, with the `custom_id` of a request, before it is sent once more because an attempt got no
+            answer that may have to be paid for all the same. Who keeps a budget sets it.
     """
 
     name: ClassVar[str]
     infers: ClassVar[bool]
     paid: ClassVar[bool] = True
     model: str
+    may_repeat: Callable[[str], bool] = staticmethod(lambda _custom_id: True)
 
     @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:

@@ -15,7 +15,7 @@ from components.contracts.errors import InputError
 from components.contracts.progress import say
 from components.rationale_generation.account import Account
 from components.rationale_generation.budget import SECONDS_AN_HOUR, Budget, Usage
-from components.rationale_generation.engine import RationaleEngine
+from components.rationale_generation.engine import LOST, NOT_REPEATED, RationaleEngine
 from components.rationale_generation.ledger import Ledger
 from components.rationale_generation.text_rules import InvalidAnswerError
 from components.rationale_generation.validation import AnswerValidator
@@ -69,6 +69,7 @@ class Factory:
         self._budget = budget
         self._prompt_tokens = prompt_tokens
         self._attempts = attempts
+        engine.may_repeat = self._may_repeat
 
     def answer(self, requests: list[Request]) -> tuple[list[Response], Account]:
         """One response to each request, in their order, under the request's own `custom_id`, and what they took.
@@ -176,9 +177,9 @@ class Factory:
     def _admitted(self, unknown: dict[str, Request], keys: list[str], refused: list[str]) -> Iterator[Request]:
         for key in keys:
             if self._budget.admit(unknown[key]["custom_id"], self._worst_case(key, unknown[key])):
-                yield unknown[key]
-            else:
                 refused.append(key)
+            else:
+                yield unknown[key]
 
     def _worst_case(self, key: str, request: Request) -> Usage:
         """One call, its prompt and the longest answer it allows."""
@@ -188,11 +189,20 @@ class Factory:
         try:
             answer = read_answer(response)
         except ValueError:
-            self._budget.settle(response["custom_id"], 0, 0)
+            code = (response["error"] or {}).get("code")
+            if code == LOST:
+                self._budget.lose(response["custom_id"])
+            elif code != NOT_REPEATED:  # which is lost already
+                self._budget.settle(response["custom_id"], 0, 0)
             return
         self._ledger.append(response, request_id=key)
         self._budget.settle(response["custom_id"], answer.prompt_tokens, answer.completion_tokens)
         self._account.inferences += 1
+
+    def _may_repeat(self, custom_id: str) -> bool:
+        option = self._budget.repeat(custom_id)
+        self._account.ceiling = option or self._account.ceiling
+        return not option
 
 
 def _tell_progress(done: int, total: int, seconds: float) -> None:

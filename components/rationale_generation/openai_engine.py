@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from components.contracts.batch_format import Request, Response, make_failure, make_response, read_answer
 from components.contracts.errors import InputError
 from components.contracts.progress import say
-from components.rationale_generation.engine import RationaleEngine
+from components.rationale_generation.engine import LOST, NOT_REPEATED, RationaleEngine
 
 TOLD_CHARACTERS = 300  # of what an endpoint says is wrong
 
@@ -82,7 +82,7 @@ class OpenAIEngine(RationaleEngine):
         answered = 0
         first_failure: Response | None = None
         with asyncio.Runner() as runner:
-            session = runner.run(_open_session(self._endpoint, self.model))
+            session = runner.run(_open_session(self._endpoint, self.model, self.may_repeat))
             running: set[asyncio.Task[Response]] = set()
             try:
                 while True:
@@ -110,12 +110,19 @@ class OpenAIEngine(RationaleEngine):
 
 
 class _PassingError(Exception):
-    """An attempt without an answer; another may get one. `wait`: seconds, where the endpoint says how long."""
+    """An attempt without an answer; another may get one.
 
-    def __init__(self, reason: str, wait: float | None = None, too_fast: bool = False):
+    Attributes:
+        wait: seconds, where the endpoint says how long.
+        too_fast: whether the endpoint says to slow down.
+        paid: whether an answer may have been made, and not have come through.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, too_fast: bool = False, paid: bool = False):
         super().__init__(reason)
         self.wait = wait
         self.too_fast = too_fast
+        self.paid = paid
 
 
 class _RefusedError(Exception):
@@ -125,9 +132,10 @@ class _RefusedError(Exception):
 class _Session:
     """The connections of one generation, and what is known of the endpoint while it lasts."""
 
-    def __init__(self, endpoint: Endpoint, model: str):
+    def __init__(self, endpoint: Endpoint, model: str, may_repeat: Callable[[str], bool]):
         self._endpoint = endpoint
         self._model = model
+        self._may_repeat = may_repeat
         self._url = endpoint.base_url.rstrip("/") + "/chat/completions"
         key = endpoint.api_key.get_secret_value()
         self._client = httpx2.AsyncClient(
@@ -157,7 +165,9 @@ class _Session:
             except _PassingError as fault:
                 failed, slowed = (failed, slowed + 1) if fault.too_fast else (failed + 1, slowed)
                 if failed >= self._endpoint.attempts:
-                    return self._give_up(custom_id, str(fault))
+                    return self._give_up(custom_id, fault)
+                if fault.paid and not self._may_repeat(custom_id):
+                    return make_failure(custom_id, NOT_REPEATED, f"not asked again, because of a ceiling: {fault}")
                 await self._wait(fault, failed + slowed)
                 continue
             self._last_answer = self._loop.time()
@@ -169,9 +179,10 @@ class _Session:
             async with asyncio.timeout(self._endpoint.timeout):
                 reply = await self._client.post(self._url, json=body)
         except TimeoutError:
-            raise _PassingError(f"no answer for {self._endpoint.timeout:g} s") from None
+            raise _PassingError(f"no answer for {self._endpoint.timeout:g} s", paid=True) from None
         except httpx2.HTTPError as error:
-            raise _PassingError(f"{type(error).__name__} ({error})") from None
+            paid = not isinstance(error, httpx2.ConnectError)
+            raise _PassingError(f"{type(error).__name__} ({error})", paid=paid) from None
         status = reply.status_code
         if status == 200:
             return _read(custom_id, reply)
@@ -202,16 +213,16 @@ class _Session:
         if not fault.too_fast:
             await asyncio.sleep(wait)
 
-    def _give_up(self, custom_id: str, reason: str) -> Response:
+    def _give_up(self, custom_id: str, fault: _PassingError) -> Response:
         self._failures_in_a_row += 1
-        told = f"{reason} ({self._endpoint.attempts} attempts)"
+        told = f"{fault} ({self._endpoint.attempts} attempts)"
         if self._failures_in_a_row >= self._endpoint.failures:
             raise InputError(f"{self._url}: {self._failures_in_a_row} requests in a row without an answer; {told}")
-        return make_failure(custom_id, "no_answer", told)
+        return make_failure(custom_id, LOST if fault.paid else "unavailable", told)
 
 
-async def _open_session(endpoint: Endpoint, model: str) -> _Session:
-    return _Session(endpoint, model)
+async def _open_session(endpoint: Endpoint, model: str, may_repeat: Callable[[str], bool]) -> _Session:
+    return _Session(endpoint, model, may_repeat)
 
 
 async def _first_of(
@@ -227,7 +238,7 @@ def _read(custom_id: str, reply: httpx2.Response) -> Response:
         answer = read_answer({"response": {"status_code": 200, "body": body}})
         reason = body["choices"][0].get("finish_reason")
     except (ValueError, RecursionError) as error:
-        raise _PassingError(f"the body is no answer ({error})") from None
+        raise _PassingError(f"the body is no answer ({error})", paid=True) from None
     return make_response(
         custom_id,
         answer.model,

@@ -1,6 +1,6 @@
 """Do planted titles get an item recommended? One target, promoted by the titles of 1% of the items.
 
-    python -m tests.performance.injection_exposure [--quick] [--runs FOLDER [--seed N]] --json FILE
+    python -m tests.performance.injection_exposure [--quick] [--runs FOLDER] [--seeds N ...] --json FILE
 
 The whole chain, on the marketplace simulator's default market: behavior encoder, seed users, prompts, answers, their
 validation, text encoding, matching, and the ranker of the variant `reland`. Prompts are answered by `GullibleEngine`,
@@ -20,8 +20,8 @@ out. It is measured over 20 targets and 5 seeds, in proportion to clean runs wit
 4. How many prompts show the model nothing to obey, and how many rationales do not name the target; beside the same
    without any defence.
 
-With `--runs`, what is measured of each target and seed is kept there, and not measured again. `--seed` measures one
-seed alone and writes no figures.
+With `--runs`, what is measured of each target and seed is kept there, and not measured again; `--json` may then be left
+out.
 """
 
 import argparse
@@ -352,8 +352,8 @@ def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
         """float64[targets, seeds]."""
         return np.array([[getattr(one, name) for one in of_seed] for of_seed in measured], float).T
 
-    def total(name: str, seeds: int = len(measured)) -> float:
-        return float(exposures(name)[:, :seeds].sum())
+    def total(name: str) -> float:
+        return float(exposures(name).sum())
 
     def share(name: str) -> float:
         return 1 - total(name) / total("prompts")
@@ -363,11 +363,16 @@ def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
     bound = "exposure of a promoted item, attacked / clean, upper 95% bound; the peer is the limit"
     users = "users to whom a promoted item is recommended; the peer is clean"
     trusting = f"ranker that trusts rationales, {runs_of}"
-    undefended = total("trusting_undefended") / total("trusting_clean")
+    retrained = [(one.undefended, one.clean) for of_seed in measured for one in of_seed if one.undefended is not None]
     return [
         Figure(f"chain, {runs_of}: {bound}", upper_bound(exposures("attacked"), clean), LIMIT, "lower", 1.0),
         Figure(f"chain, {runs_of}: {users}", total("attacked"), total("clean"), "lower"),
-        Figure(f"chain without any defence, 1 seed: {users}", total("undefended", 1), total("clean", 1), "lower"),
+        Figure(
+            f"chain without any defence, {len(retrained)} targets x 1 seed: {users}",
+            float(sum(undefended for undefended, _ in retrained)),
+            float(sum(clean for _, clean in retrained)),
+            "lower",
+        ),
         Figure(
             f"{trusting}: {bound}", upper_bound(exposures("trusting_attacked"), trusting_clean), LIMIT, "lower", 1.0
         ),
@@ -375,7 +380,7 @@ def figures_of(measured: list[list[Exposure]]) -> list[Figure]:
         Figure(
             f"control, {trusting}: exposure of a promoted item without any defence / clean; the peer is the limit, "
             "which it has to exceed",
-            undefended,
+            total("trusting_undefended") / total("trusting_clean"),
             LIMIT,
             "higher",
             1.0,
@@ -405,17 +410,17 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="3 targets, 1 seed, 1 epoch")
     parser.add_argument("--runs", type=Path, metavar="FOLDER", help="keep what is measured, and go on from it")
-    parser.add_argument("--seed", type=int, metavar="N", help="this seed alone, into --runs")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="these seeds alone; default: 0 to 4")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
     arguments = parser.parse_args()
-    if (arguments.json is None) == (arguments.seed is None) or (arguments.seed is not None and not arguments.runs):
-        parser.error("expected --json FILE, or --seed N and --runs FOLDER")
+    if not arguments.json and not arguments.runs:
+        parser.error("expected --json FILE, --runs FOLDER or both")
     size = QUICK if arguments.quick else FULL
     texts = TextCache()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(configure("simulator", "", 0, 5, load_settings()), folder / "prepared")
-        seeds = range(size.seeds) if arguments.seed is None else [arguments.seed]
+        seeds = arguments.seeds or range(size.seeds)
         measured = [
             measure_seed(seed, size, folder / "prepared", folder / f"seeds-{seed}", texts, arguments.runs or folder)
             for seed in seeds

@@ -3,7 +3,7 @@
 import pytest
 
 from components.contracts.errors import InputError
-from components.rationale_generation.budget import Ceilings, Prices, Usage
+from components.rationale_generation.budget import Budget, Ceilings, Prices, Usage
 
 
 def test_money_is_that_of_the_tokens_and_of_the_hours():
@@ -47,3 +47,13 @@ def test_ceilings_at_fault(ceilings, message):
 def test_a_ceiling_too_low_for_the_shards():
     with pytest.raises(InputError, match="--max-calls 3: expected at least one for each of the 4 shards"):
         Ceilings(calls=3).share(0, 4)
+
+
+def test_an_attempt_that_is_lost_counts_as_its_worst_case_and_leaves_less_for_others():
+    budget = Budget(Ceilings(calls=3), Prices())
+    worst = Usage(1, 30, 100)
+    assert budget.admit("a", worst) == budget.admit("b", worst) == ""
+    assert budget.repeat("a") == "" and budget.spent == worst  # and its second attempt is under way
+    assert budget.admit("c", worst) == "--max-calls" == budget.repeat("b")
+    budget.settle("a", 25, 7)
+    assert budget.spent == Usage(3, 30 + 30 + 25, 100 + 100 + 7)

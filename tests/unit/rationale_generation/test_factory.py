@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 
 import pytest
+from pydantic import SecretStr
 
 from components.contracts.batch_format import make_failure, make_request, make_response, read_answer
 from components.contracts.errors import InputError
@@ -11,7 +12,9 @@ from components.rationale_generation.budget import Budget, Ceilings, Prices
 from components.rationale_generation.engine import RationaleEngine
 from components.rationale_generation.factory import Factory, ask_again, hand_out
 from components.rationale_generation.ledger import Ledger
+from components.rationale_generation.openai_engine import Endpoint, OpenAIEngine
 from components.rationale_generation.text_rules import InvalidAnswerError, Reason
+from tests.contract.chat_endpoint import FAULTS, answer, chat_endpoint
 
 
 class Oracle(RationaleEngine):
@@ -200,6 +203,28 @@ def test_a_ceiling_holds_and_what_fits_is_asked(tmp_path, ceilings, option, most
     engine = Oracle()
     responses, account = run(tmp_path, engine, asked)
     assert sum(engine.asked.values()) == 8 - most and account.ceiling == ""
+
+
+def test_attempts_that_an_endpoint_loses_count_under_the_ceilings(tmp_path):
+    """By a real engine: the last request is answered with garbage, three times if it may be asked so often."""
+
+    def script(body, _before):
+        return FAULTS["garbage"] if body["messages"][0]["content"] == "user 2" else answer("valid", "m")
+
+    def spent(folder, ceilings):
+        with chat_endpoint(script) as endpoint:
+            patience = {"concurrency": 1, "attempts": 3, "first_wait": 0.01}
+            engine = OpenAIEngine("m", Endpoint(endpoint.url, SecretStr(""), **patience))
+            responses, account = run(folder, engine, requests(3), attempts=0, ceilings=ceilings)
+            assert account.spent.calls == len(endpoint.bodies)
+        return [(row["error"] or {}).get("code") for row in responses], account
+
+    codes, account = spent(tmp_path / "a", NO_CEILING)
+    # Three attempts of 34 + 100 tokens at worst, and two answers of 7 + 3.
+    assert codes == [None, None, "no_answer"] and account.spent.tokens == 3 * 134 + 2 * 10
+    codes, account = spent(tmp_path / "b", Ceilings(calls=4))
+    assert codes == [None, None, "not_repeated"]
+    assert account.spent.calls == 4 and account.ceiling == "--max-calls"
 
 
 def test_the_forecast_is_told_before_and_is_no_less_than_what_was_spent(tmp_path, capsys):

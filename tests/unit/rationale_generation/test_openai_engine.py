@@ -53,10 +53,23 @@ def test_a_fault_that_passes_is_asked_again(fault):
 def test_a_fault_that_stays_is_an_error_of_that_request_alone(fault):
     with chat_endpoint(lambda body, before: FAULTS[fault] if number_of(body) == "1" else answer()) as it:
         responses = generate(it.url, 3, timeout=timeout_of(fault))
-    assert responses["1"]["error"]["code"] == "no_answer"
+    told = fault in ("internal error", "overloaded, wait 0 s")
+    assert responses["1"]["error"]["code"] == ("unavailable" if told else "no_answer")
     assert f"({ATTEMPTS} attempts)" in responses["1"]["error"]["message"]
     assert sorted(map(number_of, it.bodies)) == ["0", "1", "1", "1", "2"]
     assert responses["0"]["error"] is responses["2"]["error"] is None
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_request_is_not_repeated_against_the_budget_where_an_answer_may_have_been_made(fault):
+    asked = []
+    with chat_endpoint(lambda body, before: FAULTS[fault] if number_of(body) == "1" and not before else answer()) as it:
+        engine = open_engine(it.url, timeout=timeout_of(fault))
+        engine.may_repeat = asked.append  # which returns None: no
+        responses = [response["error"] for response in engine.generate(make_requests(3))]
+    told = fault.startswith("too many") or fault in ("internal error", "overloaded, wait 0 s")
+    assert asked == ([] if told else [make_requests(2)[1]["custom_id"]])
+    assert [error["code"] for error in responses if error] == ([] if told else ["not_repeated"])
 
 
 def test_what_the_endpoint_takes_no_part_in_is_not_asked_again():
