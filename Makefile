@@ -54,6 +54,15 @@ check: install ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: audit
+audit: install ## licences and known faults of the pinned dependencies (ADVISORIES=FILE where the network is closed)
+	$(BIN)/python -m infra.audit licences
+	$(BIN)/python -m infra.audit advisories $(if $(ADVISORIES),--file $(ADVISORIES))
+
+.PHONY: licences
+licences: install ## licences of the pinned dependencies alone
+	$(BIN)/python -m infra.audit licences
+
 .PHONY: clean
 clean: ## remove the environments and everything that runs have kept
 	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) $(VLLM_ENVIRONMENT) .reland build *.egg-info

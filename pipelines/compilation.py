@@ -7,6 +7,7 @@ from kfp import compiler
 from kfp.dsl.base_component import BaseComponent
 
 from components.contracts.files import replacing_file
+from pipelines.benchmark import define_benchmark
 from pipelines.placement import Cluster
 from pipelines.reland import define_reland
 from pipelines.rollout import rollout
@@ -15,7 +16,8 @@ from pipelines.standalone import define_standalone
 
 def define_pipelines(cluster: Cluster) -> dict[str, BaseComponent]:
     """Every pipeline that can be submitted, by its name."""
-    return {pipeline.name: pipeline for pipeline in (define_reland(cluster), *define_standalone(cluster), rollout)}
+    pipelines = (define_reland(cluster), *define_standalone(cluster), define_benchmark(cluster), rollout)
+    return {pipeline.name: pipeline for pipeline in pipelines}
 
 
 def compile_pipeline(pipeline: BaseComponent, path: Path) -> None:

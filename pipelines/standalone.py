@@ -76,8 +76,8 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True)
         found = place(find_encoder(), cluster, uses_outside_state=True).outputs
         pool_part(
-            prepared=_imported(found["prepared"], dsl.Dataset),
-            encoder=_imported(found["encoder"], dsl.Model),
+            prepared=imported(found["prepared"], dsl.Dataset),
+            encoder=imported(found["encoder"], dsl.Model),
             encoder_version=found["encoder_version"],
             seed_fraction=seed_fraction,
             seed_policy=seed_policy,
@@ -102,11 +102,11 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True)
         found = place(find_pool(), cluster, uses_outside_state=True).outputs
         refresh_part(
-            prepared=_imported(found["prepared"], dsl.Dataset),
-            encoder=_imported(found["encoder"], dsl.Model),
+            prepared=imported(found["prepared"], dsl.Dataset),
+            encoder=imported(found["encoder"], dsl.Model),
             encoder_version=found["encoder_version"],
-            rationales=_imported(found["rationales"], dsl.Dataset),
-            rationale_embeddings=_imported(found["rationale_embeddings"], dsl.Dataset),
+            rationales=imported(found["rationales"], dsl.Dataset),
+            rationale_embeddings=imported(found["rationale_embeddings"], dsl.Dataset),
             collection=found["collection"],
             prompt=found["prompt"],
             generation=begun.output,
@@ -123,10 +123,10 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True)
         found = place(find_features(), cluster, uses_outside_state=True).outputs
         ranker_part(
-            prepared=_imported(found["prepared"], dsl.Dataset),
-            embeddings=_imported(found["embeddings"], dsl.Dataset),
-            matches=_imported(found["matches"], dsl.Dataset),
-            rationale_embeddings=_imported(found["rationale_embeddings"], dsl.Dataset),
+            prepared=imported(found["prepared"], dsl.Dataset),
+            embeddings=imported(found["embeddings"], dsl.Dataset),
+            matches=imported(found["matches"], dsl.Dataset),
+            rationale_embeddings=imported(found["rationale_embeddings"], dsl.Dataset),
             text_encoder=text_encoder,
             variants=variants,
             epochs=epochs,
@@ -141,5 +141,6 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
     return [behavior_encoder, reasoning_pool, rationale_refresh, fusion_ranker]
 
 
-def _imported(uri: PipelineParameterChannel, kind: type[dsl.Artifact]) -> PipelineArtifactChannel:
+def imported(uri: PipelineParameterChannel, kind: type[dsl.Artifact]) -> PipelineArtifactChannel:
+    """An artifact that lies somewhere already, as one of this run."""
     return dsl.importer(artifact_uri=uri, artifact_class=kind).output

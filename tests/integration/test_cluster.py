@@ -14,7 +14,7 @@ from pipelines.compilation import compile_pipelines, define_pipelines
 from pipelines.placement import LAPTOP
 from tests.integration.kubeflow_stub import kubeflow_stub
 
-PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker")
+PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker", "benchmark")
 
 
 @pytest.fixture(scope="module")

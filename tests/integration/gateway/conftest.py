@@ -31,7 +31,7 @@ from feature_repo.store import Assignment, History, Rationale, UserVector, featu
 from serving.gateway.app import create_app
 from serving.triton.server import TritonServer, free_ports, running_triton
 from tests import serving_stack
-from tests.serving_stack import gateway_process, make_arm
+from tests.serving_stack import NoRedisError, gateway_process, make_arm, start_redis
 
 USER_VECTOR, TEXT, TEXT_ENCODER = 8, 6, "tiny"
 SIZE = serving_stack.RankerSize(30, USER_VECTOR, TEXT, TEXT_ENCODER, embedding=8, layers=1)
@@ -199,3 +199,24 @@ def push_features():
 @pytest.fixture(scope="session")
 def release_ranker():
     return release
+
+
+@pytest.fixture
+def redis(missing_dependency, tmp_path, monkeypatch):
+    """`redis()` starts an empty Redis server, always at the same address, which the settings name."""
+    (port,) = free_ports(0)
+    monkeypatch.setenv("RELAND_REDIS", f"127.0.0.1:{port}")
+    monkeypatch.setenv("RELAND_FEAST_REGISTRY", f"sqlite:///{tmp_path / 'registry.db'}")
+    processes = []
+
+    def start() -> subprocess.Popen:
+        try:
+            processes.append(start_redis(port, tmp_path))
+        except NoRedisError as error:
+            missing_dependency(str(error))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()

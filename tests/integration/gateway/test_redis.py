@@ -2,38 +2,14 @@
 
 import asyncio
 import signal
-import subprocess
 import time
 
 import pytest
 
 from components.contracts.settings import Settings
-from serving.triton.server import free_ports
-from tests.serving_stack import NoRedisError, start_redis
 
 pytestmark = pytest.mark.services
 SECONDS_TO_RECOVER = 60.0  # 10 on a machine that has nothing else to do
-
-
-@pytest.fixture
-def redis(missing_dependency, tmp_path, monkeypatch):
-    """`redis()` starts an empty Redis server, always at the same address, which the settings name."""
-    (port,) = free_ports(0)
-    monkeypatch.setenv("RELAND_REDIS", f"127.0.0.1:{port}")
-    monkeypatch.setenv("RELAND_FEAST_REGISTRY", f"sqlite:///{tmp_path / 'registry.db'}")
-    processes = []
-
-    def start() -> subprocess.Popen:
-        try:
-            processes.append(start_redis(port, tmp_path))
-        except NoRedisError as error:
-            missing_dependency(str(error))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def test_while_redis_hangs_or_is_gone_the_last_known_features_serve(stack, triton, asking, redis, push_features):

@@ -1,0 +1,128 @@
+"""Known faults of what is pinned, by the advisories of OSV: fetched, or saved where the network is closed.
+
+They are one archive with a JSON document for each advisory (schema: OSV, ossf.github.io/osv-schema).
+"""
+
+import io
+import json
+import urllib.request
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from components.contracts.errors import InputError
+from infra.audit.policy import Policy
+
+OSV = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
+FETCH_SECONDS = 60.0
+LARGEST_AGE = timedelta(days=30)  # of the newest advisory: older ones say nothing of what was found since
+
+Advisories = dict[str, list[dict[str, Any]]]
+
+
+def load_advisories(path: Path | None, now: datetime) -> Advisories:
+    """The advisories that were not withdrawn, by the package that they affect.
+
+    Args:
+        path: the saved archive; None: it is fetched.
+
+    Raises:
+        InputError: there are none to be had, or none of the last `LARGEST_AGE`: nothing could be audited.
+    """
+    try:
+        if path is None:
+            with urllib.request.urlopen(OSV, timeout=FETCH_SECONDS) as answer:
+                content = answer.read()
+        else:
+            content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            documents = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith(".json")]
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        source = OSV if path is None else path
+        hint = ", name a saved copy by --file (make audit ADVISORIES=FILE)" if path is None else ""
+        raise InputError(f"{source}: no advisories, so nothing could be audited ({error}){hint}") from error
+    newest = max((_moment(one["modified"]) for one in documents), default=datetime.min.replace(tzinfo=UTC))
+    if now - newest > LARGEST_AGE:
+        told = f"{len(documents)} advisories, the newest of {newest:%Y-%m-%d}"
+        raise InputError(f"{path or OSV}: {told}, so nothing could be audited: save them again")
+    known: Advisories = {}
+    for document in documents:
+        if "withdrawn" in document:
+            continue
+        for name in {_package(affected) for affected in document.get("affected", [])}:
+            known.setdefault(name, []).append(document)
+    return known
+
+
+def audit(pins: set[tuple[str, str]], known: Advisories, policy: Policy) -> tuple[str, list[str]]:
+    """Hold what is pinned against what is known.
+
+    Returns:
+        a line that says what was looked at, and a line for each advisory that applies and is not borne, and for each
+        that is borne for nothing.
+    """
+    faults = []
+    borne = set()
+    for name, version in sorted(pins):
+        for advisory in known.get(name, []):
+            if not any(_affects(affected, version) for affected in advisory["affected"] if _package(affected) == name):
+                continue
+            names = {advisory["id"], *advisory.get("aliases", [])}
+            if accepted := names & set(policy.advisories):
+                borne |= accepted
+                continue
+            fixed = ", ".join(_fixed(advisory, name)) or "no version yet"
+            faults.append(f"{name} {version}: {advisory['id']} ({advisory.get('summary', '')}), fixed in {fixed}")
+    for identifier in sorted(set(policy.advisories) - borne):
+        faults.append(f"policy.toml: {identifier} applies to nothing that is pinned, remove it")
+    count = sum(len(advisories) for advisories in known.values())
+    return f"{len(pins)} pinned versions held against {count} advisories; {len(faults)} faults", faults
+
+
+def _package(affected: dict[str, Any]) -> str:
+    package = affected.get("package", {})
+    return canonicalize_name(package["name"]) if package.get("ecosystem") == "PyPI" else ""
+
+
+def _affects(affected: dict[str, Any], version: str) -> bool:
+    pinned = Version(version)
+    if any(_same(text, pinned) for text in affected.get("versions", [])):
+        return True
+    ranges = [one for one in affected.get("ranges", []) if one["type"] == "ECOSYSTEM"]
+    return any(_within(one["events"], pinned) for one in ranges)
+
+
+def _within(events: list[dict[str, str]], pinned: Version) -> bool:
+    """Whether a version is affected by the events of one range: introduced, then fixed or last affected, and again."""
+    ordered = sorted(
+        ((Version(text), kind) for event in events for kind, text in event.items() if kind != "limit"),
+        key=lambda event: (event[0], event[1] != "introduced"),
+    )
+    affected = False
+    for version, kind in ordered:
+        if kind == "introduced" and pinned >= version:
+            affected = True
+        elif (kind == "fixed" and pinned >= version) or (kind == "last_affected" and pinned > version):
+            affected = False
+    return affected
+
+
+def _fixed(advisory: dict[str, Any], name: str) -> list[str]:
+    affected = [one for one in advisory["affected"] if _package(one) == name]
+    ranges = [one for each in affected for one in each.get("ranges", []) if one["type"] == "ECOSYSTEM"]
+    return [event["fixed"] for one in ranges for event in one["events"] if "fixed" in event]
+
+
+def _same(text: str, pinned: Version) -> bool:
+    try:
+        return Version(text) == pinned
+    except InvalidVersion:  # of before PEP 440
+        return False
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

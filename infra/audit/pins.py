@@ -1,0 +1,37 @@
+"""What is pinned: names and versions of the constraints files."""
+
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from components.contracts.errors import InputError
+
+
+def read_pins(paths: list[Path]) -> set[tuple[str, str]]:
+    """(canonical name, version) of every line `name==version`.
+
+    Raises:
+        InputError: a file is missing, a line pins nothing, or there is none at all.
+    """
+    pins = set()
+    for path in paths:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+        for number, line in enumerate(lines, start=1):
+            text = line.partition("#")[0].strip()
+            if not text:
+                continue
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement as error:
+                raise InputError(f"{path}, line {number}: {error}") from None
+            (specifier,) = list(requirement.specifier) or [None]
+            if specifier is None or specifier.operator != "==":
+                raise InputError(f"{path}, line {number}: {text!r} pins no version")
+            pins.add((canonicalize_name(requirement.name), specifier.version))
+    if not pins:
+        raise InputError(f"{', '.join(map(str, paths))}: nothing is pinned, so nothing could be audited")
+    return pins
