@@ -1,4 +1,4 @@
-"""The container images as they are written: what builds and runs them is tests/images."""
+"""The container images as they are written; tests/images builds on them as they are built."""
 
 import ast
 import functools
@@ -22,6 +22,8 @@ GROUPS = PROJECT["dependency-groups"]
 OWN = ("components", "pipelines", "feature_repo", "serving")
 # Imported where a setting asks for Spark, whose Java is in no image of ours (extra `spark`).
 OPTIONAL = {"pyspark", "py4j"}
+# Of the extra `cluster`, which the environment that runs the tests may lack.
+CLUSTER = {Requirement(text).name for text in PROJECT["project"]["optional-dependencies"]["cluster"]}
 # What an image runs that is no step.
 PROGRAMS = {"gateway": {"serving.gateway.__main__"}}
 
@@ -36,7 +38,7 @@ def requirements(group: str) -> set[str]:
 
 @functools.cache
 def has(group: str) -> set[str]:
-    """The normalized names of what an image has, as far as the environment that runs the tests knows what comes along."""
+    """The normalized names of what an image has, by what comes along in the environment that runs the tests."""
     found, waiting = set(), [Requirement(text) for text in requirements(group) | requirements("base")]
     while waiting:
         requirement = waiting.pop()
@@ -44,6 +46,8 @@ def has(group: str) -> set[str]:
         if marked in found:
             continue
         found.add(marked)
+        if requirement.name in CLUSTER:
+            continue
         for text in importlib.metadata.requires(requirement.name) or []:
             needed = Requirement(text)
             extras = requirement.extras or {""}
@@ -126,7 +130,7 @@ def test_an_image_has_what_its_program_imports(group):
 
 
 def test_groups_name_nothing_that_the_one_environment_lacks():
-    everything = {Requirement(text).name for text in PROJECT["project"]["dependencies"]}
+    everything = CLUSTER | {Requirement(text).name for text in PROJECT["project"]["dependencies"]}
     for group in GROUPS:
         assert {Requirement(text).name for text in requirements(group)} <= everything, group
 
