@@ -1,4 +1,4 @@
-"""The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process or one container a step."""
+"""Pipelines on this machine, under `kfp.local`, one process or container a step: the whole chain, or a part of it."""
 
 import builtins
 import contextlib
@@ -29,6 +29,19 @@ STOP_SECONDS = 20.0
 RUNNERS = ("subprocess", "docker")
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How steps are run, and how those that run are ended.
+
+    Attributes:
+        runner: of `kfp.local`.
+        end: called when the run is interrupted.
+    """
+
+    runner: Any
+    end: Callable[[], None]
+
+
 def run_reland(
     parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None], runner: str = "subprocess"
 ) -> tuple[dict[str, Any], Path]:
@@ -52,9 +65,10 @@ def run_reland(
     began = time.monotonic()
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
-    running = _subprocesses() if runner == "subprocess" else _containers(settings, parameters, generation)
+    running = _containers(settings, parameters, generation) if runner == "docker" else contextlib.nullcontext(None)
     with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
-        artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log, steps)
+        outputs = run_pipeline("reland", {**parameters.arguments(), "generation": generation}, settings, log, steps)
+    artifact = Path(outputs["Output"].path)
     summary = read_json(artifact / SUMMARY_FILE)
     summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
     with creating_directory(folder) as temporary:
@@ -64,11 +78,24 @@ def run_reland(
     return summary, folder
 
 
-def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog, steps: "Steps") -> Path:
+def run_pipeline(
+    name: str, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: Steps | None = None
+) -> dict[str, Any]:
+    """Run a pipeline of `define_pipelines` and return its outputs; all that it prints goes to the log.
+
+    Args:
+        steps: how its steps are run; None: as subprocesses.
+
+    Raises:
+        InputError: a file or a setting is at fault.
+        StepFailedError: a step failed otherwise.
+    """
     from kfp import local
 
-    from pipelines.reland import reland
+    from pipelines.compilation import define_pipelines
+    from pipelines.placement import LAPTOP
 
+    steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
     with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
         local.init(
@@ -77,7 +104,7 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog, st
             enable_caching=False,
         )
         try:
-            outputs = reland(**arguments).outputs
+            return define_pipelines(LAPTOP)[name](**arguments).outputs
         except KeyboardInterrupt:
             steps.end()
             raise
@@ -89,7 +116,6 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog, st
             raise StepFailedError(
                 f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
             ) from None
-    return Path(outputs["Output"].path)
 
 
 @contextlib.contextmanager
@@ -100,21 +126,6 @@ def _print_as_before() -> Iterator[None]:
         yield
     finally:
         builtins.print = before
-
-
-@dataclass(frozen=True)
-class Steps:
-    """How steps are run, and how those that run are ended."""
-
-    runner: Any
-    end: Callable[[], None]
-
-
-@contextlib.contextmanager
-def _subprocesses() -> Iterator[Steps]:
-    from kfp import local
-
-    yield Steps(local.SubprocessRunner(use_venv=False), _end_steps)
 
 
 @contextlib.contextmanager
