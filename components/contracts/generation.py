@@ -1,12 +1,20 @@
 """A generation: one consistent set of everything a run made (section 6 of the design)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
 def generation_id(moment: datetime) -> str:
     """Name of the generation begun at `moment`, to the millisecond: sorts by time, fits a collection's name."""
     return moment.strftime("%Y%m%dt%H%M%S") + f"{moment.microsecond // 1000:03d}"
+
+
+def generation_begun(generation: str) -> datetime | None:
+    """When a generation was begun; None where its name does not tell, as one that a run was given."""
+    try:
+        return datetime.strptime(generation[:15], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def manifest(summary: dict[str, Any], data_fingerprint: str, text_encoder: str) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.contracts.errors import InputError
+from components.contracts.generation import generation_begun
 from components.contracts.progress import say
 from components.contracts.serving import Arm, RolloutRecord, assign_arm, read_rollout
 from feature_repo.definitions import user_service
@@ -66,6 +67,11 @@ class Arms:
                 known[arm.model, arm.version] = catalogue
             arms[arm.name] = ServedArm(arm, catalogue, self._indexes(arm, catalogue))
         self._metrics.record_state.set(record.state)
+        self._metrics.generation_begun.clear()
+        for arm in record.arms:
+            begun = generation_begun(arm.generation)
+            if begun is not None:
+                self._metrics.generation_begun.labels(arm.name).set(begun.timestamp())
         return record, arms
 
     async def follow(self) -> None:

@@ -205,6 +205,12 @@ class Ladder:
         for stage, seconds in request.seconds.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
         self._metrics.answers.labels(request.endpoint, scored.step, arm.arm.name).inc()
+        cold = features is not None and features.cold
+        if cold:
+            self._metrics.cold_starts.labels(arm.arm.name).inc()
+        explanation = features.explanation if features is not None and with_rationale else None
+        if explanation is not None:
+            self._metrics.similarity.labels(arm.arm.name).observe(explanation.similarity)
         return Served(
             request_id=uuid.uuid4().hex,
             user_id=request.user_id,
@@ -213,11 +219,11 @@ class Ladder:
             state=request.state,
             model=scored.model,
             step=scored.step,
-            cold_start=features is not None and features.cold,
+            cold_start=cold,
             items=[candidates[row] for row in order],
             scores=scored.scores[order].tolist(),
             unknown_items=unknown,
-            explanation=features.explanation if features is not None and with_rationale else None,
+            explanation=explanation,
             candidates_from=source,
             seconds=request.seconds,
             asked=scored.asked,

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Half a millisecond to two seconds; the budgets lie between 10 and 300 ms.
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+_SIMILARITIES = tuple(tenths / 10 for tenths in range(11))
 _AGES = (60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0, 2_592_000.0)
 
 
@@ -23,6 +24,14 @@ class Metrics:
         self.answers = self._counter(
             "answers", "lists served, by endpoint, ladder step and arm", "endpoint", "step", "arm"
         )
+        self.cold_starts = self._counter("cold_starts", "lists served to users of whom nothing is known", "arm")
+        self.similarity = Histogram(
+            "reland_gateway_rationale_similarity",
+            "similarity of the user and whose rationale it is, of lists ranked with one; its count is their number",
+            ["arm"],
+            buckets=_SIMILARITIES,
+            registry=self.registry,
+        )
         self.candidates = self._counter("candidates", "where a recommendation's candidates came from", "source")
         self.cache = self._counter("cache", "look-ups of the caches, by result (hit, miss)", "cache", "result")
         self.failures = self._counter("failures", "calls of a dependency without an answer", "dependency")
@@ -33,6 +42,12 @@ class Metrics:
         self.record_errors = self._counter("record_errors", "arms' records that could not be used")
         self.record_state = Gauge(
             "reland_gateway_record_state", "state of the arms' record that is served", registry=self.registry
+        )
+        self.generation_begun = Gauge(
+            "reland_gateway_generation_begun_seconds",
+            "when the generation that an arm is served by was begun, in seconds since 1970",
+            ["arm"],
+            registry=self.registry,
         )
         self.circuit_open = Gauge(
             "reland_gateway_circuit_open",

@@ -16,6 +16,8 @@ _CHANNEL = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.enable_http_proxy", 0),
+    # A name may stand for several replicas, as that of a headless service: each gets its share.
+    ("grpc.lb_policy_name", "round_robin"),
 ]
 
 
@@ -23,7 +25,7 @@ class RankerClient:
     """One connection to a Triton server, for one event loop; time limits are the caller's, who cancels."""
 
     def __init__(self, address: str):
-        """`address` is host:port of Triton's gRPC."""
+        """`address` is host:port of Triton's gRPC, or another target that gRPC knows."""
         self._address = address
         self._client: InferenceServerClient | None = None
 

@@ -22,8 +22,6 @@ GROUPS = PROJECT["dependency-groups"]
 OWN = ("components", "pipelines", "feature_repo", "serving")
 # Imported where a setting asks for Spark, whose Java is in no image of ours (extra `spark`).
 OPTIONAL = {"pyspark", "py4j"}
-# Of the extra `cluster`, which the environment that runs the tests may lack.
-CLUSTER = {Requirement(text).name for text in PROJECT["project"]["optional-dependencies"]["cluster"]}
 # What an image runs that is no step.
 PROGRAMS = {"gateway": {"serving.gateway.__main__"}}
 
@@ -46,8 +44,6 @@ def has(group: str) -> set[str]:
         if marked in found:
             continue
         found.add(marked)
-        if requirement.name in CLUSTER:
-            continue
         for text in importlib.metadata.requires(requirement.name) or []:
             needed = Requirement(text)
             extras = requirement.extras or {""}
@@ -130,7 +126,7 @@ def test_an_image_has_what_its_program_imports(group):
 
 
 def test_groups_name_nothing_that_the_one_environment_lacks():
-    everything = CLUSTER | {Requirement(text).name for text in PROJECT["project"]["dependencies"]}
+    everything = {Requirement(text).name for text in PROJECT["project"]["dependencies"]}
     for group in GROUPS:
         assert {Requirement(text).name for text in requirements(group)} <= everything, group
 

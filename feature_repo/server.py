@@ -1,0 +1,29 @@
+"""`python -m feature_repo.server`: Feast's own feature server over the stores that the settings name.
+
+For services that read features without Python; the gateway reads the online store itself. It asks nobody who they are:
+on another address than loopback, what stands before it has to.
+"""
+
+import argparse
+import sys
+
+from components.contracts.errors import InputError
+from components.contracts.settings import load_settings
+from feature_repo.store import open_feature_store
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve the features of the online store over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=6566)
+    arguments = parser.parse_args()
+    try:
+        store = open_feature_store(load_settings())
+    except InputError as error:
+        print(f"reland: {error}", file=sys.stderr)
+        sys.exit(2)
+    store.serve(arguments.host, arguments.port, no_access_log=True)
+
+
+if __name__ == "__main__":
+    main()
