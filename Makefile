@@ -51,6 +51,11 @@ test-vllm: install vllm ## the tests that run vLLM (at most 5 minutes)
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
 	infra/images/build $(GROUPS)
 
+.PHONY: sbom
+sbom: install ## write each built image's bill of materials (CycloneDX) into build/sbom
+	$(BIN)/python -m infra.images.sbom --output build/sbom $$($(or $(CONTAINER_ENGINE),podman) images --format '{{.Repository}}:{{.Tag}}' \
+	  | grep -E '(^|/)reland/' | grep -vE 'reland/(tools|project):')
+
 .PHONY: compose-secrets
 compose-secrets: ## make .env, with new passwords, for `docker compose up`
 	infra/compose/make-secrets

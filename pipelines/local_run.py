@@ -21,7 +21,7 @@ from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, read_json, write_json
 from components.contracts.generation import generation_id
 from components.contracts.loopback import without_proxy
-from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+from components.contracts.settings import ENVIRONMENT_PREFIX, SECRET_VARIABLES, Settings
 from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
 
@@ -132,7 +132,8 @@ def _print_as_before() -> Iterator[None]:
 def _containers(settings: Settings, parameters: RunParameters, generation: str) -> Iterator[Steps]:
     from pipelines.containers import container_runner, end_containers, truthful_containers
 
-    runner = container_runner(settings, _variables(settings), generation)
+    secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
+    runner = container_runner(settings, _variables(settings) | secrets, generation)
     with truthful_containers(settings, parameters.read_paths()):
         yield Steps(runner, lambda: end_containers(generation))
 

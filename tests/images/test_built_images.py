@@ -38,8 +38,8 @@ def test_an_image_has_no_rights_no_tools_no_secrets_and_says_what_it_was_built_f
 
 
 def test_a_bill_of_materials_names_what_is_installed_at_the_versions_that_were_tested(image, tmp_path):
-    command = [sys.executable, ROOT / "infra" / "images" / "sbom.py", image, "--output", tmp_path]
-    path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    command = [sys.executable, "-m", "infra.images.sbom", image, "--output", tmp_path]
+    path = Path(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip())
     text = path.read_text(encoding="utf-8")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     urls = {component["purl"] for component in json.loads(text)["components"]}
