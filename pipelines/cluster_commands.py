@@ -31,6 +31,9 @@ HomeClaim = Annotated[
     str,
     typer.Option(help="Volume claim of RELAND_HOME, for steps that keep more than artifacts. Default: none."),
 ]
+Registry = Annotated[
+    str, typer.Option(help="Registry and folder that the images are pulled from, as registry.example.org/team.")
+]
 Retries = Annotated[int, typer.Option(help="How often a step that failed is tried again.")]
 Parameter = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE of the pipeline; may be repeated.")
@@ -55,12 +58,13 @@ def compile_command(
     toleration: Toleration = "",
     model_claim: ModelClaim = "",
     home_claim: HomeClaim = "",
+    registry: Registry = "",
     retries: Retries = 2,
 ) -> None:
     """Compile the pipelines to IR YAML, for a Kubeflow cluster."""
     from pipelines.compilation import compile_pipelines
 
-    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, retries)
+    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
     try:
         paths = compile_pipelines(output, cluster)
     except OSError as error:
@@ -83,13 +87,14 @@ def submit(
     toleration: Toleration = "",
     model_claim: ModelClaim = "",
     home_claim: HomeClaim = "",
+    registry: Registry = "",
     retries: Retries = 2,
     as_json: AsJson = False,
 ) -> None:
     """Upload a pipeline to Kubeflow, if it is not there yet, and start a run (settings RELAND_KFP_*)."""
     from pipelines.run_log import StepFailedError
 
-    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, retries)
+    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
     kubeflow, version, parameters = _upload(pipeline, cluster, parameter or [])
     run_name = f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     run_id = kubeflow.submit(version, experiment, run_name, parameters, service_account)
@@ -126,6 +131,7 @@ def schedule(
     toleration: Toleration = "",
     model_claim: ModelClaim = "",
     home_claim: HomeClaim = "",
+    registry: Registry = "",
     retries: Retries = 2,
     as_json: AsJson = False,
 ) -> None:
@@ -151,7 +157,7 @@ def schedule(
         raise InputError(f"--cron: {pipeline} is run on demand, expected six fields, as '0 30 4 * * *'")
     if len(cron.split()) != 6:
         raise InputError(f"--cron {cron}: expected six fields, of which the first is the second, as '0 30 4 * * *'")
-    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, retries)
+    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
     kubeflow, version, parameters = _upload(pipeline, cluster, parameter or [])
     wanted = Schedule(pipeline, cron, catch_up, version.version_id, parameters)
     changed = kubeflow.schedule(wanted, version, experiment, service_account)
@@ -186,6 +192,7 @@ def _cluster(
     toleration: str,
     model_claim: str,
     home_claim: str,
+    registry: str,
     retries: int,
 ) -> "Cluster":
     from pipelines.placement import Cluster, ModelNodes
@@ -198,7 +205,12 @@ def _cluster(
     for key, value in labels.items():
         if not key or not value:
             raise InputError(f"--node-selector {key}={value}: expected KEY=VALUE")
-    return Cluster(ModelNodes(accelerator, accelerators, labels, toleration, model_claim), home_claim, retries)
+    return Cluster(
+        ModelNodes(accelerator, accelerators, labels, toleration, model_claim),
+        home_claim,
+        registry.rstrip("/"),
+        retries,
+    )
 
 
 def _told(version: "Version") -> str:

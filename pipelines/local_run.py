@@ -1,4 +1,4 @@
-"""Pipelines on this machine, under `kfp.local`, a process or a container for each step: the whole chain, or a part."""
+"""Pipelines on this machine, under `kfp.local`, one process or container a step: the whole chain, or a part of it."""
 
 import builtins
 import contextlib
@@ -21,12 +21,25 @@ from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, read_json, write_json
 from components.contracts.generation import generation_id
 from components.contracts.loopback import without_proxy
-from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+from components.contracts.settings import ENVIRONMENT_PREFIX, SECRET_VARIABLES, Settings
 from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
 
 STOP_SECONDS = 20.0
 RUNNERS = ("subprocess", "docker")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How steps are run, and how those that run are ended.
+
+    Attributes:
+        runner: of `kfp.local`.
+        end: called when the run is interrupted.
+    """
+
+    runner: Any
+    end: Callable[[], None]
 
 
 def run_reland(
@@ -52,7 +65,7 @@ def run_reland(
     began = time.monotonic()
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
-    running = subprocesses() if runner == "subprocess" else _containers(settings, parameters, generation)
+    running = _containers(settings, parameters, generation) if runner == "docker" else contextlib.nullcontext(None)
     with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
         outputs = run_pipeline("reland", {**parameters.arguments(), "generation": generation}, settings, log, steps)
     artifact = Path(outputs["Output"].path)
@@ -66,9 +79,12 @@ def run_reland(
 
 
 def run_pipeline(
-    name: str, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: "Steps"
+    name: str, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: Steps | None = None
 ) -> dict[str, Any]:
     """Run a pipeline of `define_pipelines` and return its outputs; all that it prints goes to the log.
+
+    Args:
+        steps: how its steps are run; None: as subprocesses.
 
     Raises:
         InputError: a file or a setting is at fault.
@@ -79,6 +95,7 @@ def run_pipeline(
     from pipelines.compilation import define_pipelines
     from pipelines.placement import LAPTOP
 
+    steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
     with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
         local.init(
@@ -111,27 +128,12 @@ def _print_as_before() -> Iterator[None]:
         builtins.print = before
 
 
-@dataclass(frozen=True)
-class Steps:
-    """How steps are run, and how those that run are ended."""
-
-    runner: Any
-    end: Callable[[], None]
-
-
-@contextlib.contextmanager
-def subprocesses() -> Iterator[Steps]:
-    """Each step as a process of this environment."""
-    from kfp import local
-
-    yield Steps(local.SubprocessRunner(use_venv=False), _end_steps)
-
-
 @contextlib.contextmanager
 def _containers(settings: Settings, parameters: RunParameters, generation: str) -> Iterator[Steps]:
     from pipelines.containers import container_runner, end_containers, truthful_containers
 
-    runner = container_runner(settings, _variables(settings), generation)
+    secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
+    runner = container_runner(settings, _variables(settings) | secrets, generation)
     with truthful_containers(settings, parameters.read_paths()):
         yield Steps(runner, lambda: end_containers(generation))
 

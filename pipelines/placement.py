@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from kfp import dsl, kubernetes
 
+from components.contracts.images import CUDA_VARIANT
 from components.contracts.settings import ENVIRONMENT_PREFIX, SECRET_VARIABLES, Settings
 
 SETTINGS_CONFIG_MAP = "reland-settings"
@@ -43,11 +44,13 @@ class Cluster:
         home_claim: volume claim of `RELAND_HOME`, for the steps that read or write more than artifacts: the model
             repository, Feast's batch files and the record of arms lie there, unless a setting names another place in
             it. Many pods write to it. Empty: none.
+        registry: what the names of the images begin with where they are pulled from; empty: nothing.
         retries: how often a step that failed is tried again, after 1, 2, 4 … and at most 10 minutes: pods are evicted.
     """
 
     models: ModelNodes = field(default_factory=ModelNodes)
     home_claim: str = ""
+    registry: str = ""
     retries: int = 0
 
 
@@ -66,6 +69,8 @@ def place(task: dsl.PipelineTask, cluster: Cluster, *, uses_outside_state: bool 
     public = {name: name for name in names if name not in SECRET_VARIABLES}
     kubernetes.use_config_map_as_env(task, SETTINGS_CONFIG_MAP, public, optional=True)
     kubernetes.use_secret_as_env(task, SETTINGS_SECRET, {name: name for name in SECRET_VARIABLES}, optional=True)
+    if cluster.registry:
+        task.set_container_image(f"{cluster.registry}/{task.container_spec.image}")
     if cluster.retries:
         task.set_retry(cluster.retries, backoff_duration="60s", backoff_factor=2, backoff_max_duration="600s")
     if uses_outside_state:
@@ -84,6 +89,7 @@ def place_with_model(task: dsl.PipelineTask, cluster: Cluster) -> dsl.PipelineTa
     place(task, cluster, uses_outside_state=True)
     nodes = cluster.models
     if nodes.accelerator:
+        task.set_container_image(f"{task.container_spec.image}{CUDA_VARIANT}")
         task.set_accelerator_type(nodes.accelerator).set_accelerator_limit(nodes.accelerators)
     for label, value in nodes.selector.items():
         kubernetes.add_node_selector(task, label, value)

@@ -1,6 +1,7 @@
 """The container image of each dependency group. A step names its image by group; `infra/images` builds them."""
 
 VERSION = "0.1.0"
+CUDA_VARIANT = "-cuda"  # of a tag: the same group with what a GPU needs; for the groups that compute on one
 
 DATA = f"reland/data:{VERSION}"
 ENCODER = f"reland/encoder:{VERSION}"

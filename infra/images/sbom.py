@@ -1,6 +1,6 @@
 """The bill of materials of a built image, as CycloneDX JSON: what Python and Debian say is installed in it.
 
-    python infra/images/sbom.py IMAGE... --output FOLDER
+    python -m infra.images.sbom IMAGE... --output FOLDER
 
 It asks the image itself, in a container without network, and fails where either list is empty.
 """

@@ -9,7 +9,7 @@ from components.contracts.errors import InputError
 from components.contracts.handover import FeaturesRecord, PoolRecord, latest
 from components.contracts.serving import read_rollout, rollout_file
 from components.contracts.settings import Settings
-from pipelines.local_run import run_pipeline, subprocesses
+from pipelines.local_run import run_pipeline
 from pipelines.run_log import RunLog
 
 
@@ -23,8 +23,8 @@ def run(tmp_path_factory, triton_environment):
         def invoke(pipeline: str, **arguments) -> list[str]:
             heard: list[str] = []
             log = RunLog(home / "log.txt", lambda step, message: heard.append(f"{step}: {message}"))
-            with contextlib.closing(log), subprocesses() as steps:
-                run_pipeline(pipeline, arguments, invoke.settings, log, steps)
+            with contextlib.closing(log):
+                run_pipeline(pipeline, arguments, invoke.settings, log)
             return heard
 
         invoke.settings = Settings()

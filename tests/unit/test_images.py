@@ -1,4 +1,4 @@
-"""The container images as they are written: what builds and runs them is tests/images."""
+"""The container images as they are written; tests/images builds on them as they are built."""
 
 import ast
 import functools
@@ -36,7 +36,7 @@ def requirements(group: str) -> set[str]:
 
 @functools.cache
 def has(group: str) -> set[str]:
-    """The normalized names of what an image has, as far as the environment that runs the tests knows what comes along."""
+    """The normalized names of what an image has, by what comes along in the environment that runs the tests."""
     found, waiting = set(), [Requirement(text) for text in requirements(group) | requirements("base")]
     while waiting:
         requirement = waiting.pop()

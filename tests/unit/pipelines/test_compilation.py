@@ -134,7 +134,9 @@ def test_no_step_asks_for_an_accelerator_or_a_volume_unless_it_is_told_to(compil
 def placed(tmp_path_factory):
     """The files of all pipelines, compiled for a cluster that has everything."""
     models = ModelNodes("nvidia.com/gpu", 2, {"pool": "gpu", "zone": "a"}, "nvidia.com/gpu", "reland-models")
-    return compile_pipelines(tmp_path_factory.mktemp("placed"), Cluster(models, "reland-home", 2))
+    return compile_pipelines(
+        tmp_path_factory.mktemp("placed"), Cluster(models, "reland-home", "registry.example.org/team", 2)
+    )
 
 
 def test_only_steps_that_load_a_language_model_are_placed_on_its_nodes(placed):
@@ -156,6 +158,15 @@ def test_only_steps_that_load_a_language_model_are_placed_on_its_nodes(placed):
             assert deployed[executor]["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
             assert volumes == {"reland-models": "/reland/models", "reland-home": "/reland/home"}
     assert asked == WITH_MODEL
+
+
+def test_images_are_pulled_from_the_registry_and_those_of_the_models_nodes_have_what_a_gpu_needs(compiled, placed):
+    for path in placed:
+        here = steps_of(compiled[path.stem][0])
+        for executor, content in steps_of(next(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))).items():
+            variant = "-cuda" if executor in WITH_MODEL else ""
+            image = here[executor]["container"]["image"]
+            assert content["container"]["image"] == f"registry.example.org/team/{image}{variant}"
 
 
 def test_what_is_kept_beside_artifacts_is_on_the_volume_of_the_home(placed):
