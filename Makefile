@@ -26,7 +26,7 @@ run: install ## run the whole chain on the built-in simulator
 
 .PHONY: test
 test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm"
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm and not images"
 
 .PHONY: services
 services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java (Debian packages; needs root), Spark
@@ -47,8 +47,35 @@ test-services: install ## the tests that need more than Python packages: Redis, 
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
-test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m vllm
+test-vllm: install vllm ## the tests that run vLLM (at most 5 minutes)
+	timeout --kill-after=30 300 $(BIN)/python -m pytest -m vllm
+
+.PHONY: images
+images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
+	infra/images/build $(GROUPS)
+
+.PHONY: sbom
+sbom: install ## write each built image's bill of materials (CycloneDX) into build/sbom
+	$(BIN)/python -m infra.images.sbom --output build/sbom $$($(or $(CONTAINER_ENGINE),podman) images --format '{{.Repository}}:{{.Tag}}' \
+	  | grep -E '(^|/)reland/' | grep -vE 'reland/(tools|project):')
+
+.PHONY: compose-secrets
+compose-secrets: ## make .env, with new passwords, for `docker compose up`
+	infra/compose/make-secrets
+
+# Of a machine without registry and systemd: the base comes from Debian packages, and the images that the chain needs on
+# a CPU are built on it.
+TEST_IMAGES := data encoder pool features ranker triton generation gateway
+.PHONY: test-images
+test-images: install ## build images from Debian packages with Podman, and run the chain in them (needs root; at most 15 minutes)
+	command -v podman >/dev/null && command -v mmdebstrap >/dev/null || { apt-get update -qq \
+	  && $(APT_INSTALL) podman buildah runc fuse-overlayfs mmdebstrap; }
+	@export CONTAINERS_CONF=$(CURDIR)/infra/images/containers.conf; \
+	if ! podman info >/dev/null; then \
+	  echo "test-images: no container engine can be started here, so no image was built and none was tested"; exit 0; fi; \
+	podman image exists $$(sed -n 's/^ARG PYTHON=//p' infra/images/base/Dockerfile) || infra/images/local-base; \
+	CONTAINER_ENGINE=podman BUILD_OPTIONS=--pull=never infra/images/build $(TEST_IMAGES); \
+	timeout --kill-after=30 420 $(BIN)/python -m pytest -m images
 
 .PHONY: check
 check: install ## ruff and mypy

@@ -61,9 +61,20 @@ def open_feature_store(settings: Settings) -> "FeatureStore":
     Raises:
         InputError: there is no configuration of that name, or it refers to an environment variable that is not set.
     """
-    from feast import FeatureStore
-
     from feature_repo.definitions import definitions
+
+    store = feature_store_as_it_is(settings)
+    store.apply(definitions(feature_store_folder(settings)))
+    return store
+
+
+def feature_store_as_it_is(settings: Settings) -> "FeatureStore":
+    """The feature store with the definitions that were applied before, whatever they are.
+
+    Raises:
+        InputError: as `open_feature_store`.
+    """
+    from feast import FeatureStore
 
     configuration = Path(__file__).parent / f"feature_store.{settings.feature_store}.yaml"
     if not configuration.is_file():
@@ -75,9 +86,7 @@ def open_feature_store(settings: Settings) -> "FeatureStore":
 
     folder = feature_store_folder(settings)
     (folder / "offline").mkdir(parents=True, exist_ok=True)
-    store = FeatureStore(repo_path=str(folder), fs_yaml_file=configuration)
-    store.apply(definitions(folder))
-    return store
+    return FeatureStore(repo_path=str(folder), fs_yaml_file=configuration)
 
 
 def read_assignments(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, Assignment]:

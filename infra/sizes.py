@@ -1,7 +1,7 @@
 """`python -m infra.sizes`: what a cluster needs for 1, 10 and 100 million users, as the table of infra/README.md.
 
-Bytes are counted from what is stored; what depends on a team's own traffic, prompts and machines is an assumption with a
-name, to be set to what was measured there.
+Bytes are counted from what is stored; what depends on a team's own traffic, prompts and machines is an assumption with
+a name, to be set to what was measured there.
 """
 
 import math

@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import train_encoder
 from components.data_preparation.component import prepare_data
 from components.model_registry.component import register_encoder
-from pipelines.placement import place
+from pipelines.placement import Cluster, place
 
 
 class BehaviorEncoderOutputs(NamedTuple):
@@ -18,40 +19,54 @@ class BehaviorEncoderOutputs(NamedTuple):
     encoder_report: dsl.Artifact
 
 
-@dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
-def behavior_encoder(
-    dataset: str,
-    data_dir: str,
-    minimum_interactions: int,
-    splits: str,
-    validate_from: str,
-    test_from: str,
-    previous: str,
-    encoder: str,
-    seed: int,
-    generation: str,
-) -> BehaviorEncoderOutputs:
-    prepare = place(
-        prepare_data(
-            dataset=dataset,
-            data_dir=data_dir,
-            seed=seed,
-            minimum_interactions=minimum_interactions,
-            splits=splits,
-            validate_from=validate_from,
-            test_from=test_from,
-            previous=previous,
-        ),
-        uses_outside_state=True,
-    )
-    train = place(
-        train_encoder(prepared=prepare.outputs["prepared"], name_or_folder=encoder, seed=seed), uses_outside_state=True
-    )
-    register = place(register_encoder(encoder=train.outputs["encoder"], generation=generation), uses_outside_state=True)
-    return BehaviorEncoderOutputs(
-        prepared=prepare.outputs["prepared"],
-        encoder=train.outputs["encoder"],
-        encoder_version=register.outputs["Output"],
-        data_report=prepare.outputs["report"],
-        encoder_report=register.outputs["report"],
-    )
+def define_behavior_encoder(cluster: Cluster) -> BaseComponent:
+    """The pipeline, for such a cluster."""
+
+    @dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
+    def behavior_encoder(
+        dataset: str,
+        data_dir: str,
+        minimum_interactions: int,
+        splits: str,
+        validate_from: str,
+        test_from: str,
+        previous: str,
+        encoder: str,
+        seed: int,
+        generation: str,
+    ) -> BehaviorEncoderOutputs:
+        prepare = place(
+            prepare_data(
+                dataset=dataset,
+                data_dir=data_dir,
+                seed=seed,
+                minimum_interactions=minimum_interactions,
+                splits=splits,
+                validate_from=validate_from,
+                test_from=test_from,
+                previous=previous,
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        train = place(
+            train_encoder(prepared=prepare.outputs["prepared"], name_or_folder=encoder, seed=seed),
+            cluster,
+            uses_outside_state=True,
+        )
+        register = place(
+            register_encoder(
+                prepared=prepare.outputs["prepared"], encoder=train.outputs["encoder"], generation=generation
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        return BehaviorEncoderOutputs(
+            prepared=prepare.outputs["prepared"],
+            encoder=train.outputs["encoder"],
+            encoder_version=register.outputs["Output"],
+            data_report=prepare.outputs["report"],
+            encoder_report=register.outputs["report"],
+        )
+
+    return behavior_encoder

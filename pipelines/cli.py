@@ -15,6 +15,7 @@ from components.behavior_encoder.encoders import ENCODERS
 from components.contracts.errors import InputError
 from components.prompting.prompt_template import prompt_versions
 from components.text_encoding.models import PACKAGED_MODEL
+from pipelines import cluster_commands, doctor_command
 
 INTERRUPTED = 130
 
@@ -25,6 +26,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+cluster_commands.register(app)
+doctor_command.register(app)
 
 Dataset = Annotated[
     str,
@@ -113,6 +117,10 @@ def run(
     ] = "id_only,reland",
     epochs: Annotated[int, typer.Option(help="Passes over the training data, equal for every variant.")] = 12,
     seed: Seed = 0,
+    runner: Annotated[
+        str,
+        typer.Option(help="What runs a step: subprocess, or docker (a container of its image; `make images`)."),
+    ] = "subprocess",
     as_json: AsJson = False,
 ) -> None:
     """Run the whole chain on this machine, from interaction logs to a ranker that Triton serves."""
@@ -149,7 +157,7 @@ def run(
         seed=seed,
     )
     settings = load_settings()
-    summary, folder = run_reland(parameters, settings, _progress_printer(sys.stderr if as_json else sys.stdout))
+    summary, folder = run_reland(parameters, settings, _progress_printer(sys.stderr if as_json else sys.stdout), runner)
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
@@ -251,40 +259,6 @@ def serve() -> None:
     from serving.local import serve
 
     serve(load_settings())
-
-
-@app.command(name="compile")
-def compile_command(
-    output: Annotated[Path, typer.Option(help="Folder for the compiled pipelines.")] = Path("compiled"),
-    accelerator: Annotated[
-        str, typer.Option(help="Resource for steps that load a language model, as nvidia.com/gpu. Default: none.")
-    ] = "",
-    accelerators: Annotated[int, typer.Option(help="How many of it, for each shard.")] = 1,
-    node_selector: Annotated[
-        list[str] | None, typer.Option(help="Label of the nodes of these steps, KEY=VALUE; may be repeated.")
-    ] = None,
-    toleration: Annotated[str, typer.Option(help="Key of a taint that these steps tolerate. Default: none.")] = "",
-    model_claim: Annotated[
-        str, typer.Option(help="Volume claim with the cache of language models for these steps. Default: none.")
-    ] = "",
-) -> None:
-    """Compile the pipelines to IR YAML, for a Kubeflow cluster."""
-    from pipelines.compilation import compile_pipelines
-    from pipelines.placement import ModelNodes
-
-    labels = dict(label.partition("=")[::2] for label in node_selector or [])
-    if accelerators < 1:
-        raise InputError(f"--accelerators {accelerators}: expected at least 1")
-    for key, value in labels.items():
-        if not key or not value:
-            raise InputError(f"--node-selector {key}={value}: expected KEY=VALUE")
-    nodes = ModelNodes(accelerator, accelerators, labels, toleration, model_claim)
-    try:
-        paths = compile_pipelines(output, nodes)
-    except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
-    for path in paths:
-        print(path)
 
 
 def _progress_printer(stream: TextIO) -> Callable[[str, str], None]:

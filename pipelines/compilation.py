@@ -4,31 +4,34 @@ import warnings
 from pathlib import Path
 
 from kfp import compiler
+from kfp.dsl.base_component import BaseComponent
 
 from components.contracts.files import replacing_file
-from pipelines.behavior_encoder import behavior_encoder
-from pipelines.fusion_ranker import fusion_ranker
-from pipelines.placement import ModelNodes
-from pipelines.rationale_refresh import rationale_refresh
-from pipelines.reasoning_pool import define_reasoning_pool
+from pipelines.placement import Cluster
 from pipelines.reland import define_reland
+from pipelines.standalone import define_standalone
 
 
-def compile_pipelines(folder: Path, nodes: ModelNodes) -> list[Path]:
-    """Write one `<pipeline>.yaml` for each pipeline into `folder`; returns their paths.
+def define_pipelines(cluster: Cluster) -> dict[str, BaseComponent]:
+    """Every pipeline that can be submitted, by its name."""
+    return {pipeline.name: pipeline for pipeline in (define_reland(cluster), *define_standalone(cluster))}
 
-    Args:
-        nodes: where the steps that load a language model run.
-    """
-    reland, reasoning_pool = define_reland(nodes), define_reasoning_pool(nodes)
+
+def compile_pipeline(pipeline: BaseComponent, path: Path) -> None:
+    """Write the IR YAML of a pipeline; equal definitions give equal bytes."""
+    with replacing_file(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # The compiler tells YAML from JSON by the suffix.
+        named = temporary.with_suffix(".yaml")
+        compiler.Compiler().compile(pipeline, str(named))
+        named.replace(temporary)
+
+
+def compile_pipelines(folder: Path, cluster: Cluster) -> list[Path]:
+    """Write one `<pipeline>.yaml` for each pipeline into `folder`; returns their paths."""
     paths = []
-    for pipeline in (reland, behavior_encoder, reasoning_pool, rationale_refresh, fusion_ranker):
-        path = folder / f"{pipeline.name}.yaml"
-        with replacing_file(path) as temporary, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # The compiler tells YAML from JSON by the suffix.
-            named = temporary.with_suffix(".yaml")
-            compiler.Compiler().compile(pipeline, str(named))
-            named.replace(temporary)
+    for name, pipeline in define_pipelines(cluster).items():
+        path = folder / f"{name}.yaml"
+        compile_pipeline(pipeline, path)
         paths.append(path)
     return paths

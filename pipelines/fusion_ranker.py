@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.fusion_ranker.component import evaluate_rankers, train_rankers
 from components.model_registry.component import register_ranker
 from components.ranker_release.component import build_item_index, release_ranker
 from components.text_encoding.component import encode_items
-from pipelines.placement import place
+from pipelines.placement import Cluster, place
 
 
 class FusionRankerOutputs(NamedTuple):
@@ -18,77 +19,89 @@ class FusionRankerOutputs(NamedTuple):
     release_report: dsl.Artifact
 
 
-@dsl.pipeline(name="fusion-ranker", description="Daily: a ranker fused with rationales, released to Triton.")
-def fusion_ranker(
-    prepared: dsl.Input[dsl.Dataset],
-    embeddings: dsl.Input[dsl.Dataset],
-    matches: dsl.Input[dsl.Dataset],
-    rationale_embeddings: dsl.Input[dsl.Dataset],
-    text_encoder: str,
-    variants: str,
-    epochs: int,
-    seed: int,
-    generation: str,
-    encoder_version: str,
-    collection: str,
-    prompt: str,
-    slot: str,
-) -> FusionRankerOutputs:
-    encode = place(encode_items(text_encoder=text_encoder, prepared=prepared))
-    train = place(
-        train_rankers(
-            prepared=prepared,
-            embeddings=embeddings,
-            matches=matches,
-            rationale_embeddings=rationale_embeddings,
-            item_text_embeddings=encode.outputs["item_text_embeddings"],
-            variants=variants,
-            epochs=epochs,
-            seed=seed,
+def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
+    """The pipeline, for such a cluster."""
+
+    @dsl.pipeline(name="fusion-ranker", description="Daily: a ranker fused with rationales, released to Triton.")
+    def fusion_ranker(
+        prepared: dsl.Input[dsl.Dataset],
+        embeddings: dsl.Input[dsl.Dataset],
+        matches: dsl.Input[dsl.Dataset],
+        rationale_embeddings: dsl.Input[dsl.Dataset],
+        text_encoder: str,
+        variants: str,
+        epochs: int,
+        seed: int,
+        generation: str,
+        encoder_version: str,
+        collection: str,
+        prompt: str,
+        slot: str,
+    ) -> FusionRankerOutputs:
+        encode = place(encode_items(text_encoder=text_encoder, prepared=prepared), cluster)
+        train = place(
+            train_rankers(
+                prepared=prepared,
+                embeddings=embeddings,
+                matches=matches,
+                rationale_embeddings=rationale_embeddings,
+                item_text_embeddings=encode.outputs["item_text_embeddings"],
+                variants=variants,
+                epochs=epochs,
+                seed=seed,
+            ),
+            cluster,
         )
-    )
-    evaluate = place(
-        evaluate_rankers(
-            rankers=train.outputs["rankers"],
-            prepared=prepared,
-            matches=matches,
-            rationale_embeddings=rationale_embeddings,
-            item_text_embeddings=encode.outputs["item_text_embeddings"],
-            seed=seed,
+        evaluate = place(
+            evaluate_rankers(
+                rankers=train.outputs["rankers"],
+                prepared=prepared,
+                matches=matches,
+                rationale_embeddings=rationale_embeddings,
+                item_text_embeddings=encode.outputs["item_text_embeddings"],
+                seed=seed,
+            ),
+            cluster,
         )
-    )
-    register = place(
-        register_ranker(
-            rankers=train.outputs["rankers"],
-            evaluation=evaluate.outputs["evaluation"],
-            prepared=prepared,
-            generation=generation,
-            encoder_version=encoder_version,
-            collection=collection,
-            prompt=prompt,
-            slot=slot,
-        ),
-        uses_outside_state=True,
-    )
-    index = place(
-        build_item_index(rankers=train.outputs["rankers"], version=register.outputs["Output"], generation=generation),
-        uses_outside_state=True,
-    )
-    release = place(
-        release_ranker(
-            rankers=train.outputs["rankers"],
-            prepared=prepared,
-            embeddings=embeddings,
+        register = place(
+            register_ranker(
+                rankers=train.outputs["rankers"],
+                evaluation=evaluate.outputs["evaluation"],
+                prepared=prepared,
+                generation=generation,
+                encoder_version=encoder_version,
+                collection=collection,
+                prompt=prompt,
+                slot=slot,
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        index = place(
+            build_item_index(
+                rankers=train.outputs["rankers"], version=register.outputs["Output"], generation=generation
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        release = place(
+            release_ranker(
+                rankers=train.outputs["rankers"],
+                prepared=prepared,
+                embeddings=embeddings,
+                version=register.outputs["Output"],
+                item_collection=index.outputs["Output"],
+                slot=slot,
+                generation=generation,
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        return FusionRankerOutputs(
             version=register.outputs["Output"],
-            item_collection=index.outputs["Output"],
-            slot=slot,
-            generation=generation,
-        ),
-        uses_outside_state=True,
-    )
-    return FusionRankerOutputs(
-        version=register.outputs["Output"],
-        ranking_report=evaluate.outputs["report"],
-        registry_report=register.outputs["report"],
-        release_report=release.outputs["report"],
-    )
+            ranking_report=evaluate.outputs["report"],
+            registry_report=register.outputs["report"],
+            release_report=release.outputs["report"],
+        )
+
+    return fusion_ranker

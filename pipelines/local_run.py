@@ -1,4 +1,4 @@
-"""The whole chain on this machine: the pipeline `reland` under `kfp.local`, one process a step."""
+"""Pipelines on this machine, under `kfp.local`, one process or container a step: the whole chain, or a part of it."""
 
 import builtins
 import contextlib
@@ -8,6 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,35 @@ from components.contracts.errors import InputError
 from components.contracts.files import creating_directory, read_json, write_json
 from components.contracts.generation import generation_id
 from components.contracts.loopback import without_proxy
-from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+from components.contracts.settings import ENVIRONMENT_PREFIX, SECRET_VARIABLES, Settings
 from pipelines.parameters import RunParameters, check_parameters
 from pipelines.run_log import RunLog, StepFailedError
 
 STOP_SECONDS = 20.0
+RUNNERS = ("subprocess", "docker")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How steps are run, and how those that run are ended.
+
+    Attributes:
+        runner: of `kfp.local`.
+        end: called when the run is interrupted.
+    """
+
+    runner: Any
+    end: Callable[[], None]
 
 
 def run_reland(
-    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None]
+    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None], runner: str = "subprocess"
 ) -> tuple[dict[str, Any], Path]:
     """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json` and `log.txt`.
 
     Args:
         listener: called with (step, message) as the run goes on.
+        runner: `subprocess`, or `docker`: each step in its image (`pipelines.containers`).
 
     Returns:
         The summary and the folder of the run.
@@ -42,13 +58,17 @@ def run_reland(
         InputError: a file or a setting is at fault.
         StepFailedError: a step failed otherwise.
     """
+    if runner not in RUNNERS:
+        raise InputError(f"--runner {runner}: expected one of {', '.join(RUNNERS)}")
     check_parameters(parameters, settings)
     generation = generation_id(datetime.now(UTC))
     began = time.monotonic()
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
-    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log:
-        artifact = _run_pipeline({**parameters.arguments(), "generation": generation}, settings, log)
+    running = _containers(settings, parameters, generation) if runner == "docker" else contextlib.nullcontext(None)
+    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
+        outputs = run_pipeline("reland", {**parameters.arguments(), "generation": generation}, settings, log, steps)
+    artifact = Path(outputs["Output"].path)
     summary = read_json(artifact / SUMMARY_FILE)
     summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
     with creating_directory(folder) as temporary:
@@ -58,22 +78,35 @@ def run_reland(
     return summary, folder
 
 
-def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) -> Path:
+def run_pipeline(
+    name: str, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: Steps | None = None
+) -> dict[str, Any]:
+    """Run a pipeline of `define_pipelines` and return its outputs; all that it prints goes to the log.
+
+    Args:
+        steps: how its steps are run; None: as subprocesses.
+
+    Raises:
+        InputError: a file or a setting is at fault.
+        StepFailedError: a step failed otherwise.
+    """
     from kfp import local
 
-    from pipelines.reland import reland
+    from pipelines.compilation import define_pipelines
+    from pipelines.placement import LAPTOP
 
+    steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
     with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # images and config maps do not matter to the subprocess runner, and it says so
+        warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
         local.init(
-            runner=local.SubprocessRunner(use_venv=False),
+            runner=steps.runner,
             pipeline_root=str(settings.home / "pipelines"),
             enable_caching=False,
         )
         try:
-            outputs = reland(**arguments).outputs
+            return define_pipelines(LAPTOP)[name](**arguments).outputs
         except KeyboardInterrupt:
-            _end_steps()
+            steps.end()
             raise
         except RuntimeError as error:
             if log.failed_step is None:
@@ -83,7 +116,6 @@ def _run_pipeline(arguments: dict[str, Any], settings: Settings, log: RunLog) ->
             raise StepFailedError(
                 f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
             ) from None
-    return Path(outputs["Output"].path)
 
 
 @contextlib.contextmanager
@@ -94,6 +126,16 @@ def _print_as_before() -> Iterator[None]:
         yield
     finally:
         builtins.print = before
+
+
+@contextlib.contextmanager
+def _containers(settings: Settings, parameters: RunParameters, generation: str) -> Iterator[Steps]:
+    from pipelines.containers import container_runner, end_containers, truthful_containers
+
+    secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
+    runner = container_runner(settings, _variables(settings) | secrets, generation)
+    with truthful_containers(settings, parameters.read_paths()):
+        yield Steps(runner, lambda: end_containers(generation))
 
 
 def _end_steps() -> None:
@@ -113,7 +155,7 @@ def _step_environment(settings: Settings) -> Iterator[None]:
     """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
         changes = {
-            **{f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None},
+            **_variables(settings),
             "TMPDIR": temporary,
             "PYTHONUNBUFFERED": "1",
             # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
@@ -131,6 +173,10 @@ def _step_environment(settings: Settings) -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None}
 
 
 def _told(value: Any) -> str:

@@ -98,6 +98,11 @@ class RunParameters:
             "text_encoder": _absolute(self.text_encoder) if is_model_path(self.text_encoder) else self.text_encoder,
         }
 
+    def read_paths(self) -> list[Path]:
+        """The files and folders of this machine that the steps read."""
+        told = (str(value).removeprefix(LORA_PREFIX) for value in self.arguments().values())
+        return [Path(text) for text in told if text.startswith("/") and Path(text).exists()]
+
 
 def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     """Find what can be found wrong without reading the data.

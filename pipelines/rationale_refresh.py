@@ -3,11 +3,13 @@
 from typing import NamedTuple
 
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import embed_users
 from components.feature_push.component import push_features
+from components.model_registry.component import register_features
 from components.reasoning_pool.component import match_users
-from pipelines.placement import place
+from pipelines.placement import Cluster, place
 
 
 class RationaleRefreshOutputs(NamedTuple):
@@ -18,37 +20,62 @@ class RationaleRefreshOutputs(NamedTuple):
     features_report: dsl.Artifact
 
 
-@dsl.pipeline(name="rationale-refresh", description="Daily: every user's rationale, matched and pushed to Feast.")
-def rationale_refresh(
-    prepared: dsl.Input[dsl.Dataset],
-    encoder: dsl.Input[dsl.Model],
-    encoder_version: str,
-    rationales: dsl.Input[dsl.Dataset],
-    rationale_embeddings: dsl.Input[dsl.Dataset],
-    collection: str,
-    generation: str,
-) -> RationaleRefreshOutputs:
-    embed = place(embed_users(prepared=prepared, encoder=encoder))
-    match = place(
-        match_users(embeddings=embed.outputs["embeddings"], collection=collection, encoder_version=encoder_version),
-        uses_outside_state=True,
-    )
-    push = place(
-        push_features(
-            matches=match.outputs["matches"],
-            rationales=rationales,
-            rationale_embeddings=rationale_embeddings,
+def define_rationale_refresh(cluster: Cluster) -> BaseComponent:
+    """The pipeline, for such a cluster."""
+
+    @dsl.pipeline(name="rationale-refresh", description="Daily: every user's rationale, matched and pushed to Feast.")
+    def rationale_refresh(
+        prepared: dsl.Input[dsl.Dataset],
+        encoder: dsl.Input[dsl.Model],
+        encoder_version: str,
+        rationales: dsl.Input[dsl.Dataset],
+        rationale_embeddings: dsl.Input[dsl.Dataset],
+        collection: str,
+        prompt: str,
+        generation: str,
+    ) -> RationaleRefreshOutputs:
+        embed = place(embed_users(prepared=prepared, encoder=encoder), cluster)
+        match = place(
+            match_users(embeddings=embed.outputs["embeddings"], collection=collection, encoder_version=encoder_version),
+            cluster,
+            uses_outside_state=True,
+        )
+        push = place(
+            push_features(
+                matches=match.outputs["matches"],
+                rationales=rationales,
+                rationale_embeddings=rationale_embeddings,
+                embeddings=embed.outputs["embeddings"],
+                prepared=prepared,
+                encoder_version=encoder_version,
+                generation=generation,
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        place(
+            register_features(
+                prepared=prepared,
+                encoder=encoder,
+                rationales=rationales,
+                rationale_embeddings=rationale_embeddings,
+                embeddings=embed.outputs["embeddings"],
+                matches=match.outputs["matches"],
+                encoder_version=encoder_version,
+                collection=collection,
+                prompt=prompt,
+                slot=push.outputs["Output"],
+                generation=generation,
+            ),
+            cluster,
+            uses_outside_state=True,
+        )
+        return RationaleRefreshOutputs(
             embeddings=embed.outputs["embeddings"],
-            prepared=prepared,
-            encoder_version=encoder_version,
-            generation=generation,
-        ),
-        uses_outside_state=True,
-    )
-    return RationaleRefreshOutputs(
-        embeddings=embed.outputs["embeddings"],
-        matches=match.outputs["matches"],
-        slot=push.outputs["Output"],
-        matching_report=match.outputs["report"],
-        features_report=push.outputs["report"],
-    )
+            matches=match.outputs["matches"],
+            slot=push.outputs["Output"],
+            matching_report=match.outputs["report"],
+            features_report=push.outputs["report"],
+        )
+
+    return rationale_refresh

@@ -7,7 +7,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import embed_users
 from components.llm_tuning.component import tune_model
-from components.model_registry.component import register_language_model
+from components.model_registry.component import register_language_model, register_pool
 from components.rationale_generation.component import (
     build_prompts,
     generate_rationales,
@@ -18,7 +18,7 @@ from components.rationale_generation.ledger import PARTITIONS
 from components.reasoning_pool.component import build_pool
 from components.seed_sampling.component import sample_seeds
 from components.text_encoding.component import encode_rationales
-from pipelines.placement import ModelNodes, place, place_with_model
+from pipelines.placement import Cluster, place, place_with_model
 
 
 class ReasoningPoolOutputs(NamedTuple):
@@ -33,8 +33,8 @@ class ReasoningPoolOutputs(NamedTuple):
     pool_report: dsl.Artifact
 
 
-def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
-    """The pipeline, with its language models on such nodes."""
+def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
+    """The pipeline, for such a cluster."""
 
     @dsl.pipeline(name="reasoning-pool", description="Weekly: seed users to a Milvus collection of rationales.")
     def reasoning_pool(
@@ -58,7 +58,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
         seed: int,
         generation: str,
     ) -> ReasoningPoolOutputs:
-        embed = place(embed_users(prepared=prepared, encoder=encoder))
+        embed = place(embed_users(prepared=prepared, encoder=encoder), cluster)
         sample = place(
             sample_seeds(
                 prepared=prepared,
@@ -70,6 +70,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 recorded_rationales=recorded_rationales,
                 seed=seed,
             ),
+            cluster,
             uses_outside_state=True,
         )
         tune = place_with_model(
@@ -80,10 +81,12 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 prompt_version=prompt_version,
                 seed=seed,
             ),
-            nodes,
+            cluster,
         )
         register = place(
-            register_language_model(tuned=tune.outputs["tuned"], generation=generation), uses_outside_state=True
+            register_language_model(tuned=tune.outputs["tuned"], generation=generation),
+            cluster,
+            uses_outside_state=True,
         )
         prompts = place(
             build_prompts(
@@ -96,9 +99,10 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 recorded_rationales=recorded_rationales,
                 shards=shards,
             ),
+            cluster,
             uses_outside_state=True,  # settings say how many days a prompt tells of and what it calls the items
         )
-        wording = place(register_prompt(requests=prompts.outputs["requests"]), uses_outside_state=True)
+        wording = place(register_prompt(requests=prompts.outputs["requests"]), cluster, uses_outside_state=True)
         with dsl.ParallelFor(prompts.outputs["Output"], parallelism=PARTITIONS) as shard:
             generate = place_with_model(
                 generate_rationales(
@@ -114,7 +118,7 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                     max_tokens=max_tokens,
                     max_cost=max_cost,
                 ),
-                nodes,
+                cluster,
             )
         validate = place(
             validate_rationales(
@@ -123,9 +127,10 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 prepared=prepared,
                 engine=rationale_engine,
             ),
+            cluster,
             uses_outside_state=True,  # settings say what may be said, and what calls cost
         )
-        encode = place(encode_rationales(rationales=validate.outputs["rationales"], text_encoder=text_encoder))
+        encode = place(encode_rationales(rationales=validate.outputs["rationales"], text_encoder=text_encoder), cluster)
         pool = place(
             build_pool(
                 rationales=validate.outputs["rationales"],
@@ -133,6 +138,21 @@ def define_reasoning_pool(nodes: ModelNodes) -> BaseComponent:
                 encoder_version=encoder_version,
                 generation=generation,
             ),
+            cluster,
+            uses_outside_state=True,
+        )
+        place(
+            register_pool(
+                prepared=prepared,
+                encoder=encoder,
+                rationales=validate.outputs["rationales"],
+                rationale_embeddings=encode.outputs["rationale_embeddings"],
+                encoder_version=encoder_version,
+                collection=pool.outputs["Output"],
+                prompt=wording.outputs["Output"],
+                generation=generation,
+            ),
+            cluster,
             uses_outside_state=True,
         )
         return ReasoningPoolOutputs(

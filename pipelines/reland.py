@@ -4,21 +4,24 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.text_encoding.models import PACKAGED_MODEL
-from pipelines.behavior_encoder import behavior_encoder
-from pipelines.fusion_ranker import fusion_ranker
-from pipelines.placement import ModelNodes, place
-from pipelines.rationale_refresh import rationale_refresh
+from pipelines.behavior_encoder import define_behavior_encoder
+from pipelines.fusion_ranker import define_fusion_ranker
+from pipelines.generation import begin_generation
+from pipelines.placement import Cluster, place
+from pipelines.rationale_refresh import define_rationale_refresh
 from pipelines.reasoning_pool import define_reasoning_pool
 from pipelines.summary import summarize
 
 
-def define_reland(nodes: ModelNodes) -> BaseComponent:
-    """The pipeline, with its language models on such nodes."""
-    reasoning_pool = define_reasoning_pool(nodes)
+def define_reland(cluster: Cluster) -> BaseComponent:
+    """The pipeline, for such a cluster."""
+    behavior_encoder = define_behavior_encoder(cluster)
+    reasoning_pool = define_reasoning_pool(cluster)
+    rationale_refresh = define_rationale_refresh(cluster)
+    fusion_ranker = define_fusion_ranker(cluster)
 
     @dsl.pipeline(name="reland", description="Interaction logs to a released ranker, every step of RELAND.")
     def reland(
-        generation: str,
         dataset: str = "simulator",
         data_dir: str = "",
         minimum_interactions: int = 5,
@@ -44,8 +47,10 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
         variants: str = "id_only,reland",
         epochs: int = 12,
         seed: int = 0,
+        generation: str = "",
     ) -> dsl.Artifact:
-        """See `pipelines.parameters` for what the parameters mean."""
+        """See `pipelines.parameters` for what the parameters mean, and `begin_generation` for the last."""
+        begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True).output
         monthly = behavior_encoder(
             dataset=dataset,
             data_dir=data_dir,
@@ -56,7 +61,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             previous=previous,
             encoder=encoder,
             seed=seed,
-            generation=generation,
+            generation=begun,
         )
         pool = reasoning_pool(
             prepared=monthly.outputs["prepared"],
@@ -77,7 +82,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             max_cost=max_cost,
             text_encoder=text_encoder,
             seed=seed,
-            generation=generation,
+            generation=begun,
         )
         refresh = rationale_refresh(
             prepared=monthly.outputs["prepared"],
@@ -86,7 +91,8 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             rationales=pool.outputs["rationales"],
             rationale_embeddings=pool.outputs["rationale_embeddings"],
             collection=pool.outputs["collection"],
-            generation=generation,
+            prompt=pool.outputs["prompt"],
+            generation=begun,
         )
         ranker = fusion_ranker(
             prepared=monthly.outputs["prepared"],
@@ -97,7 +103,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
             variants=variants,
             epochs=epochs,
             seed=seed,
-            generation=generation,
+            generation=begun,
             encoder_version=monthly.outputs["encoder_version"],
             collection=pool.outputs["collection"],
             prompt=pool.outputs["prompt"],
@@ -105,7 +111,7 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
         )
         summary = place(
             summarize(
-                generation=generation,
+                generation=begun,
                 prepared=monthly.outputs["prepared"],
                 rationale_embeddings=pool.outputs["rationale_embeddings"],
                 data_report=monthly.outputs["data_report"],
@@ -120,11 +126,9 @@ def define_reland(nodes: ModelNodes) -> BaseComponent:
                 ranking_report=ranker.outputs["ranking_report"],
                 registry_report=ranker.outputs["registry_report"],
                 release_report=ranker.outputs["release_report"],
-            )
+            ),
+            cluster,
         )
         return summary.outputs["summary"]
 
     return reland
-
-
-reland = define_reland(ModelNodes())

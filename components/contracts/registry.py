@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ENCODER_MODEL = "reland-behavior-encoder"
 RANKER_MODEL = "reland-ranker"
 LANGUAGE_MODEL = "reland-language-model"  # those that were trained here
+# no models, but what a registered version says where it is: `contracts.handover`
+POOL_MODEL = "reland-reasoning-pool"
+FEATURES_MODEL = "reland-user-features"
 
 CHAMPION = "champion"  # the version that serves
 CANDIDATE = "candidate"  # the version that a rollout or the gate may promote

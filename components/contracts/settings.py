@@ -111,6 +111,23 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
     ] = 60.0
 
+    kfp_endpoint: Annotated[
+        str, Field(description="Kubeflow Pipelines' API, for `reland submit` and `schedule`, as `http://host:8888`")
+    ] = ""
+    kfp_namespace: Annotated[
+        str, Field(description="namespace of a user's pipelines and runs; empty where there is one user")
+    ] = ""
+    kfp_token: Annotated[SecretStr, Field(description="token for that API; a secret: it is never printed")] = SecretStr(
+        ""
+    )
+    kfp_token_file: Annotated[
+        Path | None,
+        Field(description="file of that token, read at each request, as a service account's that is renewed"),
+    ] = None
+    kfp_ca: Annotated[Path | None, Field(description="certificates that API is trusted by; empty: the public ones")] = (
+        None
+    )
+
     triton_grpc: Annotated[
         str, Field(description="host:port of the Triton that the gateway asks; empty: `reland serve` starts one")
     ] = ""
@@ -158,6 +175,8 @@ class Settings(BaseSettings):
         "ledger",
         "triton_environment",
         "vllm_python",
+        "kfp_token_file",
+        "kfp_ca",
         "gateway_keys",
     )
     @classmethod

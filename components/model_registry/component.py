@@ -1,4 +1,6 @@
-"""Steps: register the behavior encoder, the language model, the ranker."""
+"""Steps: register what pipelines make, and find what the pipeline before has registered."""
+
+from typing import NamedTuple
 
 from kfp import dsl
 
@@ -6,7 +8,12 @@ from components.contracts import images
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
-def register_encoder(encoder: dsl.Input[dsl.Model], generation: str, report: dsl.Output[dsl.Artifact]) -> str:
+def register_encoder(
+    prepared: dsl.Input[dsl.Dataset],
+    encoder: dsl.Input[dsl.Model],
+    generation: str,
+    report: dsl.Output[dsl.Artifact],
+) -> str:
     """Register the encoder in MLflow as `reland-behavior-encoder`, with the lineage it brings; returns its version."""
     from pathlib import Path
 
@@ -21,7 +28,7 @@ def register_encoder(encoder: dsl.Input[dsl.Model], generation: str, report: dsl
     folder = Path(encoder.path)
     description = read_json(folder / CONFIG_FILE)
     tags = {registry.TAG_GENERATION: generation, **lineage_of(description)}
-    version = register_encoder_version(load_settings(), folder, tags)
+    version = register_encoder_version(load_settings(), folder, tags, prepared.uri, encoder.uri)
     say(f"registered {registry.ENCODER_MODEL} version {version} as {registry.CHAMPION}")
     # The summary of a run has one registered model, the ranker.
     content = {
@@ -109,3 +116,141 @@ def register_ranker(
         {"registry": {"model": registry.RANKER_MODEL, "version": version, "parent_generation": parent}},
     )
     return version
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def register_pool(
+    prepared: dsl.Input[dsl.Dataset],
+    encoder: dsl.Input[dsl.Model],
+    rationales: dsl.Input[dsl.Dataset],
+    rationale_embeddings: dsl.Input[dsl.Dataset],
+    encoder_version: str,
+    collection: str,
+    prompt: str,
+    generation: str,
+) -> str:
+    """Register where the pool of a generation is, for the pipelines that run more often; returns its version."""
+    from components.contracts import registry
+    from components.contracts.handover import PoolRecord
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.model_registry.register import register_record_version
+
+    record = PoolRecord(
+        prepared=prepared.uri,
+        encoder=encoder.uri,
+        encoder_version=encoder_version,
+        rationales=rationales.uri,
+        rationale_embeddings=rationale_embeddings.uri,
+        collection=collection,
+        prompt=prompt,
+    )
+    version = register_record_version(load_settings(), record, {registry.TAG_GENERATION: generation})
+    say(f"registered {registry.POOL_MODEL} version {version}: the collection {collection}")
+    return version
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def register_features(
+    prepared: dsl.Input[dsl.Dataset],
+    encoder: dsl.Input[dsl.Model],
+    rationales: dsl.Input[dsl.Dataset],
+    rationale_embeddings: dsl.Input[dsl.Dataset],
+    embeddings: dsl.Input[dsl.Dataset],
+    matches: dsl.Input[dsl.Dataset],
+    encoder_version: str,
+    collection: str,
+    prompt: str,
+    slot: str,
+    generation: str,
+) -> str:
+    """Register where the features of a refresh are and which slot they were pushed to; returns their version."""
+    from components.contracts import registry
+    from components.contracts.handover import FeaturesRecord
+    from components.contracts.progress import say
+    from components.contracts.settings import load_settings
+    from components.model_registry.register import register_record_version
+
+    record = FeaturesRecord(
+        prepared=prepared.uri,
+        encoder=encoder.uri,
+        encoder_version=encoder_version,
+        rationales=rationales.uri,
+        rationale_embeddings=rationale_embeddings.uri,
+        collection=collection,
+        prompt=prompt,
+        embeddings=embeddings.uri,
+        matches=matches.uri,
+        slot=slot,
+    )
+    version = register_record_version(load_settings(), record, {registry.TAG_GENERATION: generation})
+    say(f"registered {registry.FEATURES_MODEL} version {version}: the slot {slot}")
+    return version
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def find_encoder() -> NamedTuple("Found", [("prepared", str), ("encoder", str), ("encoder_version", str)]):
+    """The newest behavior encoder, and the data it was trained on: URIs and the version."""
+    from components.contracts.handover import EncoderRecord, latest
+    from components.contracts.progress import say
+    from components.contracts.registry import open_registry
+    from components.contracts.settings import load_settings
+
+    found = latest(open_registry(load_settings()), EncoderRecord)
+    say(f"behavior encoder version {found.encoder_version}")
+    return (found.prepared, found.encoder, found.encoder_version)
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def find_pool() -> NamedTuple(
+    "Found",
+    [
+        ("prepared", str),
+        ("encoder", str),
+        ("encoder_version", str),
+        ("rationales", str),
+        ("rationale_embeddings", str),
+        ("collection", str),
+        ("prompt", str),
+    ],
+):
+    """The newest reasoning pool, and the encoder and data it was made with: URIs, and names in the registry."""
+    import dataclasses
+
+    from components.contracts.handover import PoolRecord, latest
+    from components.contracts.progress import say
+    from components.contracts.registry import open_registry
+    from components.contracts.settings import load_settings
+
+    found = latest(open_registry(load_settings()), PoolRecord)
+    say(f"reasoning pool {found.collection}, behavior encoder version {found.encoder_version}")
+    return dataclasses.astuple(found)
+
+
+@dsl.component(base_image=images.RANKER, install_kfp_package=False)
+def find_features() -> NamedTuple(
+    "Found",
+    [
+        ("prepared", str),
+        ("encoder", str),
+        ("encoder_version", str),
+        ("rationales", str),
+        ("rationale_embeddings", str),
+        ("collection", str),
+        ("prompt", str),
+        ("embeddings", str),
+        ("matches", str),
+        ("slot", str),
+    ],
+):
+    """The newest refresh, and all that it was made with: URIs, and names in the registry."""
+    import dataclasses
+
+    from components.contracts.handover import FeaturesRecord, latest
+    from components.contracts.progress import say
+    from components.contracts.registry import open_registry
+    from components.contracts.settings import load_settings
+
+    found = latest(open_registry(load_settings()), FeaturesRecord)
+    say(f"features of {found.collection} in the slot {found.slot}")
+    return dataclasses.astuple(found)

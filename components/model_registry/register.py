@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, TUNING_FILE
 from components.contracts.errors import InputError
 from components.contracts.files import read_json
+from components.contracts.handover import EncoderRecord, PoolRecord, hand_over
 from components.contracts.registry import (
     CHAMPION,
     ENCODER_MODEL,
@@ -32,8 +33,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def register_encoder_version(settings: Settings, encoder: Path, tags: dict[str, str]) -> str:
+def register_encoder_version(
+    settings: Settings, encoder: Path, tags: dict[str, str], prepared_uri: str, encoder_uri: str
+) -> str:
     """Register the folder of a behavior encoder; its alias `champion` always points at the newest version.
+
+    The URIs are those of the prepared data and of the folder, by which later pipelines find them.
 
     Encoders have no A/B test of their own: a ranker is trained on one encoder's vectors and names it in its tags, so it
     is the ranker's rollout that decides.
@@ -48,7 +53,19 @@ def register_encoder_version(settings: Settings, encoder: Path, tags: dict[str, 
     parameters = scalars(read_json(encoder / CONFIG_FILE))
     metrics = numbers(read_json(encoder / METRICS_FILE))
     version = _register(client, settings, ENCODER_MODEL, encoder, parameters, metrics, tags)
-    client.set_registered_model_alias(ENCODER_MODEL, CHAMPION, version)
+    hand_over(client, EncoderRecord(prepared_uri, encoder_uri, version), version)
+    return version
+
+
+def register_record_version(settings: Settings, record: PoolRecord, tags: dict[str, str]) -> str:
+    """Register where a pool or the features of a refresh are, without their files; `champion` is the newest version.
+
+    Returns:
+        the version.
+    """
+    client = open_registry(settings)
+    version = _register(client, settings, record.model, None, {}, {}, tags)
+    hand_over(client, record, version)
     return version
 
 
@@ -139,12 +156,12 @@ def _register(
     client: "MlflowClient",
     settings: Settings,
     model: str,
-    folder: Path,
+    folder: Path | None,
     parameters: dict[str, str],
     metrics: dict[str, float],
     tags: dict[str, str],
 ) -> str:
-    """Log a run with the folder as its artifact `model` and make it a version of `model`, complete with its tags."""
+    """Log a run with the folder, if any, as its artifact `model` and make it a version of `model`, with its tags."""
     from mlflow.exceptions import MlflowException
 
     with _run(client, experiment_id(client, settings, model), tags) as (run_id, artifact_uri):
@@ -152,7 +169,8 @@ def _register(
             client.log_param(run_id, name, value)
         for name, number in sorted(metrics.items()):
             client.log_metric(run_id, name, number)
-        client.log_artifacts(run_id, str(folder), "model")
+        if folder is not None:
+            client.log_artifacts(run_id, str(folder), "model")
         try:
             client.create_registered_model(model)
         except MlflowException as error:

@@ -81,7 +81,7 @@ class TritonServer:
 
 
 @dataclass(frozen=True)
-class _Environment:
+class TritonEnvironment:
     """Where the parts of a Triton environment lie."""
 
     python: Path
@@ -106,7 +106,7 @@ def running_triton(
     Raises:
         InputError: the environment is not there, a given port is in use, or the server does not start.
     """
-    parts = _inspect(environment)
+    parts = inspect_environment(environment)
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         http_port, grpc_port = free_ports(http_port, grpc_port)
@@ -148,7 +148,11 @@ def running_triton(
         yield server
 
 
-def _inspect(environment: Path) -> _Environment:
+def inspect_environment(environment: Path) -> TritonEnvironment:
+    """
+    Raises:
+        InputError: there is no environment, its Python does not run, or it has no Triton.
+    """
     python = environment / "bin" / "python"
     hint = "setting RELAND_TRITON_ENVIRONMENT: expected a Python environment with nvidia-pytriton (`make install`)"
     if not python.exists():
@@ -165,10 +169,10 @@ def _inspect(environment: Path) -> _Environment:
     tritonserver = Path(packages) / "pytriton" / "tritonserver"
     if not (tritonserver / "bin" / "tritonserver").is_file():
         raise InputError(f"{hint}, found no pytriton in {environment}")
-    return _Environment(python, f"{libraries}:{Path(packages) / 'nvidia_pytriton.libs'}", version, tritonserver)
+    return TritonEnvironment(python, f"{libraries}:{Path(packages) / 'nvidia_pytriton.libs'}", version, tritonserver)
 
 
-def _assemble_backends(parts: _Environment, folder: Path) -> Path:
+def _assemble_backends(parts: TritonEnvironment, folder: Path) -> Path:
     """Put the Python backend, its stub for this Python version and this project's own backends into one folder."""
     backends = folder / "backends"
     shutil.copytree(parts.tritonserver / "backends", backends)

@@ -87,7 +87,7 @@ def test_the_summary_has_what_the_design_says(runs):
 def test_progress_was_told_step_by_step(runs):
     _, (summary, folder), _, heard, _ = runs
     assert list(dict.fromkeys(step for step, _ in heard)) == list(summary["seconds"]["steps"])
-    assert len(summary["seconds"]["steps"]) == 23
+    assert len(summary["seconds"]["steps"]) == 26
     assert any("validation NDCG@10" in message for _, message in heard)
     assert (folder / "log.txt").stat().st_size > 10_000
 

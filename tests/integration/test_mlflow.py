@@ -8,8 +8,13 @@ import pytest
 from components.contracts import registry
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
 from components.contracts.errors import InputError
+from components.contracts.handover import EncoderRecord, FeaturesRecord, PoolRecord, latest
 from components.contracts.settings import Settings
-from components.model_registry.register import register_encoder_version, register_ranker_version
+from components.model_registry.register import (
+    register_encoder_version,
+    register_ranker_version,
+    register_record_version,
+)
 from components.prompting.catalogue import Catalogue
 from components.prompting.history import condense
 from components.prompting.prompt_registry import register_template
@@ -113,9 +118,30 @@ def test_a_template_is_registered_once_for_each_wording(settings, tmp_path, monk
 
 def test_the_newest_encoder_is_champion(settings, rankers):
     for version in ("1", "2"):
-        assert register_encoder_version(settings, rankers / "reland", TAGS) == version
+        uris = (f"s3://bucket/prepared-{version}", f"s3://bucket/encoder-{version}")
+        assert register_encoder_version(settings, rankers / "reland", TAGS, *uris) == version
     client = registry.open_registry(settings)
     assert registry.aliases(client, registry.ENCODER_MODEL) == {"champion": "2"}
+    assert latest(client, EncoderRecord) == EncoderRecord("s3://bucket/prepared-2", "s3://bucket/encoder-2", "2")
+
+
+def test_a_record_of_features_names_all_that_it_was_made_with_and_is_found_by_its_alias(settings):
+    client = registry.open_registry(settings)
+    for kind, pipeline in ((EncoderRecord, "behavior-encoder"), (PoolRecord, "reasoning-pool")):
+        with pytest.raises(InputError, match=f"registry: {kind.model} has no version yet, run the pipeline {pipeline}"):
+            latest(client, kind)
+    records = [FeaturesRecord(*(f"{name}-{day}" for name in "abcdefghij")) for day in (1, 2)]
+    for version, record in zip(("1", "2"), records, strict=True):
+        assert register_record_version(settings, record, TAGS) == version
+    assert latest(client, FeaturesRecord) == records[1]
+    assert client.get_model_version(registry.FEATURES_MODEL, "2").tags["generation"] == TAGS["generation"]
+    with pytest.raises(InputError, match="reland-reasoning-pool has no version yet"):
+        latest(client, PoolRecord)
+
+    # A version that was registered before versions said where things are.
+    client.delete_model_version_tag(registry.FEATURES_MODEL, "2", "handover.slot")
+    with pytest.raises(InputError, match=r"version 2 does not say its slot, run the pipeline rationale-re"):
+        latest(client, FeaturesRecord)
 
 
 def test_a_failure_on_the_way_leaves_aliases_and_versions_as_they_were(settings, rankers, evaluation):
@@ -155,6 +181,7 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
     (encoder / CONFIG_FILE).write_text(json.dumps({"encoder": "lightgcn", "config": {"steps": 200}, **lineage}))
     (encoder / METRICS_FILE).write_text(json.dumps({"link_auc": 0.75}))
     encoder_version = register_encoder.python_func(
+        prepared=_artifact(prepared),
         encoder=_artifact(encoder),
         generation="one",
         report=_artifact(tmp_path / "encoder.json"),
@@ -181,7 +208,13 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
         }
     }
     trained = registry.open_registry(settings).get_model_version(registry.ENCODER_MODEL, encoder_version)
-    assert trained.tags == {"generation": "one", **lineage}
+    assert trained.tags == {
+        "generation": "one",
+        "handover.prepared": str(prepared),
+        "handover.encoder": str(encoder),
+        "handover.encoder_version": "1",
+        **lineage,
+    }
     run = registry.open_registry(settings).get_run(trained.run_id).data
     assert run.params == {"encoder": "lightgcn", "config/steps": "200", **lineage} and run.metrics == {"link_auc": 0.75}
     assert json.loads((tmp_path / "ranker.json").read_text()) == {

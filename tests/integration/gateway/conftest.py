@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -278,3 +280,30 @@ def make_arm():
 @pytest.fixture(scope="session")
 def push_features():
     return push
+
+
+@pytest.fixture
+def redis(missing_dependency, tmp_path, monkeypatch):
+    """`redis()` starts an empty Redis server, always at the same address, which the settings name."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing_dependency("no redis-server: `make services` installs it")
+    (port,) = free_ports(0)
+    monkeypatch.setenv("RELAND_REDIS", f"127.0.0.1:{port}")
+    monkeypatch.setenv("RELAND_FEAST_REGISTRY", f"sqlite:///{tmp_path / 'registry.db'}")
+    processes = []
+
+    def start() -> subprocess.Popen:
+        command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tmp_path))
+        for _ in range(600):
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    return processes[-1]
+            time.sleep(0.1)
+        raise AssertionError("no Redis within 60 s")
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()

@@ -1,4 +1,4 @@
-"""Redis is stopped: the alert reaches a webhook through the real Prometheus and Alertmanager. It is started: all clear."""
+"""Redis is stopped: the alert goes through the real Prometheus and Alertmanager to a webhook. It is started: all clear."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class Webhook:
         told = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 for alert in body["alerts"]:
                     key = alert["labels"]["alertname"], alert["labels"].get("dependency")

@@ -1,46 +1,15 @@
 """Features in Redis, read asynchronously: while it hangs, while it is gone, and when it is back."""
 
 import asyncio
-import shutil
 import signal
-import socket
-import subprocess
 import time
 
 import pytest
 
 from components.contracts.settings import Settings
-from serving.triton.server import free_ports
 
 pytestmark = pytest.mark.services
 SECONDS_TO_RECOVER = 60.0  # 10 on a machine that has nothing else to do
-
-
-@pytest.fixture
-def redis(missing_dependency, tmp_path, monkeypatch):
-    """`redis()` starts an empty Redis server, always at the same address, which the settings name."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing_dependency("no redis-server: `make services` installs it")
-    (port,) = free_ports(0)
-    monkeypatch.setenv("RELAND_REDIS", f"127.0.0.1:{port}")
-    monkeypatch.setenv("RELAND_FEAST_REGISTRY", f"sqlite:///{tmp_path / 'registry.db'}")
-    processes = []
-
-    def start() -> subprocess.Popen:
-        command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
-        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tmp_path))
-        for _ in range(600):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    return processes[-1]
-            time.sleep(0.1)
-        raise AssertionError("no Redis within 60 s")
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def test_while_redis_hangs_or_is_gone_the_last_known_features_serve(stack, triton, asking, redis, push_features):

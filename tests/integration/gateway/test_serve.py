@@ -40,6 +40,15 @@ def shared_memory(process: subprocess.Popen) -> list[str]:
     return [path.name for path in Path("/dev/shm").glob(f"reland_triton_{process.pid}_*")]
 
 
+def listening(process: psutil.Process) -> set[tuple[str, int]]:
+    """Address and port of every TCP socket on which the process, or one that it started, takes connections."""
+    found = set()
+    for each in [process, *process.children(recursive=True)]:
+        connections = each.net_connections(kind="tcp")
+        found |= {tuple(one.laddr) for one in connections if one.status == psutil.CONN_LISTEN}
+    return found
+
+
 BUILD_INDEX = """
 import sys
 from pathlib import Path
@@ -94,6 +103,11 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
             answer = wait_until(lambda: next(filter(from_the_top, [recommend(client)]), None))
             assert len(answer["items"]) == 10 and answer["model_version"] == 1
             assert answer["explanation"]["preference_summary"] == "likes quiet films"
+
+            # Nothing is reached from another machine: the gateway, Milvus Lite, Triton's two endpoints.
+            endpoints = listening(psutil.Process(process.pid))
+            assert ("127.0.0.1", port) in endpoints and len(endpoints) >= 4
+            assert {address for address, _ in endpoints} == {"127.0.0.1"}
 
             if number == signal.SIGTERM:
                 gateway = next(p for p in psutil.Process(process.pid).children() if "serving.gateway" in p.cmdline())

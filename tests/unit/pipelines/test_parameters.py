@@ -10,8 +10,9 @@ from components.contracts.errors import InputError
 from components.contracts.settings import Settings
 from components.recommenders.training import TrainingConfig
 from pipelines.cli import run
+from pipelines.compilation import define_pipelines
 from pipelines.parameters import RunParameters, check_parameters
-from pipelines.reland import reland
+from pipelines.placement import LAPTOP
 
 
 @pytest.fixture
@@ -105,10 +106,14 @@ def test_a_folder_whose_name_the_local_runner_would_change(settings, monkeypatch
         check_parameters(RunParameters(), Settings())
 
 
-def test_the_command_and_the_pipeline_have_the_same_defaults():
+def test_the_command_and_the_pipelines_have_the_same_defaults():
     defaults = dataclasses.asdict(RunParameters())
-    pipeline = reland.component_spec.inputs
-    assert {name: pipeline[name].default for name in defaults} == defaults
+    pipelines = {name: pipeline.component_spec.inputs for name, pipeline in define_pipelines(LAPTOP).items()}
+    assert {name: pipelines["reland"][name].default for name in defaults} == defaults
+    for name in ("behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker"):
+        told = {parameter: spec.default for parameter, spec in (pipelines[name] or {}).items()}
+        assert told.pop("generation") == ""
+        assert told == {parameter: defaults[parameter] for parameter in told}
     command = {name: parameter.default for name, parameter in inspect.signature(run).parameters.items()}
     command["recorded_rationales"] = command.pop("rationales")
     command["language_model"] = command.pop("model")

@@ -1,0 +1,58 @@
+"""The parts as runs of their own, as schedules start them: each finds in the registry what the one before it left."""
+
+import contextlib
+
+import pytest
+
+from components.contracts import registry
+from components.contracts.errors import InputError
+from components.contracts.handover import FeaturesRecord, PoolRecord, latest
+from components.contracts.serving import read_rollout, rollout_file
+from components.contracts.settings import Settings
+from pipelines.local_run import run_pipeline
+from pipelines.run_log import RunLog
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, triton_environment):
+    """`run(pipeline, **arguments)` returns the lines of progress; `run.settings` are those of one RELAND_HOME."""
+    home = tmp_path_factory.mktemp("standalone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELAND_HOME", str(home))
+
+        def invoke(pipeline: str, **arguments) -> list[str]:
+            heard: list[str] = []
+            log = RunLog(home / "log.txt", lambda step, message: heard.append(f"{step}: {message}"))
+            with contextlib.closing(log):
+                run_pipeline(pipeline, arguments, invoke.settings, log)
+            return heard
+
+        invoke.settings = Settings()
+        yield invoke
+
+
+@pytest.mark.services
+@pytest.mark.timeout(600)
+def test_monthly_weekly_and_daily_runs_find_each_other(run):
+    with pytest.raises(
+        InputError, match="reland-reasoning-pool has no version yet, run the pipeline reasoning-pool first"
+    ):
+        run("rationale-refresh")
+
+    client = registry.open_registry(run.settings)
+    run("behavior-encoder", dataset="simulator:300")
+    run("reasoning-pool")
+    first = latest(client, PoolRecord)
+    assert first.encoder_version == "1"
+
+    # A new encoder takes effect with the next pool: a refresh matches with the encoder of the pool there is.
+    run("behavior-encoder", dataset="simulator:300", seed=1)
+    run("rationale-refresh", generation="g1")
+    features = latest(client, FeaturesRecord)
+    assert (features.encoder_version, features.collection, features.slot) == ("1", first.collection, "blue")
+
+    run("fusion-ranker", epochs=1)
+    assert registry.champion_tag(client, registry.TAG_COLLECTION) == first.collection
+    assert registry.champion_tag(client, registry.TAG_PROMPT_URI) == first.prompt
+    (arm,) = read_rollout(rollout_file(run.settings)).arms
+    assert (str(arm.version), arm.slot) == ("1", "blue")
