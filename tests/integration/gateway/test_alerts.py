@@ -1,4 +1,4 @@
-"""Redis is stopped: the alert goes through the real Prometheus and Alertmanager to a webhook. It is started: all clear."""
+"""Redis is stopped: the alert goes through real Prometheus and Alertmanager to a webhook. It is started: all clear."""
 
 import json
 import re

