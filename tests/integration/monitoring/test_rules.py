@@ -51,7 +51,7 @@ def test_what_breaks_a_policy_is_found(overlays):
     first["redis"]["image"] = "redis"
     first["vllm"]["securityContext"]["privileged"] = True
     first["postgresql"]["securityContext"]["readOnlyRootFilesystem"] = False
-    pods["mlflow"]["spec"]["securityContext"]["runAsNonRoot"] = False
+    pods["mlflow"]["spec"]["securityContext"] = {"runAsUser": 0}
     found = {
         (fault.split(".")[2].split(":")[0], fault.split("(")[-1].rstrip(")")) for fault in policy_faults(documents)
     }
