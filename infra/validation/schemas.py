@@ -1,0 +1,51 @@
+"""Whether an object has the fields, and the types, that its kind has: what a cluster's API server would say.
+
+Built-in kinds are held to Kubernetes' own OpenAPI schema (`kubernetes-validate`, strict: an unknown field is a fault),
+custom resources to the schemas in `schemas/`. A kind of which no schema is known is a fault too.
+"""
+
+import json
+import warnings
+from functools import cache
+
+import kubernetes_validate
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import best_match
+
+from infra.validation.make_schemas import schema_file
+from infra.validation.manifests import Document, called
+
+KUBERNETES = "1.34"  # the newest in which all that is used here is stable; `sleep` before stopping is since then
+
+
+def schema_faults(document: Document) -> list[str]:
+    """What is wrong with an object, a line each; nothing where all is well."""
+    missing = [name for name in ("apiVersion", "kind") if not isinstance(document.get(name), str)]
+    if missing:
+        return [f"{called(document)}: no {missing[0]}"]
+    api_version, kind = document["apiVersion"], document["kind"]
+    if schema_file(api_version, kind).exists():
+        fault = best_match(_custom(api_version, kind).iter_errors(document))
+        return [] if fault is None else [f"{called(document)}: {_place(fault.absolute_path)}: {fault.message[:200]}"]
+    group = api_version.rpartition("/")[0]
+    # kubernetes-validate leaves the domain of a group away, so that it would take apps.example.com for apps.
+    if "." in group and not group.endswith(".k8s.io"):
+        return [f"{called(document)}: no schema of {api_version} is known"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    except kubernetes_validate.SchemaNotFoundError:
+        return [f"{called(document)}: Kubernetes {KUBERNETES} has no such kind in {api_version}"]
+    except kubernetes_validate.ValidationError as error:
+        return [f"{called(document)}: {_place(error.path)}: {error.message[:200]}"]
+    return []
+
+
+@cache
+def _custom(api_version: str, kind: str) -> Draft7Validator:
+    return Draft7Validator(json.loads(schema_file(api_version, kind).read_text()))
+
+
+def _place(path: object) -> str:
+    return ".".join(str(part) for part in path) or "the object"  # type: ignore[attr-defined]
