@@ -113,8 +113,13 @@ def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:
     """The view `lists`, each list once, and whether it is `analysed`; how many rows are left out as repeated."""
     # Numbers are grouped in a fraction of the memory of texts; what shares one is looked at again as a text.
     tables.execute(
-        "CREATE TEMP TABLE repeated AS SELECT request_id, count(*) AS copies FROM exposures WHERE hash(request_id) IN "
-        "(SELECT hash(request_id) FROM exposures GROUP BY 1 HAVING count(*) > 1) GROUP BY 1 HAVING count(*) > 1"
+        "CREATE TEMP TABLE suspects AS SELECT hash(request_id) AS number FROM exposures GROUP BY 1 HAVING count(*) > 1"
+    )
+    ((suspects,),) = tables.sql("SELECT count(*) FROM suspects").fetchall()
+    tables.execute(
+        "CREATE TEMP TABLE repeated AS SELECT request_id, count(*) AS copies FROM exposures WHERE "
+        f"{'hash(request_id) IN (SELECT number FROM suspects)' if suspects else 'false'} "
+        "GROUP BY 1 HAVING count(*) > 1"
     )
     conditions = ["true"]
     if config.arms:

@@ -1,6 +1,6 @@
-"""Experiments: how often the tests err where the truth is known, and how long a report of 30 million lists takes.
+"""Experiments: how often the tests err where the truth is known.
 
-    python -m tests.performance.experiment [--quick] [--logs FOLDER] --json FILE
+    python -m tests.performance.experiment [--quick] --json FILE
 
 1. 10,000 simulated A/A experiments over five days and two stages (half of the users come with the second), of 2,000
    users an arm whose impressions are of a heavy tail and whose tastes differ: how often CTR differs significantly, by
@@ -12,19 +12,12 @@
 4. CUPED on the marketplace simulator: the spread of the lift over random divisions of the same users in two arms, and
    the width of the interval, with the adjustment and without; theory says sqrt(1 - ρ²), with ρ of the users' own part
    in the rate and what they did in the 14 days before, here by NumPy's least squares.
-5. Seconds and peak memory of `reland experiment report` over 30 million lists of 10 items of 3 million users, with a
-   table of activity, in a process of its own; the peers are the limits. The logs are written first, or, with --logs,
-   were written before by `tests.performance.experiment_log`; the time for that is not counted.
 
-1 to 4 call the functions that `reland experiment report` calls, on many experiments at once.
+All of it calls the functions that `reland experiment report` calls, on many experiments at once.
 """
 
 import argparse
-import resource
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +31,6 @@ from serving.experiment.lift import Effect, estimate
 from serving.experiment.moments import Moments, leverage
 from serving.experiment.sample_ratio import sample_ratio_p_value
 from serving.experiment.sequential import mixture_p_value
-from tests.performance.experiment_log import write_logs
 from tests.performance.report import Figure, write_report
 
 ALPHA = 0.05
@@ -52,7 +44,6 @@ MEAN_CTR = 0.05
 SAMPLE_RATIO_USERS, SAMPLE_RATIO_ALPHA, MISMATCH = 1_000_000, 0.001, 0.003
 BEFORE_DAYS, EXPERIMENT_DAYS = 14, 5
 VISITS = 6  # times as many as in the simulator's log: three a day in the mean
-SECONDS, GIB = 120.0, 4.0
 
 
 def false_alarms(experiments: int, seed: int) -> list[Figure]:
@@ -211,43 +202,19 @@ def _unexplained(clicks: np.ndarray, impressions: np.ndarray, before: np.ndarray
     return float(rest.std() / part.std())
 
 
-def report_of_logs(logs: Path, lists: int) -> list[Figure]:
-    """Seconds and peak memory of the command, for as many lists as there are."""
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = ["--logs", str(logs), "--activity", str(logs / "activity.parquet"), "--output", f"{folder}/report"]
-        code = "import sys; from pipelines.cli import main; sys.argv[0] = 'reland'; main()"
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code, "experiment", "report", *arguments], check=True)
-        seconds = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    told = f"report over {lists:,} lists"
-    return [
-        Figure(f"{told}, seconds; the peer is the limit", seconds, SECONDS, "lower", 1.0),
-        Figure(f"{told}, peak memory, GiB; the peer is the limit", peak, GIB, "lower", 1.0),
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.performance.experiment", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few experiments, and a short log")
-    parser.add_argument("--logs", type=Path, help="logs of 30 million lists that were written before")
+    parser.add_argument("--quick", action="store_true", help="few experiments")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where to write the figures")
     arguments = parser.parse_args()
     experiments = 500 if arguments.quick else 10_000
-    lists = 200_000 if arguments.quick else 30_000_000
     figures = [
         *false_alarms(experiments, seed=0),
         *coverage(experiments, seed=1),
         *sample_ratio(10_000 if arguments.quick else 1_000_000, seed=2),
         *cuped(2_000 if arguments.quick else 20_000, divisions=200 if arguments.quick else 2_000, seed=3),
     ]
-    if arguments.logs is not None and not arguments.quick:
-        figures += report_of_logs(arguments.logs, lists)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            write_logs(Path(folder) / "logs", lists, LIFT, seed=4)
-            figures += report_of_logs(Path(folder) / "logs", lists)
-    packages = ["duckdb", "numpy", "pyarrow", "scipy", "statsmodels"]
+    packages = ["numpy", "scipy"]
     write_report(arguments.json, figures, "tests.performance.experiment", sys.argv[1:], packages)
 
 
