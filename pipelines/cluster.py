@@ -181,7 +181,12 @@ class Kubeflow:
             whether anything had to be changed.
         """
         before = [run for run in self._recurring(experiment) if run.display_name == wanted.pipeline]
-        kept = [run for run in before if run.status == "ENABLED" and _schedule_of(run) == wanted]
+        # Where no service account is asked for, the API has put in the namespace's own.
+        kept = [
+            run
+            for run in before
+            if run.status == "ENABLED" and _schedule_of(run) == wanted and service_account in ("", run.service_account)
+        ]
         changed = len(before) != 1 or not kept
         if not kept:
             experiment_id = self._experiment_id(experiment)

@@ -189,7 +189,9 @@ def register_features(
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
-def find_encoder() -> NamedTuple("Found", [("prepared", str), ("encoder", str), ("encoder_version", str)]):
+def find_encoder() -> NamedTuple(  # type: ignore[valid-type]  # as kfp reads the outputs' names
+    "Found", [("prepared", str), ("encoder", str), ("encoder_version", str)]
+):
     """The newest behavior encoder, and the data it was trained on: URIs and the version."""
     from components.contracts.handover import EncoderRecord, latest
     from components.contracts.progress import say
@@ -202,7 +204,7 @@ def find_encoder() -> NamedTuple("Found", [("prepared", str), ("encoder", str), 
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
-def find_pool() -> NamedTuple(
+def find_pool() -> NamedTuple(  # type: ignore[valid-type]
     "Found",
     [
         ("prepared", str),
@@ -228,7 +230,7 @@ def find_pool() -> NamedTuple(
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
-def find_features() -> NamedTuple(
+def find_features() -> NamedTuple(  # type: ignore[valid-type]
     "Found",
     [
         ("prepared", str),

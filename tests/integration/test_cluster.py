@@ -134,6 +134,12 @@ def test_a_schedule_that_is_there_twice_is_left_once(stub, compiled):
     assert kubeflow.schedule(wanted, version, "reland")
     assert len(stub.kept["recurringruns"]) == 1 and kubeflow.schedules("reland") == [wanted]
 
+    # Another service account is another schedule; none that is named is whichever it has.
+    assert kubeflow.schedule(wanted, version, "reland", "trainer")
+    assert [run["service_account"] for run in stub.kept["recurringruns"]] == ["trainer"]
+    assert not kubeflow.schedule(wanted, version, "reland", "trainer")
+    assert not kubeflow.schedule(wanted, version, "reland")
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
