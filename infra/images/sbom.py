@@ -47,13 +47,15 @@ def bill_of_materials(image: str, distributions: set[tuple[str, str]], packages:
     """CycloneDX 1.6, as JSON."""
     name, _, version = image.rpartition(":")
     bom = Bom()
-    bom.metadata.component = Component(name=name, version=version, type=ComponentType.CONTAINER)
+    container = Component(name=name, version=version, type=ComponentType.CONTAINER, bom_ref=image)
+    bom.metadata.component = container
     for kind, namespace, found in (("pypi", None, distributions), ("deb", "debian", packages)):
         for package, release in sorted(found):
             url = PackageURL(type=kind, namespace=namespace, name=package, version=release)
             bom.components.add(
                 Component(name=package, version=release, type=ComponentType.LIBRARY, purl=url, bom_ref=str(url))
             )
+    bom.register_dependency(container, bom.components)
     return JsonV1Dot6(bom).output_as_string(indent=1)
 
 
