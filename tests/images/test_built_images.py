@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from inspection import LOCKED, inspect
+from tests.images.inspection import LOCKED, inspect
 
 from components.contracts import images
 
