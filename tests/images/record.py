@@ -1,6 +1,6 @@
 """Writes down what the built images are, for the results that are committed.
 
-    python -m tests.images.record --json tests/end_to_end/results/images.json [--summary SUMMARY]
+python -m tests.images.record --json tests/end_to_end/results/images.json [--summary SUMMARY]
 """
 
 import argparse

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from tests.images.inspection import LOCKED, inspect
 
 from components.contracts import images
+from tests.images.inspection import LOCKED, inspect
 
 ROOT = Path(__file__).parents[2]
 GROUPS = os.environ.get("RELAND_TEST_IMAGES", "data encoder generation pool ranker features triton gateway").split()
