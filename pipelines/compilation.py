@@ -10,13 +10,18 @@ from components.contracts.files import replacing_file
 from pipelines.benchmark import define_benchmark
 from pipelines.placement import Cluster
 from pipelines.reland import define_reland
-from pipelines.rollout import rollout
+from pipelines.rollout import define_rollout
 from pipelines.standalone import define_standalone
 
 
 def define_pipelines(cluster: Cluster) -> dict[str, BaseComponent]:
     """Every pipeline that can be submitted, by its name."""
-    pipelines = (define_reland(cluster), *define_standalone(cluster), define_benchmark(cluster), rollout)
+    pipelines = (
+        define_reland(cluster),
+        *define_standalone(cluster),
+        define_benchmark(cluster),
+        define_rollout(cluster),
+    )
     return {pipeline.name: pipeline for pipeline in pipelines}
 
 

@@ -5,9 +5,10 @@ guardrail is aborted and the pipeline fails, with the champion serving.
 """
 
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.contracts import images
-from pipelines.placement import place
+from pipelines.placement import Cluster, place
 
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
@@ -61,19 +62,29 @@ def promote_rollout(version: int, reason: str) -> None:
         promote(settings, reason)
 
 
-@dsl.pipeline(name="rollout", description="A candidate is started, watched, ramped, watched and, if asked, promoted.")
-def rollout(
-    version: int,
-    start_weight: float = 0.05,
-    ramp_weight: float = 0.25,
-    stage_seconds: float = 86_400.0,
-    promoted: bool = False,
-    reason: str = "",
-) -> None:
-    """A stage lasts `stage_seconds`; without `promoted` the rollout runs on after the second one."""
-    started = place(start_rollout(version=version, weight=start_weight, reason=reason), uses_outside_state=True)
-    first = place(watch_rollout(seconds=stage_seconds), uses_outside_state=True).after(started)
-    ramped = place(ramp_rollout(weight=ramp_weight, reason=reason), uses_outside_state=True).after(first)
-    second = place(watch_rollout(seconds=stage_seconds), uses_outside_state=True).after(ramped)
-    with dsl.If(promoted == True):  # noqa: E712
-        place(promote_rollout(version=version, reason=reason), uses_outside_state=True).after(second)
+def define_rollout(cluster: Cluster) -> BaseComponent:
+    """The pipeline on a cluster."""
+
+    def placed(task: dsl.PipelineTask) -> dsl.PipelineTask:
+        return place(task, cluster, uses_outside_state=True)
+
+    @dsl.pipeline(
+        name="rollout", description="A candidate is started, watched, ramped, watched and, if asked, promoted."
+    )
+    def rollout(
+        version: int,
+        start_weight: float = 0.05,
+        ramp_weight: float = 0.25,
+        stage_seconds: float = 86_400.0,
+        promoted: bool = False,
+        reason: str = "",
+    ) -> None:
+        """A stage lasts `stage_seconds`; without `promoted` the rollout runs on after the second one."""
+        started = placed(start_rollout(version=version, weight=start_weight, reason=reason))
+        first = placed(watch_rollout(seconds=stage_seconds)).after(started)
+        ramped = placed(ramp_rollout(weight=ramp_weight, reason=reason)).after(first)
+        second = placed(watch_rollout(seconds=stage_seconds)).after(ramped)
+        with dsl.If(promoted == True):  # noqa: E712
+            placed(promote_rollout(version=version, reason=reason)).after(second)
+
+    return rollout
