@@ -26,7 +26,7 @@ run: install ## run the whole chain on the built-in simulator
 
 .PHONY: test
 test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm and not images"
+	timeout --kill-after=30 600 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not services and not vllm and not images"
 
 .PHONY: services
 services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java, faketime (Debian packages; needs root), Spark
