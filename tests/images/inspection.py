@@ -1,8 +1,11 @@
 """What a built image is, asked of the engine and, in a container as a cluster would run it, of the image itself."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
+
+TESTED = os.environ.get("RELAND_TEST_IMAGES", "data encoder ranker").split()  # `make test-images` says which it built
 
 # Without network, with a root file system that cannot be written to, as the image's own user.
 LOCKED = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
