@@ -49,7 +49,7 @@ def inspect(image: str) -> Inspection:
         environment=dict(entry.split("=", 1) for entry in content["Config"]["Env"]),
         labels=content["Config"]["Labels"],
         history=[entry.get("created_by", "") for entry in content["History"]],
-        health_check=(content.get("HealthCheck") or content["Config"].get("Healthcheck") or {}).get("Test"),
+        health_check=(content.get("Healthcheck") or {}).get("Test"),
         user=content["Config"]["User"],
         mebibytes=round(content["Size"] / 2**20),
     )
