@@ -48,6 +48,7 @@ def test_the_monthly_pipeline_runs_in_the_images(home, client, tmp_path, monkeyp
     assert latest(open_registry(settings), EncoderRecord).encoder_version == "1"
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     not set(TESTED) >= OF_THE_CHAIN, reason="not all images of the chain were built: make test-all-images"
 )
