@@ -13,7 +13,7 @@ from components.contracts.files import write_json
 from components.contracts.handover import EncoderRecord, latest
 from components.contracts.registry import open_registry
 from components.contracts.settings import Settings
-from pipelines.containers import container_runner, end_containers, run_container, truthful_containers
+from pipelines.containers import STEP_LABEL, container_runner, end_containers, run_container, truthful_containers
 from pipelines.local_run import Steps, run_pipeline
 from pipelines.run_log import RunLog
 from tests.images.inspection import TESTED
@@ -35,6 +35,12 @@ def client(engine):
     client.close()
 
 
+def left(client: docker.DockerClient, home: Path) -> list[str]:
+    """The containers, running or not, of steps with this RELAND_HOME."""
+    containers = client.containers.list(all=True, ignore_removed=True, filters={"label": STEP_LABEL})
+    return [one.name for one in containers if str(home) in {mount["Source"] for mount in one.attrs["Mounts"]}]
+
+
 def test_the_monthly_pipeline_runs_in_the_images(home, client, tmp_path, monkeypatch):
     """Its four steps: of the data image, PyTorch's, and the registry's. It is what CI has the minutes to build for."""
     monkeypatch.setenv("RELAND_HOME", str(home))
@@ -44,7 +50,7 @@ def test_the_monthly_pipeline_runs_in_the_images(home, client, tmp_path, monkeyp
         run_pipeline("behavior-encoder", {"dataset": "simulator:200", "generation": "g1"}, settings, log, steps)
     assert set(log.seconds) == {"begin-generation", "prepare-data", "train-encoder", "register-encoder"}
     assert written(home) and {path.stat().st_uid for path in written(home)} == {IMAGE_USER}
-    assert not client.containers.list(all=True)
+    assert not left(client, home)
     assert latest(open_registry(settings), EncoderRecord).encoder_version == "1"
 
 
@@ -60,7 +66,7 @@ def test_the_whole_chain_runs_in_the_images(reland, home, client):
     assert summary["release"]["smoke_request_ok"] and summary["features"]["lookup_verified"]
     assert summary["registry"]["alias"] == "champion"
     assert written(home) and {path.stat().st_uid for path in written(home)} == {IMAGE_USER}
-    assert not client.containers.list(all=True)
+    assert not left(client, home)
     SUMMARY.parent.mkdir(parents=True, exist_ok=True)
     write_json(SUMMARY, summary)
 
@@ -71,18 +77,19 @@ def test_a_step_that_fails_fails_the_run_and_says_why(reland, home, client, tmp_
     data.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "u\ti\tnone\n" * 50)
     result = reland("run", "--runner", "docker", "--dataset", str(data))
     assert result.returncode == 2 and result.stderr.startswith("reland: ") and result.stderr.count("\n") == 1
-    assert not (home / "runs").exists() and not client.containers.list(all=True)
+    assert not (home / "runs").exists() and not left(client, home)
 
 
 @pytest.mark.parametrize(("status", "times"), [(0, 2), (7, 8)])
 def test_the_status_is_that_of_the_container_every_time(client, capsys, status, times):
     """The stock runner has the engine remove the container first, and called 11 of 12 failures a success (#13332)."""
     image = f"reland/data:{images.VERSION}"
+    labels = {STEP_LABEL: "status"}
     for _ in range(times):
         command = ["sh", "-c", f"echo printed; exit {status}"]
-        assert run_container(client, image, command, {}, network_mode="none") == status
+        assert run_container(client, image, command, {}, network_mode="none", labels=labels) == status
     assert capsys.readouterr().out.count("printed\n") == times
-    assert not client.containers.list(all=True)
+    assert not client.containers.list(all=True, filters={"label": STEP_LABEL + "=status"})
 
 
 def test_an_image_that_is_not_there_is_named(client):
