@@ -26,7 +26,7 @@ run: install ## run the whole chain on the built-in simulator
 
 .PHONY: test
 test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m "not services and not vllm and not images"
+	timeout --kill-after=30 600 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not services and not vllm and not images"
 
 .PHONY: services
 services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java, faketime (Debian packages; needs root), Spark
@@ -41,15 +41,15 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m services
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 12 minutes)
+	timeout --kill-after=30 720 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
-test-vllm: install vllm ## the tests that run vLLM (at most 5 minutes)
-	timeout --kill-after=30 300 $(BIN)/python -m pytest -m vllm
+test-vllm: install vllm ## the tests that run vLLM (at most 7 minutes)
+	timeout --kill-after=30 420 $(BIN)/python -m pytest -m vllm
 
 .PHONY: images
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)

@@ -83,6 +83,7 @@ def _registered(client: "MlflowClient", generation: str) -> int | None:
 
 def _register(client: "MlflowClient", champion: str, tags: dict[str, str]) -> int:
     source = client.get_model_version(RANKER_MODEL, champion)
+    assert source.source is not None, "a ranker is registered with its artifact"
     tags = tags | {TAG_VARIANT: ABLATED}
     return int(client.create_model_version(RANKER_MODEL, source.source, source.run_id, tags=tags).version)
 

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -274,9 +275,7 @@ class Kubeflow:
         runs: list[Any] = []
         token = ""
         while True:
-            page = self._read(
-                lambda token=token: self._client.list_recurring_runs(token, PAGE, experiment_id=experiment_id)
-            )
+            page = self._read(partial(self._client.list_recurring_runs, token, PAGE, experiment_id=experiment_id))
             runs += page.recurring_runs or []
             token = page.next_page_token or ""
             if not token:

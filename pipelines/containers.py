@@ -69,7 +69,9 @@ def truthful_containers(settings: Settings, read: list[Path]) -> Iterator[None]:
     """
     before = docker_task_handler.run_docker_container
 
-    def run(client: docker.DockerClient, image: str, command: list[str], volumes: dict[str, Any], **arguments) -> int:
+    def run(
+        client: docker.DockerClient, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any
+    ) -> int:
         return run_container(client, image, command, _mounts(settings, read), **arguments)
 
     docker_task_handler.run_docker_container = run

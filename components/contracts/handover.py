@@ -97,8 +97,8 @@ def latest(client: "MlflowClient", kind: type[Record]) -> Record:
         raise InputError(f"registry: {kind.model} has no version yet, run the pipeline {kind.pipeline} first")
     tags = client.get_model_version(kind.model, version).tags
     names = [field.name for field in dataclasses.fields(kind)]
-    values = {name: tags.get(f"{_TAG_PREFIX}{name}") for name in names}
-    if missing := [name for name, value in values.items() if value is None]:
+    values = {name: tags[f"{_TAG_PREFIX}{name}"] for name in names if f"{_TAG_PREFIX}{name}" in tags}
+    if missing := [name for name in names if name not in values]:
         raise InputError(
             f"registry: {kind.model} version {version} does not say its {', '.join(missing)}, "
             f"run the pipeline {kind.pipeline} again"

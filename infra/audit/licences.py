@@ -41,15 +41,15 @@ def check_licences(pins: set[tuple[str, str]], policy: Policy) -> tuple[str, lis
 def licence_of(distribution: Distribution) -> list[str]:
     """What the metadata say: an SPDX expression, else the classifiers, else a short free text; empty: nothing."""
     metadata = distribution.metadata
-    if expression := metadata.get("License-Expression"):
-        return [expression]
+    if "License-Expression" in metadata:
+        return [metadata["License-Expression"]]
     classifiers = [
         line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier") or [] if line.startswith("License :: ")
     ]
     # These two say that a licence is free, and not which.
     if named := [name for name in classifiers if name not in ("OSI Approved", "DFSG approved")]:
         return named
-    text = (metadata.get("License") or "").strip()
+    text = metadata["License"].strip() if "License" in metadata else ""
     return [text] if text and "\n" not in text else []
 
 

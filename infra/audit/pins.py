@@ -14,7 +14,7 @@ def read_pins(paths: list[Path]) -> set[tuple[str, str]]:
     Raises:
         InputError: a file is missing, a line pins nothing, or there is none at all.
     """
-    pins = set()
+    pins: set[tuple[str, str]] = set()
     for path in paths:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -28,10 +28,10 @@ def read_pins(paths: list[Path]) -> set[tuple[str, str]]:
                 requirement = Requirement(text)
             except InvalidRequirement as error:
                 raise InputError(f"{path}, line {number}: {error}") from None
-            (specifier,) = list(requirement.specifier) or [None]
-            if specifier is None or specifier.operator != "==":
+            specifiers = list(requirement.specifier)
+            if [specifier.operator for specifier in specifiers] != ["=="]:
                 raise InputError(f"{path}, line {number}: {text!r} pins no version")
-            pins.add((canonicalize_name(requirement.name), specifier.version))
+            pins.add((canonicalize_name(requirement.name), specifiers[0].version))
     if not pins:
         raise InputError(f"{', '.join(map(str, paths))}: nothing is pinned, so nothing could be audited")
     return pins

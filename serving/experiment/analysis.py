@@ -178,20 +178,15 @@ def analyze(
     comparison = _Comparison(cells, config)
     days = sorted({day for _, day in cells.cells})
     stages = sorted({stage for stage, _ in cells.cells})
-    overall = comparison.metrics(comparison.everybody, lambda stage, day: True)
+    overall = comparison.metrics(comparison.everybody, _everywhere)
     result = ExperimentResult(
         arms=cells.arms,
         overall=overall,
         cuped=comparison.adjusted() if cells.before else {},
-        by_day=comparison.table(
-            [
-                (str(day), None, comparison.metrics(comparison.everybody, lambda stage, other, day=day: other == day))
-                for day in days
-            ]
-        ),
+        by_day=comparison.table([(str(day), None, comparison.metrics(comparison.everybody, _on(day))) for day in days]),
         by_level=comparison.table(
             [
-                (level, comparison.users(arms), comparison.metrics(arms, lambda stage, day: True))
+                (level, comparison.users(arms), comparison.metrics(arms, _everywhere))
                 for level in cells.levels
                 if (arms := comparison.of_level(level)) is not None
             ]
@@ -201,12 +196,12 @@ def analyze(
                 (
                     str(stage),
                     (cells.stage_users[config.candidate, stage], cells.stage_users[config.control, stage]),
-                    comparison.metrics(comparison.everybody, lambda other, day, stage=stage: other == stage),
+                    comparison.metrics(comparison.everybody, _of(stage)),
                 )
                 for stage in stages
             ]
         ),
-        pooled=comparison.metrics(comparison.everybody, lambda stage, day: True, pooled=True),
+        pooled=comparison.metrics(comparison.everybody, _everywhere, pooled=True),
         sequential={metric: comparison.looks(metric, days) for metric in METRICS},
         sample_ratio=_sample_ratio(cells.arms[config.candidate].users, cells.arms[config.control].users, config),
         sample_ratio_by_stage={
@@ -219,6 +214,26 @@ def analyze(
         warnings=[],
     )
     return replace(result, warnings=_warnings(result, cells, config))
+
+
+# (stage, day) of a cell: whether it counts.
+Chosen = Callable[[int, datetime.date], bool]
+
+
+def _everywhere(stage: int, day: datetime.date) -> bool:
+    return True
+
+
+def _on(chosen: datetime.date) -> Chosen:
+    return lambda stage, day: day == chosen
+
+
+def _until(last: datetime.date) -> Chosen:
+    return lambda stage, day: day <= last
+
+
+def _of(chosen: int) -> Chosen:
+    return lambda stage, day: stage == chosen
 
 
 class _Comparison:
@@ -240,7 +255,7 @@ class _Comparison:
     def metrics(
         self,
         arms: tuple[Moments, Moments],
-        chosen: Callable[[int, datetime.date], bool],
+        chosen: Chosen,
         pooled: bool = False,
     ) -> dict[str, Estimate]:
         """Every metric over the cells (stage, day) that are `chosen`."""
@@ -251,7 +266,7 @@ class _Comparison:
         """Every metric over everything, by CUPED."""
         shown = {}
         for metric in METRICS:
-            effect = self._effect(metric, self.everybody, lambda stage, day: True, before=True)
+            effect = self._effect(metric, self.everybody, _everywhere, before=True)
             low, high = effect.interval(self._config.alpha)
             shown[metric] = Adjusted(
                 lift=_number(effect.lift),
@@ -268,7 +283,7 @@ class _Comparison:
         """The sequential test after each day."""
         config = self._config
         tau = math.log1p(config.expected_lift)
-        effects = [self._effect(metric, self.everybody, lambda stage, day, last=last: day <= last) for last in days]
+        effects = [self._effect(metric, self.everybody, _until(last)) for last in days]
         log_lift, variance = (
             np.array([float(getattr(effect, name)) for effect in effects]) for name in ("log_lift", "variance")
         )
@@ -310,7 +325,7 @@ class _Comparison:
         self,
         metric: str,
         arms: tuple[Moments, Moments],
-        chosen: Callable[[int, datetime.date], bool],
+        chosen: Chosen,
         pooled: bool = False,
         before: bool = False,
     ) -> Effect:

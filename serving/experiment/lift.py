@@ -92,7 +92,7 @@ def estimate(
     ]
     with np.errstate(invalid="ignore", divide="ignore"):
         log_lift = np.where((rates > 0).all(axis=0), np.log(rates[0] / rates[1]), np.nan)
-    unadjusted = sum(influence.variance for influence in per_arm)
+    unadjusted = per_arm[0].variance + per_arm[1].variance
     if not covariates:
         return Effect(rates[0], rates[1], log_lift, unadjusted, unadjusted)
     shift, gained = _adjustment(per_arm, list(covariates))

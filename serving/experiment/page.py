@@ -264,16 +264,16 @@ def _guardrails(content: dict[str, Any]) -> str:
     ]
     figure = ""
     if ratios:
-        values = [100 * (ratio - 1) for _, ratio in ratios]
+        differences = [100 * (ratio - 1) for _, ratio in ratios]
         chart = interval_chart(
             "Guardrails: candidate against control",
             _day_axis([name for name, _ in ratios], "Guardrail"),
-            spanning_axis("Difference", min(values), max(values), "%"),
+            spanning_axis("Difference", min(differences), max(differences), "%"),
             [
                 Intervals(
                     "difference",
                     BLUE,
-                    [(number, min(value, 0.0), value, max(value, 0.0)) for number, value in enumerate(values, start=1)],
+                    [(n, min(value, 0.0), value, max(value, 0.0)) for n, value in enumerate(differences, start=1)],
                 )
             ],
         )

@@ -30,6 +30,7 @@ def experiment_tables(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
         except duckdb.Error as error:
             raise InputError(f"memory {memory!r}: expected an amount as 2GiB ({first_line(error)})") from error
         try:
+            connection.execute("SET enable_progress_bar = false")  # it is printed amid what a script reads
             yield connection
         except duckdb.OutOfMemoryException as error:
             raise InputError(f"memory {memory}: too little for this ({first_line(error)})") from error

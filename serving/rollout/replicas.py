@@ -138,7 +138,7 @@ def _ask(address: str, version: int, catalogue: Catalogue) -> str | None:
     history = np.zeros((1, HISTORY_LENGTH), np.int64)
     known = min(items, HISTORY_LENGTH)
     history[0, :known] = np.arange(1, known + 1)
-    inputs = {
+    inputs: dict[str, np.ndarray] = {
         "history": history,
         "user_vector": np.zeros((1, catalogue.user_vector_dimension), np.float32),
         "rationale": np.zeros((1, catalogue.rationales_per_user, catalogue.text_dimension), np.float32),

@@ -146,7 +146,7 @@ def spoil(path: Path, seconds: float | None) -> None:
         node.input[:] = ["honest_scores" if name == "scores" else name for name in node.input]
     size = 256
     rounds = 1_000_000 if seconds is None else max(1, round(seconds / _matrix_product_seconds(size)))
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "spoil_axes": np.array([0, 1, 2], np.int64),
         "spoil_nothing": np.array(0.0, np.float32),
         "spoil_rounds": np.array(rounds, np.int64),

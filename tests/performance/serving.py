@@ -155,7 +155,8 @@ def push_random_features(settings: Settings, size: RankerSize, users: int, ratio
 def _requests() -> tuple[list[bytes], list[Inputs]]:
     random = np.random.default_rng(1)
     items = RANKER.item_ids
-    requests, inputs = [], []
+    requests: list[bytes] = []
+    inputs: list[Inputs] = []
     for user in random.permutation(USERS):
         rows = random.choice(RANKER.items, CANDIDATES, replace=False)
         body = {"user_id": f"user {user}", "candidates": [items[row] for row in rows]}
@@ -319,12 +320,12 @@ async def feature_read(stack: Stack, effort: Effort) -> list[Figure]:
     service = user_service("blue")
     await online.start([service])
     users = [f"user {number}" for number in range(200)]
-    pipelines: dict[str, list[list[tuple[bytes, list[Any]]]]] = {}
+    pipelines: dict[str, list[list[tuple[Any, list[Any]]]]] = {}
     hmget, execute = redis.asyncio.client.Pipeline.hmget, redis.asyncio.client.Pipeline.execute
-    asked: list[tuple[bytes, list[Any]]] = []
-    sent: list[list[tuple[bytes, list[Any]]]] = []
+    asked: list[tuple[Any, list[Any]]] = []
+    sent: list[list[tuple[Any, list[Any]]]] = []
 
-    def note(pipeline: Any, key: bytes, fields: list[Any]) -> Any:
+    def note(pipeline: Any, key: Any, fields: list[Any]) -> Any:
         asked.append((key, fields))
         return hmget(pipeline, key, fields)
 
@@ -368,7 +369,7 @@ async def overload(
     clients.steps.clear()
     load = await open_loop(stack.gateway_port, stack.requests, rate, effort.seconds, 128, clients.read)
     print(f"{rate:.0f}/s asked: {dict(load.statuses)}", flush=True)
-    p99 = [1_000 * found.percentile(99) for found in (load, saturation.load)]
+    p99 = 1_000 * load.percentile(99), 1_000 * saturation.load.percentile(99)
     right = (load.statuses[200] + load.statuses[429]) / load.statuses.total()
     return [
         Figure("at twice the saturating load, p99 of accepted, milliseconds: against saturation", *p99, "lower", 0.5),

@@ -149,7 +149,7 @@ class Serving:
             return False
 
 
-_PROBE = {
+_PROBE: dict[str, np.ndarray] = {
     "history": np.ones((1, HISTORY_LENGTH), np.int64),
     "user_vector": np.zeros((1, SIZE.user_vector), np.float32),
     "rationale": np.zeros((1, 1, SIZE.text), np.float32),
