@@ -39,7 +39,7 @@ def container_runner(settings: Settings, environment: dict[str, str], run: str) 
             client.close()
     except DockerException as error:
         raise InputError(
-            f"--runner containers: no container engine answers ({error}); start Docker, or `podman system service` and "
+            f"--runner docker: no container engine answers ({error}); start Docker, or `podman system service` and "
             "name its socket in DOCKER_HOST"
         ) from error
     owner = settings.home.stat()
@@ -92,7 +92,7 @@ def run_container(
     try:
         container = client.containers.create(image, command, volumes=volumes, **arguments)
     except ImageNotFound as error:
-        raise InputError(f"--runner containers: no image {image} on this machine (`make images` builds it)") from error
+        raise InputError(f"--runner docker: no image {image} on this machine (`make images` builds it)") from error
     try:
         container.start()
         for line in container.logs(stream=True, follow=True):

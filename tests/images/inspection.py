@@ -1,8 +1,11 @@
 """What a built image is, asked of the engine and, in a container as a cluster would run it, of the image itself."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
+
+TESTED = os.environ.get("RELAND_TEST_IMAGES", "data encoder ranker").split()  # `make test-images` says which it built
 
 # Without network, with a root file system that cannot be written to, as the image's own user.
 LOCKED = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
@@ -46,7 +49,7 @@ def inspect(image: str) -> Inspection:
         environment=dict(entry.split("=", 1) for entry in content["Config"]["Env"]),
         labels=content["Config"]["Labels"],
         history=[entry.get("created_by", "") for entry in content["History"]],
-        health_check=(content.get("HealthCheck") or content["Config"].get("Healthcheck") or {}).get("Test"),
+        health_check=(content.get("Healthcheck") or {}).get("Test"),
         user=content["Config"]["User"],
         mebibytes=round(content["Size"] / 2**20),
     )

@@ -1,6 +1,6 @@
-"""Writes down what the built images are, for the results that are committed.
+"""Writes down what the built images are, and the run of the whole chain in them, for the results that are committed.
 
-python -m tests.images.record --json tests/end_to_end/results/images.json [--summary SUMMARY]
+python -m tests.images.record --json tests/end_to_end/results/images.json
 """
 
 import argparse
@@ -13,16 +13,17 @@ from components.contracts import images
 from infra.images.sbom import installed
 from tests.images.inspection import inspect
 
+SUMMARY = Path(__file__).parents[2] / "build" / "images" / "summary.json"  # of the chain's run, left by its test
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--summary", type=Path, help="summary.json of a run with `--runner docker`")
     arguments = parser.parse_args()
     built = subprocess.run(
         ["podman", "images", "--format={{.Repository}}:{{.Tag}}"], capture_output=True, text=True, check=True
     ).stdout
-    content = {"command": "make test-images", "machine": platform.platform(), "images": {}}
+    content = {"command": "make test-all-images", "machine": platform.platform(), "images": {}}
     for name in sorted(value for value in vars(images).values() if str(value).startswith("reland/")):
         if f"/{name}\n" not in built:
             content["images"][name] = "not built here"
@@ -36,8 +37,7 @@ def main() -> None:
             "python_distributions": len(distributions),
             "debian_packages": len(packages),
         }
-    if arguments.summary is not None:
-        content["run"] = json.loads(arguments.summary.read_text(encoding="utf-8"))
+    content["run"] = json.loads(SUMMARY.read_text(encoding="utf-8"))
     arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
