@@ -187,6 +187,8 @@ def _make_logs(home: Path) -> Path:
     logs = home / "logs"
     try:
         logs.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:  # containers run as the owner of the home, and the release writes Triton's log there
+            shutil.chown(logs, home.stat().st_uid, home.stat().st_gid)
     except OSError as error:
         raise InputError(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})") from error
     return logs
