@@ -149,7 +149,7 @@ def test_limits_are_the_operators():
 
 @pytest.mark.parametrize("number", [100, 1_000])
 def test_the_level_of_latency_holds_whatever_its_tail(number):
-    """A candidate at the limit, with latencies of a tail so heavy that few lists say little of their 99th percentile."""
+    """A candidate at the limit, latencies of a tail so heavy that few lists say little of their 99th percentile."""
     random = np.random.default_rng(0)
     limits = Limits(latency_seconds=0.0, level=0.01)
     rows = table(lists("candidate", number, items=[])).select(MEASURED_COLUMNS)
