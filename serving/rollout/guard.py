@@ -1,9 +1,9 @@
 """The guard: follows the exposure log of a running rollout and aborts it when a guardrail is breached.
 
 It judges what was served since the stage began and, so that a fault that begins late is not outweighed by the good days
-before it, what came in of late: within 20 seconds, and within a minute where requests are few. Time is told by the
-clock that only goes forward, and stages by the number of the arms' record in every exposure, so a clock that is set,
-here or at a gateway, changes nothing.
+before it, what came in of late: within 10 seconds, which is what a gateway writes at a time, and within a minute where
+requests are few. Time is told by the clock that only goes forward, and stages by the number of the arms' record in
+every exposure, so a clock that is set, here or at a gateway, changes nothing.
 
 A gateway writes its log every 10 seconds; the guard looks once a second, and the gateways take over the record of the
 abort within a second or two.
@@ -30,7 +30,7 @@ from serving.rollout.controller import LockedError, abort, status
 from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, Guardrail, Limits, judge, measure
 
 LOOK_SECONDS = 1.0
-RECENT_SECONDS = (20.0, 60.0)
+RECENT_SECONDS = (10.0, 60.0)
 SAY_SECONDS = 60.0
 LOCKED_SECONDS = 60.0  # how long a guard that wants to abort waits for another command's end
 # Files are named by the time they were written. Of those that were there before the guard, older ones are passed over.

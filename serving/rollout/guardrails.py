@@ -10,8 +10,8 @@
 ================  ====================================================================================================
 
 The control is a concurrent group of equal size, so what both arms suffer breaches nothing. A guardrail is breached
-where the candidate is beyond the limit and chance does not explain it: by an exact binomial test at a level small
-enough to look every second. Lists of a user are counted as if they were independent; limits, not the level, allow for
+where the candidate is beyond the limit and chance does not explain it: by an exact test at a level small enough to look
+every second. Lists of a user are counted as if they were independent; limits, not the level, allow for
 that they are not.
 """
 
@@ -28,8 +28,12 @@ from components.contracts.serving import RANKED_STEPS
 MEASURED_COLUMNS = ("arm", "items", "ladder_step", "cold_start", "rationale_id", "seconds_total")
 
 # Latencies are counted in bins, so that measures add up: bounds grow by 2% from 0.1 ms to more than 100 s.
-_BOUNDS = 1e-4 * 1.02 ** np.arange(700)
+_GROWTH = 1.02
+_BOUNDS = 1e-4 * _GROWTH ** np.arange(700)
 _PERCENTILE = 0.99
+# The slowest lists of which the latency test counts the candidate's, where 1% are fewer: at 20, chance gives one arm 19
+# of them in 1 of 50,000 looks.
+_SLOWEST = 20
 # Below this the 99th percentile is the largest of a few values, and an effective number is that of the lists.
 MINIMUM_LISTS = 100
 
@@ -71,10 +75,6 @@ class ArmMeasures:
             return float("nan")
         reached = np.cumsum(self.latencies) >= _PERCENTILE * self.lists
         return float(_BOUNDS[min(int(np.argmax(reached)), len(_BOUNDS) - 1)])
-
-    def slower_than(self, seconds: float) -> int:
-        """Lists in the bins above that of `seconds`."""
-        return int(self.latencies[np.searchsorted(_BOUNDS, seconds) + 1 :].sum())
 
     @property
     def fallen_share(self) -> float:
@@ -172,12 +172,24 @@ def judge(candidate: ArmMeasures, control: ArmMeasures, limits: Limits | None = 
 
 
 def _latency(candidate: ArmMeasures, control: ArmMeasures, limits: Limits, enough: bool) -> Guardrail:
-    """At most 1% of the lists of a candidate whose percentile is within the limit are slower than the limit."""
-    expected = control.p99_seconds
-    limit = max(expected * limits.latency_ratio, expected + limits.latency_seconds)
-    slower = candidate.slower_than(limit) if enough else 0
-    breached = _more_than_chance(slower, candidate.lists, 1 - _PERCENTILE, limits.level)
-    return Guardrail(name="latency", candidate=candidate.p99_seconds, control=expected, limit=limit, breached=breached)
+    """A 99th percentile of few lists is uncertain in both arms, so the slowest lists are counted as well.
+
+    The candidate's seconds are divided by what it may be slower by. Of a candidate at the limit the slowest lists of
+    both arms are then dealt out at random, and its part of them is hypergeometric, whatever the latencies are.
+    """
+    ours, theirs = candidate.p99_seconds, control.p99_seconds
+    limit = max(theirs * limits.latency_ratio, theirs + limits.latency_seconds)
+    breached = enough and ours > limit
+    if breached:
+        shift = int(np.ceil(np.log(limit / theirs) / np.log(_GROWTH)))
+        scaled = np.concatenate((candidate.latencies[shift:], np.zeros(shift, np.int64)))
+        scaled[0] += candidate.latencies[:shift].sum()
+        total = candidate.lists + control.lists
+        slowest = np.cumsum((scaled + control.latencies)[::-1])
+        bins = int(np.argmax(slowest >= max(_SLOWEST, (1 - _PERCENTILE) * total))) + 1
+        drawn, of_ours = int(slowest[bins - 1]), int(scaled[-bins:].sum())
+        breached = float(stats.hypergeom.sf(of_ours - 1, total, candidate.lists, drawn)) < limits.level
+    return Guardrail(name="latency", candidate=ours, control=theirs, limit=limit, breached=breached)
 
 
 def _fallen_steps(candidate: ArmMeasures, control: ArmMeasures, limits: Limits) -> Guardrail:

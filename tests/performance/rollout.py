@@ -3,10 +3,11 @@
     python -m tests.performance.rollout [--quick] --json FILE
 
 Two real Triton servers in the care that `reland serve` gives them, the gateway as a process, and 100 requests a second
-of 200 users by a process of its own. First 10 rollouts are promoted and 10 aborted, in turn, each a start, a ramp
-and an end. Then three bad candidates are started, each with the guard (`reland rollout guard`) beside it; their
-ONNX graphs fail, or compute for long, for users with a rationale, so that they pass every check before. The time until
-the guard has aborted one counts from the candidate's first list to its last.
+of 200 users by a process of its own. First nothing is rolled out for half a minute: what the machine itself does to
+answers. Then 10 rollouts are promoted and 10 aborted, in turn, each a start, a ramp and an end. Then four candidates
+are started, each with the guard (`reland rollout guard`) beside it: one as good as the champion, which must be left
+alone, and three whose ONNX graphs fail, or compute for long, for users with a rationale, so that they pass every check
+before. The time until the guard has aborted one counts from the candidate's first list to its last.
 
 What is expected of an answer is taken from the history: the state of each logged exposure gives the arms' record, and
 that the user's arm and the version.
@@ -66,9 +67,12 @@ USERS = [f"user {number}" for number in range(200)]
 RATE = 100
 CANDIDATES = ITEM_IDS[:20]
 STAGE_SECONDS = 1.0  # of each stage: some hundred requests
-BAD = {3: "failing", 4: "slow beyond its budget", 5: "slow within its budget"}
+EQUAL = 2
+BAD = {3: "fails", 4: "is slow beyond its budget", 5: "is slow within its budget"}
 SLOW_SECONDS = {4: 0.3, 5: 0.025}
+QUIET_SECONDS = 30.0  # without a rollout
 GUARD_SECONDS = 120.0  # after which a guard is taken to have missed
+EQUAL_SECONDS = 60.0  # that an equal candidate is watched
 FIRST_RECORD = RolloutRecord(
     state=0,
     salt="salt",
@@ -110,7 +114,7 @@ def prepare_home(home: Path, triton_environment: Path) -> Settings:
     )
     push_features_to(store, feature_store_folder(settings), "blue", features)
     repository = settings.resolved_model_repository
-    for version in (1, 2, *BAD):
+    for version in (1, EQUAL, *BAD):
         folder = home / "rankers" / str(version)
         if version in BAD:
             # The graph is spoiled before the release, whose files never change afterwards.
@@ -283,20 +287,65 @@ def _wait_until_ready(port: int) -> None:
         time.sleep(0.2)
 
 
-def roll(settings: Settings, number: int) -> None:
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of time in which the load is told apart, of the clock of `Answer`."""
+
+    name: str
+    began: float
+    ended: float
+
+
+class Phases(list[Phase]):
+    """The phases so far."""
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.append(Phase(name, began, time.monotonic()))
+
+    def steps(self, answers: list[Answer]) -> dict[str, dict[str, int]]:
+        """For each name the answers by the step of the ladder."""
+        counts: dict[str, Counter[str]] = {phase.name: Counter() for phase in self}
+        for phase in self:
+            counts[phase.name].update(a.step for a in answers if phase.began <= a.time < phase.ended)
+        return {name: dict(count) for name, count in counts.items()}
+
+
+def roll(settings: Settings, number: int, phases: Phases) -> None:
     """`number` rollouts promoted and as many aborted, in turn; the versions 1 and 2 take turns as champion."""
     for _ in range(number):
         for end in (controller.abort, controller.promote):
             (served,) = {arm.version for arm in read_rollout(rollout_file(settings)).arms}
-            controller.start(settings, 3 - served, 0.1)
-            time.sleep(STAGE_SECONDS)
-            controller.ramp(settings, 0.4)
-            time.sleep(STAGE_SECONDS)
-            end(settings)
+            with phases.phase("a candidate is loaded"):
+                controller.start(settings, 3 - served, 0.1)
+            with phases.phase("a candidate is served"):
+                time.sleep(STAGE_SECONDS)
+                controller.ramp(settings, 0.4)
+                time.sleep(STAGE_SECONDS)
+            with phases.phase("a version is unloaded"):
+                end(settings)
 
 
-def guard(settings: Settings, version: int) -> dict[str, object]:
-    """Start a bad candidate with the guard beside it; what the guard said and when it ended."""
+@dataclass(frozen=True)
+class Guarded:
+    """How the guard ended that stood beside a candidate; `status` is 0 where it aborted nothing."""
+
+    version: int
+    status: int
+    said: str
+    began: float
+    ended: float
+
+    def seconds(self, answers: list[Answer]) -> float:
+        """From the candidate's first list to its last."""
+        times = [a.time for a in answers if a.arm == "candidate" and self.began < a.time < self.ended]
+        return max(times) - min(times)
+
+
+def guard(settings: Settings, version: int, seconds: float) -> Guarded:
+    """Start a candidate with the guard beside it, for `seconds` at most; what the guard said and when it ended."""
     began = time.monotonic()
     controller.start(settings, version, 0.25)
     environment = {
@@ -305,12 +354,12 @@ def guard(settings: Settings, version: int) -> dict[str, object]:
         "RELAND_ROLLOUT_GRACE_SECONDS": str(settings.rollout_grace_seconds),
     }
     command = [sys.executable, "-c", "from pipelines.cli import main; main()", "rollout", "guard"]
-    command += ["--seconds", str(GUARD_SECONDS)]
+    command += ["--seconds", str(seconds)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if controller.status(settings).desired.candidate is not None:
-        controller.abort(settings, "the guard missed it")
+        controller.abort(settings, "the guard has aborted nothing")
     said = (ended.stderr.strip().splitlines() or [""])[-1]
-    return {"candidate": BAD[version], "status": ended.returncode, "said": said, "began": began}
+    return Guarded(version, ended.returncode, said, began, time.monotonic())
 
 
 def wrong_exposures(settings: Settings) -> tuple[int, int, int]:
@@ -329,7 +378,7 @@ def wrong_exposures(settings: Settings) -> tuple[int, int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one rollout of each kind and one bad candidate")
+    parser.add_argument("--quick", action="store_true", help="one rollout of each kind, and one bad candidate alone")
     parser.add_argument("--rollouts", type=int, default=10, help="how many are promoted, and how many aborted")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
@@ -339,47 +388,57 @@ def main() -> None:
         asyncio.run(load(arguments.load, arguments.json))
         return
     number = 1 if arguments.quick else arguments.rollouts
+    phases = Phases()
     with tempfile.TemporaryDirectory(prefix="reland-rollout-") as folder:
         settings = prepare_home(Path(folder) / "home", load_settings().triton_environment)
         file = Path(folder) / "answers.jsonl"
         with serving(settings, file) as served:
-            roll(served, number)
-            rolled = time.monotonic()
-            guarded = [guard(served, version) for version in list(BAD)[: 1 if arguments.quick else None]]
+            with phases.phase("nothing is rolled out"):
+                time.sleep(QUIET_SECONDS)
+            roll(served, number, phases)
+            equal = None if arguments.quick else guard(served, EQUAL, EQUAL_SECONDS)
+            bad = [guard(served, version, GUARD_SECONDS) for version in list(BAD)[: 1 if arguments.quick else None]]
         answers = [Answer(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
         exposures, wrong_arm, wrong_version = wrong_exposures(settings)
-    failed = sum(answer.status != 200 for answer in answers)
+    answered = sum(answer.status == 200 for answer in answers)
+    of = f"of {exposures} exposures"
     figures = [
         Figure(
-            f"requests answered of {len(answers)}, {2 * number} rollouts",
-            len(answers) - failed,
+            f"requests answered with 200, of {len(answers)} before, during and after {2 * number} rollouts",
+            answered,
             len(answers),
             "higher",
             1.0,
         ),
         Figure(
-            f"exposures of the user's arm in their stage, of {exposures}",
+            f"exposures of the arm that the record deals the user to, {of}",
             exposures - wrong_arm,
             exposures,
             "higher",
             1.0,
         ),
         Figure(
-            f"exposures of their arm's version, of {exposures}", exposures - wrong_version, exposures, "higher", 1.0
+            f"exposures of the version of the user's arm, {of}", exposures - wrong_version, exposures, "higher", 1.0
         ),
     ]
-    for outcome in guarded:
-        began = outcome.pop("began")
-        times = [answer.time for answer in answers if answer.arm == "candidate" and answer.time > float(str(began))]
-        upto = next((g["began"] for g in guarded if "began" in g), float("inf"))
-        times = [moment for moment in times if moment < float(str(upto))]
-        seconds = max(times) - min(times) if outcome["status"] == 1 else float("inf")
-        outcome["seconds"] = seconds
-        name = f"a candidate that is {outcome['candidate']}: seconds from its first list to its last (peer: the bound)"
+    if equal is not None:
+        name = f"a candidate equal to the champion: aborts by the guard in {EQUAL_SECONDS:g} s (peer: none)"
+        figures.append(Figure(name, equal.status != 0, 0, "lower", 1.0))
+    for guarded in bad:
+        # One that the guard has missed took at least as long as it watched.
+        seconds = guarded.seconds(answers) if guarded.status == 1 else float("inf")
+        name = f"a candidate that {BAD[guarded.version]}: seconds from its first list to its last (peer: the bound)"
         figures.append(Figure(name, seconds, 30.0, "lower", 1.0))
     write_report(arguments.json, figures, "tests.performance.rollout", sys.argv[1:], ["tritonclient", "fastapi"])
-    steps = Counter(answer.step for answer in answers if answer.time < rolled)
-    content = {"requests": len(answers), "failed": failed, "steps_while_rolling": dict(steps), "guards": guarded}
+    content = {
+        "requests": len(answers),
+        "failed": len(answers) - answered,
+        "lists_by_step_while": phases.steps(answers),
+        "guards": [
+            {"candidate": BAD.get(guarded.version, "is equal to the champion"), "said": guarded.said}
+            for guarded in ([equal] if equal else []) + bad
+        ],
+    }
     write_json(arguments.json, read_json(arguments.json) | {"outcome": content})
 
 
