@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     ] = 5.0
     gateway_concurrency: Annotated[
         int, Field(ge=1, description="requests that are answered at a time; half as many wait, the rest get 429")
-    ] = 16
+    ] = 8
     gateway_requests_per_second: Annotated[
         float, Field(ge=0, description="requests that one key may make; 0: any number")
     ] = 0.0

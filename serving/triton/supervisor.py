@@ -136,9 +136,7 @@ class TritonSupervisor:
                 if timeouts == TIMEOUTS:
                     server.kill()
                     return f"does not answer within {PROBE_SECONDS:g} s"
-                for name in broken:
-                    say(f"Triton's model {name} does not answer, loading it again")
-                    self._reload(client, name)
+                self._reload(server, broken)
                 if broken and server.process.poll() is None and self._probe(client) != ([], False):
                     server.kill()
                     return f"answers nothing for {', '.join(broken)} after loading it again"
@@ -194,16 +192,25 @@ class TritonSupervisor:
         say(f"Triton serves {name}, versions {versions}")
         return _Model(files, wanted, versions, _probe_of(configuration))
 
-    def _reload(self, client: "InferenceServerClient", name: str) -> None:
+    def _reload(self, server: TritonServer, names: list[str]) -> None:
+        """Unload models and load them again, beside each other as when they were loaded first."""
+        from tritonclient.grpc import InferenceServerClient
         from tritonclient.utils import InferenceServerException
 
-        with suppress(InferenceServerException):  # unloaded by someone else, say
-            client.unload_model(name, client_timeout=STOP_SECONDS)
-        try:
-            _wait_until_unloaded(client, name, self._models[name].versions)
-            client.load_model(name, client_timeout=LOAD_SECONDS)
-        except InferenceServerException as error:
-            say(f"Triton cannot load {name} again: {' '.join(error.message().split())}")
+        def reload(name: str) -> None:
+            say(f"Triton's model {name} does not answer, loading it again")
+            with InferenceServerClient(server.grpc_address) as client:
+                with suppress(InferenceServerException):  # unloaded by someone else, say
+                    client.unload_model(name, client_timeout=STOP_SECONDS)
+                try:
+                    _wait_until_unloaded(client, name, self._models[name].versions)
+                    client.load_model(name, client_timeout=LOAD_SECONDS)
+                except InferenceServerException as error:
+                    say(f"Triton cannot load {name} again: {' '.join(error.message().split())}")
+
+        if names:
+            with ThreadPoolExecutor(len(names)) as pool:
+                list(pool.map(reload, names))
 
     def _probe(self, client: "InferenceServerClient") -> tuple[list[str], bool]:
         """The models of which a version gives an error, and whether one did not answer in time."""
