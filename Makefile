@@ -13,6 +13,9 @@ VLLM_ENVIRONMENT := .venv-vllm
 CHECKOV_ENVIRONMENT := .venv-checkov
 BIN := $(ENVIRONMENT)/bin
 
+# By files, whose fixtures are servers and whole runs; in their own order, which begins with the longest.
+TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -26,7 +29,7 @@ run: install ## run the whole chain on the built-in simulator
 
 .PHONY: test
 test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not services and not vllm and not images"
+	timeout --kill-after=30 600 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m "not services and not vllm and not images"
 
 .PHONY: services
 services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java, faketime (Debian packages; needs root), Spark
@@ -42,7 +45,7 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 
 .PHONY: test-services
 test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 12 minutes)
-	timeout --kill-after=30 720 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m services
+	timeout --kill-after=30 720 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)

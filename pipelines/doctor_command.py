@@ -1,11 +1,13 @@
 """The command `reland doctor`."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -26,10 +28,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
     settings = load_settings()
     os.environ.update(no_grpc_proxy=without_proxy(os.environ))
-    logging.disable()  # a client that fails logs what the finding says
     findings = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         for finding in examine(settings):
             findings.append(finding)
             if not as_json:
@@ -39,3 +39,15 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     failed = sum(finding.state == "failed" for finding in findings)
     if failed:
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the logs and warnings of clients that fail: they say what the finding says."""
+    logging.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
