@@ -392,9 +392,9 @@ def test_a_fault_that_begins_late_is_not_outweighed_by_what_was_good(settings):
     good = [*exposures("candidate", 1, 3_000), *exposures("control", 1, 3_000)]
     bad = [*exposures("candidate", 1, 60, "id_only"), *exposures("control", 1, 60)]
     measures.add(pa.Table.from_pylist(good, EXPOSURES), now=0.0)
-    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=15.0)
+    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=5.0)
     assert measures.breached(Limits()) == []
-    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=30.0)
+    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=15.0)
     assert [guardrail.name for guardrail in measures.breached(Limits())] == ["fallen_steps"]
 
 
