@@ -1,5 +1,6 @@
 """`reland serve`: answers when it says so, starts again what ends, and leaves nothing behind."""
 
+import ipaddress
 import os
 import signal
 import subprocess
@@ -107,7 +108,8 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
             # Nothing is reached from another machine: the gateway, Milvus Lite, Triton's two endpoints.
             endpoints = listening(psutil.Process(process.pid))
             assert ("127.0.0.1", port) in endpoints and len(endpoints) >= 4
-            assert {address for address, _ in endpoints} == {"127.0.0.1"}
+            beyond = {address for address, _ in endpoints if not ipaddress.ip_address(address).is_loopback}
+            assert beyond <= {"::ffff:127.0.0.1"}  # gRPC's servers write an address of version 4 like this
 
             if number == signal.SIGTERM:
                 gateway = next(p for p in psutil.Process(process.pid).children() if "serving.gateway" in p.cmdline())
