@@ -44,8 +44,8 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 12 minutes)
-	timeout --kill-after=30 720 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 14 minutes)
+	timeout --kill-after=30 810 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
