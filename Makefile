@@ -44,15 +44,15 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 14 minutes)
-	timeout --kill-after=30 810 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 13 minutes)
+	timeout --kill-after=30 780 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
-test-vllm: install vllm ## the tests that run vLLM (at most 7 minutes)
-	timeout --kill-after=30 420 $(BIN)/python -m pytest -m vllm
+test-vllm: install vllm ## the tests that run vLLM (at most 9 minutes)
+	timeout --kill-after=30 540 $(BIN)/python -m pytest -m vllm
 
 .PHONY: images
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
@@ -71,7 +71,7 @@ compose-secrets: ## make .env, with new passwords, for `docker compose up`
 # pipeline; `make test-all-images` builds all that can be built on it and runs the whole chain.
 TEST_IMAGES := data encoder ranker
 .PHONY: test-images
-test-images: install ## build images from Debian packages with Podman, and run a pipeline in them (needs root; at most 11 minutes)
+test-images: install ## build images from Debian packages with Podman, and run a pipeline in them (needs root; at most 8 minutes)
 	command -v podman >/dev/null && command -v mmdebstrap >/dev/null || { apt-get update -qq \
 	  && $(APT_INSTALL) podman buildah runc fuse-overlayfs mmdebstrap; }
 	@export CONTAINERS_CONF=$(CURDIR)/infra/images/containers.conf CONTAINER_ENGINE=podman; \
