@@ -45,14 +45,14 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 
 .PHONY: test-services
 test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 13 minutes)
-	timeout --kill-after=30 780 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
+	timeout --kill-after=30 750 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
-test-vllm: install vllm ## the tests that run vLLM (at most 9 minutes)
-	timeout --kill-after=30 540 $(BIN)/python -m pytest -m vllm
+test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
+	timeout --kill-after=30 600 $(BIN)/python -m pytest -m vllm
 
 .PHONY: images
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
