@@ -13,7 +13,7 @@ VLLM_ENVIRONMENT := .venv-vllm
 CHECKOV_ENVIRONMENT := .venv-checkov
 BIN := $(ENVIRONMENT)/bin
 
-# By files, whose fixtures are servers and whole runs; in their own order, which begins with the longest.
+# By files, whose fixtures are servers and whole runs; in their own order, in which the longest come early.
 TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help

@@ -11,8 +11,8 @@
 
 The control is a concurrent group of equal size, so what both arms suffer breaches nothing. A guardrail is breached
 where the candidate is beyond the limit and chance does not explain it: by an exact test at a level small enough to look
-every second. Lists of a user are counted as if they were independent; limits, not the level, allow for
-that they are not.
+every second. Lists of a user are counted as if they were independent; limits, not the level, allow for that they are
+not.
 """
 
 from collections import Counter
