@@ -52,7 +52,7 @@ vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engin
 
 .PHONY: test-vllm
 test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest -m vllm
+	timeout --kill-after=30 600 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m vllm
 
 .PHONY: images
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
