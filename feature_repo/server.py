@@ -7,8 +7,8 @@ on another address than loopback, what stands before it has to.
 import argparse
 import sys
 
-from components.contracts.errors import InputError
-from components.contracts.settings import load_settings
+from components.foundation.errors import InputError
+from components.foundation.settings import load_settings
 from feature_repo.store import open_feature_store
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
     from feast import FeatureService, FeatureStore

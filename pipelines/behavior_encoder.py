@@ -8,7 +8,7 @@ from kfp.dsl.base_component import BaseComponent
 from components.behavior_encoder.component import train_encoder
 from components.data_preparation.component import prepare_data
 from components.model_registry.component import register_encoder
-from pipelines.placement import Cluster, place
+from pipelines.running.placement import Cluster, place
 
 
 class BehaviorEncoderOutputs(NamedTuple):

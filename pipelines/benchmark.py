@@ -11,7 +11,7 @@ from components.fusion_ranker.component import compare_seeds, evaluate_rankers, 
 from components.model_registry.component import find_features
 from components.text_encoding.component import encode_items
 from components.text_encoding.models import PACKAGED_MODEL
-from pipelines.placement import Cluster, place
+from pipelines.running.placement import Cluster, place
 from pipelines.standalone import imported
 
 SEEDS_AT_A_TIME = 8

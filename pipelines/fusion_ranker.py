@@ -9,7 +9,7 @@ from components.fusion_ranker.component import evaluate_rankers, train_rankers
 from components.model_registry.component import register_ranker
 from components.ranker_release.component import build_item_index, release_ranker
 from components.text_encoding.component import encode_items
-from pipelines.placement import Cluster, place
+from pipelines.running.placement import Cluster, place
 
 
 class FusionRankerOutputs(NamedTuple):

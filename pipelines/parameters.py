@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from components.behavior_encoder.encoders import ENCODERS, check_encoder
-from components.contracts.errors import InputError
 from components.contracts.language_model import LORA_PREFIX, LanguageModel
-from components.contracts.settings import Settings
 from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 from components.fusion_ranker.variants import parse_variants
+from components.language_model.budget import Ceilings, Prices
+from components.language_model.engines import check_engine
+from components.language_model.ledger import PARTITIONS
+from components.language_model.recorded_engine import RecordedEngine
 from components.llm_tuning.naming import check_loading_engine
 from components.prompting.prompt_template import read_template
-from components.rationale_generation.budget import Ceilings, Prices
-from components.rationale_generation.engines import check_engine
-from components.rationale_generation.ledger import PARTITIONS
-from components.rationale_generation.recorded_engine import RecordedEngine
 from components.seed_sampling.seed_users import check_seeds
 from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path
 from serving.triton.server import free_ports

@@ -9,7 +9,7 @@ from components.behavior_encoder.component import embed_users
 from components.feature_push.component import push_features
 from components.model_registry.component import register_features
 from components.reasoning_pool.component import match_users
-from pipelines.placement import Cluster, place
+from pipelines.running.placement import Cluster, place
 
 
 class RationaleRefreshOutputs(NamedTuple):

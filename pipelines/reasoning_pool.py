@@ -6,6 +6,7 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.behavior_encoder.component import embed_users
+from components.language_model.ledger import PARTITIONS
 from components.llm_tuning.component import tune_model
 from components.model_registry.component import register_language_model, register_pool
 from components.rationale_generation.component import (
@@ -14,11 +15,10 @@ from components.rationale_generation.component import (
     register_prompt,
     validate_rationales,
 )
-from components.rationale_generation.ledger import PARTITIONS
 from components.reasoning_pool.component import build_pool
 from components.seed_sampling.component import sample_seeds
 from components.text_encoding.component import encode_rationales
-from pipelines.placement import Cluster, place, place_with_model
+from pipelines.running.placement import Cluster, place, place_with_model
 
 
 class ReasoningPoolOutputs(NamedTuple):

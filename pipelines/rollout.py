@@ -8,13 +8,13 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.contracts import images
-from pipelines.placement import Cluster, place
+from pipelines.running.placement import Cluster, place
 
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def start_rollout(version: int, weight: float, reason: str) -> None:
     """Serve a share of the users by a version of `reland-ranker`; a start of the same version is not done twice."""
-    from components.contracts.settings import load_settings
+    from components.foundation.settings import load_settings
     from serving.rollout.controller import start, status
 
     settings = load_settings()
@@ -26,7 +26,7 @@ def start_rollout(version: int, weight: float, reason: str) -> None:
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def ramp_rollout(weight: float, reason: str) -> None:
     """Give the candidate a larger share; one that has it keeps it."""
-    from components.contracts.settings import load_settings
+    from components.foundation.settings import load_settings
     from serving.rollout.controller import ramp, status
 
     settings = load_settings()
@@ -38,8 +38,8 @@ def ramp_rollout(weight: float, reason: str) -> None:
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def watch_rollout(seconds: float) -> None:
     """Watch the guardrails for a time; fails where the rollout has ended, by the guard or by others."""
-    from components.contracts.errors import InputError
-    from components.contracts.settings import load_settings
+    from components.foundation.errors import InputError
+    from components.foundation.settings import load_settings
     from serving.rollout.guard import watch
     from serving.rollout.guardrails import Limits
 
@@ -53,7 +53,7 @@ def watch_rollout(seconds: float) -> None:
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def promote_rollout(version: int, reason: str) -> None:
     """Make the candidate the champion; one that is it already stays it."""
-    from components.contracts.settings import load_settings
+    from components.foundation.settings import load_settings
     from serving.rollout.controller import promote, resume
 
     settings = load_settings()

@@ -13,9 +13,9 @@ from components.text_encoding.models import PACKAGED_MODEL
 from pipelines.behavior_encoder import define_behavior_encoder
 from pipelines.fusion_ranker import define_fusion_ranker
 from pipelines.generation import begin_generation
-from pipelines.placement import Cluster, place
 from pipelines.rationale_refresh import define_rationale_refresh
 from pipelines.reasoning_pool import define_reasoning_pool
+from pipelines.running.placement import Cluster, place
 
 
 def define_standalone(cluster: Cluster) -> list[BaseComponent]:

@@ -27,9 +27,9 @@ def summarize(
     from pathlib import Path
 
     from components.contracts.artifacts import CONFIG_FILE, MANIFEST_FILE, SUMMARY_FILE, merge_reports
-    from components.contracts.files import read_json, write_json
     from components.contracts.fingerprint import data_fingerprint
     from components.contracts.generation import manifest
+    from components.foundation.files import read_json, write_json
 
     reports = [
         data_report,

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from components.contracts.errors import InputError
-from components.contracts.loopback import without_proxy
-from components.contracts.milvus import LITE_FILE, SERVER_FILE, milvus_folder
-from components.contracts.progress import say
 from components.contracts.serving import TRITON_FILE, rollout_file
-from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+from components.foundation.errors import InputError
+from components.foundation.loopback import without_proxy
+from components.foundation.milvus import LITE_FILE, SERVER_FILE, milvus_folder
+from components.foundation.progress import say
+from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
 from serving.triton.server import LAUNCH, free_ports
 from serving.triton.supervisor import supervised_triton
 

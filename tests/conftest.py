@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.settings import ENVIRONMENT_PREFIX, load_settings
+from components.foundation.settings import ENVIRONMENT_PREFIX, load_settings
 from tests.vllm_fixtures import tiny_model, vllm_server, vllm_settings  # noqa: F401
 
 READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT", "RELAND_VLLM_PYTHON"}

@@ -16,7 +16,6 @@ import pyarrow as pa
 import torch
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
-from components.contracts.files import read_json
 from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.serving import (
     ID_ONLY_MODEL,
@@ -26,8 +25,9 @@ from components.contracts.serving import (
     Arm,
     item_collection,
 )
-from components.contracts.settings import Settings
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from components.foundation.files import read_json
+from components.foundation.settings import Settings
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.ranker_release.release import models_of
 from components.recommenders.ranker import Ranker, RankerConfig, save_ranker

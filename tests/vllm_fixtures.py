@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.settings import Settings
+from components.foundation.settings import Settings
 from tests.tiny_language_model import write_tiny_language_model
 
 START_SECONDS = 240

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from components.contracts.errors import InputError
-from components.contracts.files import replacing_file
+from components.foundation.errors import InputError
+from components.foundation.files import replacing_file
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 SCHEMA = "behavior-encoder-checkpoint-v1"

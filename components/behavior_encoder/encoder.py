@@ -30,10 +30,10 @@ from torch import Tensor
 
 from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json, replacing_file, write_json
 from components.contracts.lineage import lineage_of
 from components.contracts.registry import TAG_FINGERPRINT
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.interaction_sequences import InteractionSequences
 
 SCHEMA = "behavior-encoder-v1"

@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from components.contracts.errors import InputError
 from components.contracts.fingerprint import data_fingerprint
-from components.contracts.progress import say
 from components.contracts.registry import TAG_FINGERPRINT
+from components.foundation.errors import InputError
+from components.foundation.progress import say
 
 if TYPE_CHECKING:
     from components.behavior_encoder.encoder import BehaviorEncoder

@@ -1,8 +1,9 @@
 """The heterogeneous GAT as a behavior encoder, trained for link prediction (sections 3.1.1, Eq. 1, and 5).
 
-The network is `components.recommenders.gat` on the graph of `graph`. A step draws a batch of training interactions
-(u, i) as links to predict and N items uniformly, the same for all links, and a few neighbours for each of these nodes
-(`neighbor_sampling`). No edge between the two ends of a link of the batch is used, whenever it was; with J the N items,
+The network is `components.recommenders.backbones.gat` on the graph of `graph`. A step draws a batch of training
+interactions (u, i) as links to predict and N items uniformly, the same for all links, and a few neighbours for each of
+these nodes (`neighbor_sampling`). No edge between the two ends of a link of the batch is used, whenever it was; with J
+the N items,
 
     L = mean over (u, i) of  -log( exp(m_u . e_i) / (exp(m_u . e_i) + sum_{j in J, j != i} exp(m_u . e_j)) ).
 
@@ -52,10 +53,10 @@ from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, 
 from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSampler
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
-from components.contracts.errors import InputError
 from components.contracts.lineage import training_lineage
 from components.contracts.tables import BEHAVIORS
-from components.recommenders.gat import EDGE_FEATURES, HeterogeneousGAT, edge_features
+from components.foundation.errors import InputError
+from components.recommenders.backbones.gat import EDGE_FEATURES, HeterogeneousGAT, edge_features
 from components.recommenders.interaction_sequences import InteractionSequences
 
 ITEM_VECTORS = "item_vectors"

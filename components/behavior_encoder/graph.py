@@ -30,7 +30,6 @@ import torch
 from torch_geometric.data import HeteroData
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, ITEMS_FILE, QUERY_TOPICS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import (
     BEHAVIORS,
     ITEM_TOPICS,
@@ -40,6 +39,7 @@ from components.contracts.tables import (
     read_table,
     read_training_interactions,
 )
+from components.foundation.errors import InputError
 
 
 @dataclass(frozen=True)

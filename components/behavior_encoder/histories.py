@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.artifacts import INTERACTIONS_FILE
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.recommenders.interaction_sequences import (
     SPLIT_COLUMN,
     InteractionSequences,

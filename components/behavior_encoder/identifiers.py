@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.errors import InputError
-from components.contracts.files import replacing_file
+from components.foundation.errors import InputError
+from components.foundation.files import replacing_file
 
 _DIGEST_BATCH = 1 << 16
 

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 
 from components.behavior_encoder.encoder import BehaviorEncoder
 from components.behavior_encoder.histories import ROWS_AT_ONCE, stream_histories
-from components.contracts.errors import InputError
-from components.contracts.files import creating_directory
-from components.contracts.progress import say
 from components.contracts.sharding import user_shard
 from components.contracts.tables import vectors
+from components.foundation.errors import InputError
+from components.foundation.files import creating_directory
+from components.foundation.progress import say
 
 SHARDS_AT_MOST = 512  # one open file each
 _ROWS_OF_A_GROUP = 1 << 14

@@ -15,7 +15,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from components.behavior_encoder.neighbor_sampling import Adjacency, expand_ranges
-from components.recommenders.gat import GATLayer, HeterogeneousGAT, edge_features
+from components.recommenders.backbones.gat import GATLayer, HeterogeneousGAT, edge_features
 
 Layer = dict[str, np.ndarray]
 

@@ -27,10 +27,10 @@ from components.behavior_encoder.inductive import inductive_agreement
 from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
-from components.contracts.errors import InputError
 from components.contracts.lineage import training_lineage
+from components.foundation.errors import InputError
+from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
 from components.recommenders.interaction_sequences import InteractionSequences
-from components.recommenders.lightgcn import LightGCN, normalized_adjacency
 
 ITEM_VECTORS = "item_vectors"
 FOLDING = "item_folding"

@@ -25,11 +25,11 @@ from components.behavior_encoder.identifiers import Identifiers
 from components.behavior_encoder.inductive import inductive_agreement
 from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
-from components.contracts.errors import InputError
 from components.contracts.lineage import training_lineage
+from components.foundation.errors import InputError
+from components.recommenders.backbones.sasrec import SASRec
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import ItemEncoder
-from components.recommenders.sasrec import SASRec
 from components.recommenders.training import endless_batches, next_item_loss
 
 _USERS_AT_ONCE = 1_024

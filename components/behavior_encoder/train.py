@@ -24,9 +24,9 @@ import torch.distributed as dist
 from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
 from components.behavior_encoder.encoders import ENCODERS, encoder_class
 from components.behavior_encoder.training import current_share
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
-from components.contracts.progress import say
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
+from components.foundation.progress import say
 
 
 def configured_encoder(name: str, settings: Any) -> BehaviorEncoder:

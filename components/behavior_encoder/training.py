@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from components.behavior_encoder.checkpoint import read_checkpoint, write_checkpoint
 from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
-from components.contracts.errors import InputError
 from components.contracts.fingerprint import data_fingerprint
-from components.contracts.progress import say
+from components.foundation.errors import InputError
+from components.foundation.progress import say
 
 
 @dataclass(frozen=True)

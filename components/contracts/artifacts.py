@@ -7,8 +7,8 @@ summary of a run is the union of its steps' reports.
 from pathlib import Path
 from typing import Any
 
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 
 # prepared data
 INTERACTIONS_FILE = "interactions.parquet"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.contracts.errors import InputError
-from components.contracts.files import replacing_file
+from components.foundation.errors import InputError
+from components.foundation.files import replacing_file
 
 Request = dict[str, Any]
 Response = dict[str, Any]

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 
 def data_fingerprint(prepared: Path) -> str:

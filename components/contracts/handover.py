@@ -10,8 +10,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from components.contracts.errors import InputError
-from components.contracts.registry import CHAMPION, ENCODER_MODEL, FEATURES_MODEL, POOL_MODEL, aliases
+from components.contracts.registry import CHAMPION, ENCODER_MODEL, FEATURES_MODEL, POOL_MODEL
+from components.foundation.errors import InputError
+from components.foundation.mlflow_client import aliases
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

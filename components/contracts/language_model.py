@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.contracts.errors import InputError
-from components.contracts.files import read_json, write_json
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, write_json
 
 LANGUAGE_MODEL_FILE = "language_model.json"
 # What `--model` says of a model that is trained here: a small one from nothing, an adapter on a base model.

@@ -1,13 +1,11 @@
 """What made a model: the data it was trained on, and the state of the code."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from components.contracts.fingerprint import data_fingerprint
 from components.contracts.registry import TAG_FINGERPRINT, TAG_REVISION
-
-SOURCE = Path(__file__).parents[2]
+from components.foundation.code_revision import git_revision
 
 
 def training_lineage(prepared: Path) -> dict[str, str]:
@@ -23,16 +21,3 @@ def training_lineage(prepared: Path) -> dict[str, str]:
 def lineage_of(description: dict[str, Any]) -> dict[str, str]:
     """The tags of `training_lineage` out of what describes a model."""
     return {tag: description[tag] for tag in (TAG_FINGERPRINT, TAG_REVISION) if tag in description}
-
-
-def git_revision(source: Path = SOURCE) -> str | None:
-    """The commit that is checked out in `source`; None where that is no git checkout of its own, or there is no git."""
-    if not (source / ".git").exists():
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True, check=True, timeout=30
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.contracts.batch_format import Answer, canonical_json, read_answer, read_lines
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 TEXT_FIELDS = ("user_id", "model", "preference_summary", "recommendation")
 

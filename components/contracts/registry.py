@@ -1,13 +1,12 @@
-"""What the steps share about the model registry: names, where it is, and which feature slot is live.
+"""What the steps share about the model registry: its names, and which feature slot is live.
 
 Tags of a version of `reland-ranker` are its half of a generation's manifest; `TAG_SLOT` says which of the two slots of
 user features the version was trained with and is served from.
 """
 
-import os
 from typing import TYPE_CHECKING
 
-from components.contracts.settings import Settings
+from components.foundation.mlflow_client import aliases
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,43 +33,6 @@ TAG_PROMPT = "prompt_version"
 TAG_BASE = "base_model"  # of a language model; empty where it was trained from nothing
 
 SLOTS = ("blue", "green")
-
-
-def open_registry(settings: Settings) -> "MlflowClient":
-    """A client of the MLflow server, or of SQLite under `RELAND_HOME/mlflow`. MLflow's telemetry is off."""
-    # MLflow reads this when it is imported.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow import MlflowClient
-
-    uri = settings.mlflow_tracking_uri
-    if not uri:
-        folder = settings.home / "mlflow"
-        folder.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{folder / 'mlflow.db'}"
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def experiment_id(client: "MlflowClient", settings: Settings, name: str) -> str:
-    """Id of the experiment `name`, made where it is missing; a local one keeps its artifacts under `RELAND_HOME`."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    artifacts = None if settings.mlflow_tracking_uri else (settings.home / "mlflow" / "artifacts").as_uri()
-    return client.create_experiment(name, artifact_location=artifacts)
-
-
-def aliases(client: "MlflowClient", model: str) -> dict[str, str]:
-    """The version that each alias of `model` points at; empty where the model is not there."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = client.get_registered_model(model).aliases
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
-        raise
-    # A client of SQLite gives numbers, a client of a server strings.
-    return {alias: str(version) for alias, version in found.items()}
 
 
 def champion_tag(client: "MlflowClient", tag: str) -> str | None:

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
-from components.contracts.errors import InputError
 from components.contracts.registry import CANDIDATE, CHAMPION
 from components.contracts.serving import HOLD_OUT, Arm, RolloutRecord, read_arms, rollout_folder
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 
 HISTORY_FILE = "history.jsonl"
 ACTIONS = ("start", "ramp", "promote", "abort", "hold_out")

@@ -20,12 +20,12 @@ from typing import Any
 import pyarrow as pa
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json, write_json
 from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.registry import CHAMPION, SLOTS
-from components.contracts.settings import Settings
 from components.contracts.tables import read_table
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, write_json
+from components.foundation.settings import Settings
 
 ROLLOUT_FILE = "rollout.json"
 ROLLOUT_FOLDER = "rollout"  # beside it: the history of the desired state, lists of users, and the lock

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.contracts.artifacts import EMBEDDINGS_FILE, INTERACTIONS_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import replacing_file
+from components.foundation.errors import InputError
+from components.foundation.files import replacing_file
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.contracts.errors import InputError, first_line
-from components.contracts.files import replacing_file
+from components.foundation.errors import InputError, first_line
+from components.foundation.files import replacing_file
 
 
 class UserList:

@@ -31,10 +31,10 @@ def prepare_data(
     from pathlib import Path
 
     from components.contracts.artifacts import STATISTICS_PAGE_FILE, VALIDATION_PAGE_FILE
-    from components.contracts.files import write_json
-    from components.contracts.settings import load_settings
     from components.data_preparation.preparation import configure, prepare
     from components.data_preparation.splits import parse_splits
+    from components.foundation.files import write_json
+    from components.foundation.settings import load_settings
 
     asked = parse_splits(splits, validate_from, test_from)
     config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)

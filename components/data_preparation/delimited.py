@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.errors import InputError
 from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows
 from components.data_preparation.timestamps import NUMBER, seconds
+from components.foundation.errors import InputError
 
 
 def split_rows(

@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 ROWS_A_BATCH = 2**17
 

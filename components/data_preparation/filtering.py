@@ -8,8 +8,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from components.contracts.errors import InputError
 from components.data_preparation.engines import drop
+from components.foundation.errors import InputError
 
 # Of a user, whatever k is: one visit (see `splits`) to test and one to validate leave at least one to learn from.
 LEAST_OF_A_USER = 3

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.contracts.errors import InputError
 from components.data_preparation.delimited import split_rows
 from components.data_preparation.source_files import Refusals, peek, read_blocks
+from components.foundation.errors import InputError
 
 
 def header(path: Path, separator: str) -> list[str]:

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from components.contracts.errors import InputError
 from components.data_preparation.source_files import Refusals
+from components.foundation.errors import InputError
 
 
 class RowError(Exception):

@@ -21,9 +21,6 @@ from components.contracts.artifacts import (
     USERS_FILE,
     VALIDATION_PAGE_FILE,
 )
-from components.contracts.errors import InputError
-from components.contracts.progress import say
-from components.contracts.settings import Settings
 from components.contracts.tables import (
     HISTORIES,
     ITEMS,
@@ -53,8 +50,6 @@ from components.data_preparation.filtering import (
     numbered,
     numbered_pairs,
 )
-from components.data_preparation.marketplace.log import write_log
-from components.data_preparation.marketplace.truth import make_truth, save_truth
 from components.data_preparation.previous import (
     ACCEPTED_ITEMS,
     check_previous,
@@ -87,6 +82,11 @@ from components.data_preparation.user_profiles import (
     profiles_of,
 )
 from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
+from components.foundation.errors import InputError
+from components.foundation.progress import say
+from components.foundation.settings import Settings
+from components.marketplace.log import write_log
+from components.marketplace.truth import make_truth, save_truth
 
 REASONS_TOLD = 3
 

@@ -20,8 +20,6 @@ from components.contracts.artifacts import (
     REJECTED_FILE,
     USERS_FILE,
 )
-from components.contracts.errors import InputError
-from components.contracts.files import read_json, write_json
 from components.contracts.tables import ITEMS, REJECTED, check_table, protocols_of
 from components.data_preparation.engines import read, stream
 from components.data_preparation.staging import (
@@ -34,6 +32,8 @@ from components.data_preparation.staging import (
     write_batches,
 )
 from components.data_preparation.validation import RAW_INTERACTIONS
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, write_json
 
 ACCEPTED_ITEMS = pa.schema([*ITEMS, pa.field("described", pa.bool_()), pa.field("position", pa.int64())])
 ACCEPTED_USERS = pa.schema([field for field in STAGED_USERS if field.name != "raw"])

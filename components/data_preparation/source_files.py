@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.errors import InputError
 from components.contracts.tables import REJECTED
+from components.foundation.errors import InputError
 
 BLOCK_BYTES = 8 * 2**20
 LONGEST_ROW = 16 * 2**20  # bytes; a longer row is damaged

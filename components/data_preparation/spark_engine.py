@@ -17,7 +17,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 # Of a Spark on this machine, where its configuration does not say otherwise: nobody else's, and as small as the data.
 LOCAL = {

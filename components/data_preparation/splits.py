@@ -21,7 +21,6 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.tables import (
     HISTORIES,
@@ -32,6 +31,7 @@ from components.contracts.tables import (
     TIME,
     interactions_schema,
 )
+from components.foundation.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.contracts.files import replacing_file
 from components.contracts.tables import ITEMS, REJECTED
 from components.data_preparation.adapters.contract import SOURCE, UNCHECKED_USERS, RowBatch, Source
 from components.data_preparation.validation import (
@@ -26,6 +25,7 @@ from components.data_preparation.validation import (
     USER_SCHEMA,
     validate,
 )
+from components.foundation.files import replacing_file
 
 # Where a row is from: `file_order` counts the files in the order they are read.
 ORIGIN = [pa.field("file_order", pa.int64()), *SOURCE]

@@ -19,10 +19,10 @@ from ibis import _
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, ITEMS_FILE, QUERY_TOPICS_FILE
-from components.contracts.progress import say
 from components.contracts.tables import ITEM_TOPICS, QUERY_TOPICS
 from components.data_preparation.engines import drop, read, stream
 from components.data_preparation.staging import write_batches
+from components.foundation.progress import say
 
 BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
 SHORTEST_WORD = 2

@@ -21,15 +21,16 @@ def push_features(
     from pathlib import Path
 
     from components.contracts import registry
-    from components.contracts.files import write_json
-    from components.contracts.progress import say
     from components.contracts.serving import check_slot_is_free
-    from components.contracts.settings import load_settings
     from components.feature_push.push import load_features, load_user_features, push_features_to
+    from components.foundation import mlflow_client
+    from components.foundation.files import write_json
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from feature_repo.store import feature_store_folder, open_feature_store
 
     settings = load_settings()
-    champion_slot = registry.champion_tag(registry.open_registry(settings), registry.TAG_SLOT)
+    champion_slot = registry.champion_tag(mlflow_client.open_registry(settings), registry.TAG_SLOT)
     slot = registry.free_slot(champion_slot)
     check_slot_is_free(settings, slot)
     features = load_features(Path(matches.path), Path(rationales.path), Path(rationale_embeddings.path), generation)

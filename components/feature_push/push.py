@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json, replacing_file
 from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, read_table, read_vectors
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, replacing_file
 from feature_repo.definitions import (
     HISTORY_VIEW,
     RATIONALE_VIEW,

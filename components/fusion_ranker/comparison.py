@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from components.contracts.progress import say
+from components.foundation.progress import say
 from components.fusion_ranker.inputs import RankerInputs
 from components.fusion_ranker.variants import BASELINE, assignments_for
 from components.recommenders.evaluation import CUTOFF, PROTOCOL, Ranks, rank_held_out

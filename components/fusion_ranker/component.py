@@ -52,7 +52,7 @@ def evaluate_rankers(
     from pathlib import Path
 
     from components.contracts.artifacts import METRICS_FILE
-    from components.contracts.files import write_json
+    from components.foundation.files import write_json
     from components.fusion_ranker.comparison import evaluate_variants
     from components.fusion_ranker.inputs import read_ranker_inputs
 
@@ -84,7 +84,7 @@ def compare_seeds(
     """The variants' metrics over the seeds that were evaluated."""
     from pathlib import Path
 
-    from components.contracts.files import write_json
+    from components.foundation.files import write_json
     from components.fusion_ranker.seed_comparison import compare_over_seeds
 
     table = compare_over_seeds([Path(evaluation.path) for evaluation in evaluations])

@@ -9,9 +9,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from components.contracts.files import replacing_file
 from components.contracts.ranking_signature import INPUTS, OUTPUTS
 from components.contracts.serving import USER_VECTOR_OUTPUT
+from components.foundation.files import replacing_file
 from components.recommenders.ranker import Ranker, RankerConfig
 
 # What the ONNX Runtime of the official image (`contracts.images.TRITON_SERVER`) reads; newer operator sets bring this

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from components.contracts.artifacts import CONFIG_FILE, MATCHES_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
 from components.contracts.ranking_signature import RATIONALES_PER_USER
 from components.contracts.tables import MATCHES, read_table, read_vectors
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
 from components.recommenders.rationale_assignments import RationaleAssignments
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from components.contracts.artifacts import METRICS_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 
 
 def compare_over_seeds(evaluations: list[Path]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from components.contracts.artifacts import (
     ONNX_FILE,
     USER_VECTOR_ONNX_FILE,
 )
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
-from components.contracts.progress import say
 from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
+from components.foundation.progress import say
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.fusion_ranker.inputs import RankerInputs
 from components.recommenders.interaction_sequences import InteractionSequences

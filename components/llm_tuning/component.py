@@ -23,7 +23,7 @@ def tune_model(
     from pathlib import Path
 
     from components.contracts.language_model import SCRATCH, write_language_model
-    from components.contracts.settings import load_settings
+    from components.foundation.settings import load_settings
     from components.llm_tuning.naming import LOADING_ENGINE, describe_model, is_trained_here
     from components.prompting.prompt_template import choose_version, read_template
 

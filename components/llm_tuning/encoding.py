@@ -7,7 +7,7 @@ import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.llm_tuning.examples import Example
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from components.contracts.batch_format import Request
-from components.contracts.errors import InputError
 from components.contracts.tables import read_training_interactions
+from components.foundation.errors import InputError
 from components.prompting.candidates import candidate_items
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import Choice, CondensedHistory, condense_days, read_choices

@@ -12,8 +12,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from components.contracts.errors import InputError, first_line
-from components.contracts.files import read_json
+from components.foundation.errors import InputError, first_line
+from components.foundation.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 from components.contracts.artifacts import CONFIG_FILE
-from components.contracts.errors import InputError
 from components.contracts.language_model import (
     LANGUAGE_MODEL_FILE,
     LORA_PREFIX,
@@ -12,6 +11,7 @@ from components.contracts.language_model import (
     LanguageModel,
     read_language_model,
 )
+from components.foundation.errors import InputError
 from components.prompting.model_tokenizer import load_chat_tokenizer
 
 # Which engine loads weights by itself. The others are told no more than the model's name.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.contracts.progress import say
+from components.foundation.progress import say
 from components.llm_tuning.encoding import EncodedExample
 
 _BATCHES_SORTED_TOGETHER = 16

@@ -20,11 +20,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from components.contracts.artifacts import METRICS_FILE, MODEL_CARD_FILE, TUNING_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.language_model import LORA_PREFIX, SCRATCH, LanguageModel, write_language_model
 from components.contracts.lineage import training_lineage
-from components.contracts.progress import say
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
+from components.foundation.progress import say
 from components.llm_tuning import evaluation
 from components.llm_tuning.chat_tokenizer import train_tokenizer
 from components.llm_tuning.encoding import EncodedExample, encode

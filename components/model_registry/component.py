@@ -19,10 +19,10 @@ def register_encoder(
 
     from components.contracts import registry
     from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
-    from components.contracts.files import read_json, write_json
     from components.contracts.lineage import lineage_of
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation.files import read_json, write_json
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.model_registry.register import register_encoder_version
 
     folder = Path(encoder.path)
@@ -51,11 +51,11 @@ def register_language_model(tuned: dsl.Input[dsl.Model], generation: str, report
 
     from components.contracts import registry
     from components.contracts.artifacts import METRICS_FILE, TUNING_FILE
-    from components.contracts.files import read_json, write_json
     from components.contracts.language_model import read_language_model
     from components.contracts.lineage import lineage_of
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation.files import read_json, write_json
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.model_registry.register import register_language_model_version
 
     folder = Path(tuned.path)
@@ -92,10 +92,11 @@ def register_ranker(
     from pathlib import Path
 
     from components.contracts import registry
-    from components.contracts.files import write_json
     from components.contracts.fingerprint import data_fingerprint
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation import mlflow_client
+    from components.foundation.files import write_json
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.model_registry.register import register_ranker_version
 
     tags = {
@@ -107,7 +108,7 @@ def register_ranker(
         registry.TAG_SLOT: slot,
     }
     settings = load_settings()
-    parent = registry.champion_tag(registry.open_registry(settings), registry.TAG_GENERATION)
+    parent = registry.champion_tag(mlflow_client.open_registry(settings), registry.TAG_GENERATION)
     version = register_ranker_version(settings, Path(rankers.path), Path(evaluation.path), tags)
     say(f"registered {registry.RANKER_MODEL} version {version}")
     # The alias is reported by the step that sets it, the release.
@@ -132,8 +133,8 @@ def register_pool(
     """Register where the pool of a generation is, for the pipelines that run more often; returns its version."""
     from components.contracts import registry
     from components.contracts.handover import PoolRecord
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.model_registry.register import register_record_version
 
     record = PoolRecord(
@@ -167,8 +168,8 @@ def register_features(
     """Register where the features of a refresh are and which slot they were pushed to; returns their version."""
     from components.contracts import registry
     from components.contracts.handover import FeaturesRecord
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.model_registry.register import register_record_version
 
     record = FeaturesRecord(
@@ -194,9 +195,9 @@ def find_encoder() -> NamedTuple(  # type: ignore[valid-type]  # as kfp reads th
 ):
     """The newest behavior encoder, and the data it was trained on: URIs and the version."""
     from components.contracts.handover import EncoderRecord, latest
-    from components.contracts.progress import say
-    from components.contracts.registry import open_registry
-    from components.contracts.settings import load_settings
+    from components.foundation.mlflow_client import open_registry
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
 
     found = latest(open_registry(load_settings()), EncoderRecord)
     say(f"behavior encoder version {found.encoder_version}")
@@ -220,9 +221,9 @@ def find_pool() -> NamedTuple(  # type: ignore[valid-type]
     import dataclasses
 
     from components.contracts.handover import PoolRecord, latest
-    from components.contracts.progress import say
-    from components.contracts.registry import open_registry
-    from components.contracts.settings import load_settings
+    from components.foundation.mlflow_client import open_registry
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
 
     found = latest(open_registry(load_settings()), PoolRecord)
     say(f"reasoning pool {found.collection}, behavior encoder version {found.encoder_version}")
@@ -249,9 +250,9 @@ def find_features() -> NamedTuple(  # type: ignore[valid-type]
     import dataclasses
 
     from components.contracts.handover import FeaturesRecord, latest
-    from components.contracts.progress import say
-    from components.contracts.registry import open_registry
-    from components.contracts.settings import load_settings
+    from components.foundation.mlflow_client import open_registry
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
 
     found = latest(open_registry(load_settings()), FeaturesRecord)
     say(f"features of {found.collection} in the slot {found.slot}")

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, TUNING_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
 from components.contracts.handover import EncoderRecord, PoolRecord, hand_over
 from components.contracts.registry import (
     CHAMPION,
@@ -24,10 +22,11 @@ from components.contracts.registry import (
     TAG_BASE,
     TAG_PROMPT,
     TAG_TEXT_ENCODER,
-    experiment_id,
-    open_registry,
 )
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
+from components.foundation.mlflow_client import experiment_id, open_registry
+from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,8 +6,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from components.contracts.artifacts import ITEMS_FILE
-from components.contracts.progress import say
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
+from components.foundation.progress import say
 from components.prompting.instructions import reads_like_instruction
 from components.prompting.item_texts import BRACKETS, neutralise, without_promotion
 

@@ -10,7 +10,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 PATTERNS_FILE = Path(__file__).parent / "instructions.txt"
 TITLE_PATTERNS_FILE = Path(__file__).parent / "instructions_in_titles.txt"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.contracts.errors import InputError, first_line
+from components.foundation.errors import InputError, first_line
 
 if TYPE_CHECKING:  # takes seconds to import, and most runs name no model
     from transformers import PreTrainedTokenizerBase

@@ -1,7 +1,7 @@
 """Prompt templates in MLflow's prompt registry, so that a run names the very text that it asked with."""
 
-from components.contracts.registry import open_registry
-from components.contracts.settings import Settings
+from components.foundation.mlflow_client import open_registry
+from components.foundation.settings import Settings
 from components.prompting.prompt_template import PromptTemplate
 
 NAME_PREFIX = "reland-"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.contracts.artifacts import TUNING_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
 from components.contracts.language_model import SCRATCH
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_VERSION = "recommendation-v1"

@@ -3,7 +3,7 @@
 import json
 
 from components.contracts.batch_format import Request, make_request
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.prompting.candidates import choose_candidates
 from components.prompting.catalogue import Catalogue
 from components.prompting.document import build_document

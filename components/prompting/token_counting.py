@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from components.contracts.errors import InputError, first_line
 from components.contracts.language_model import LanguageModel
+from components.foundation.errors import InputError, first_line
 from components.prompting.model_tokenizer import load_chat_tokenizer, special_tokens
 
 BYTES_OF_TOKEN = 3

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from components.contracts.errors import InputError
-from components.contracts.registry import CHAMPION, RANKER_MODEL, aliases
+from components.contracts.registry import CHAMPION, RANKER_MODEL
 from components.contracts.serving import Arm, RolloutRecord, read_rollout, rollout_file, write_rollout
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.mlflow_client import aliases
+from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,14 +10,14 @@ def build_item_index(rankers: dsl.Input[dsl.Model], version: str, generation: st
     """Fill the Milvus collection in which candidates are searched for this version; returns the name to search by."""
     from pathlib import Path
 
-    from components.contracts import registry
-    from components.contracts.milvus import connect_milvus
-    from components.contracts.settings import load_settings
+    from components.foundation import mlflow_client
+    from components.foundation.milvus import connect_milvus
+    from components.foundation.settings import load_settings
     from components.ranker_release.arms import parse_version, versions_in_use
     from components.ranker_release.item_index import build_index
 
     settings = load_settings()
-    used = versions_in_use(settings, registry.open_registry(settings))
+    used = versions_in_use(settings, mlflow_client.open_registry(settings))
     with connect_milvus(settings) as client:
         return build_index(client, Path(rankers.path) / "reland", parse_version(version), generation, used)
 
@@ -40,15 +40,16 @@ def release_ranker(
     from pathlib import Path
 
     from components.contracts import registry
-    from components.contracts.files import write_json
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation import mlflow_client
+    from components.foundation.files import write_json
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.ranker_release.arms import parse_version, versions_in_use, write_first_rollout
     from components.ranker_release.release import release, report_of
     from feature_repo.store import open_feature_store
 
     settings = load_settings()
-    client = registry.open_registry(settings)
+    client = mlflow_client.open_registry(settings)
     released = release(
         settings,
         Path(rankers.path),

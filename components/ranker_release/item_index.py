@@ -8,10 +8,10 @@ from the version's folder in the model repository.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.contracts.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
-from components.contracts.progress import say
 from components.contracts.serving import ITEM_VECTORS_FILE, item_collection
 from components.contracts.tables import IDENTIFIER_BYTES, read_table, vector_dimension, vectors
+from components.foundation.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
+from components.foundation.progress import say
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient

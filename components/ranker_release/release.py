@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
-from components.contracts.files import read_json
-from components.contracts.progress import say
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME
 from components.contracts.serving import ID_ONLY_MODEL, RANKER_FILES, USER_VECTOR_MODEL
-from components.contracts.settings import Settings
 from components.contracts.tables import ITEMS, read_table
+from components.foundation.files import read_json
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from components.ranker_release.request import ExampleRequest, build_example
 from serving.triton.client import Ranking, rank, user_vector
 from serving.triton.repository import (

@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE, MATCHES_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
 from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, MODEL_NAME
 from components.contracts.serving import ID_ONLY_MODEL, RANKED_REQUESTS, read_log
 from components.contracts.tables import HISTORIES, ITEM_INDEX, MATCHES, read_table, read_vectors
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 
 VARIANT_OF_MODEL = {MODEL_NAME: "reland", ID_ONLY_MODEL: "id_only"}
 FEATURES = ("history", "user_vector", "rationale")

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.tables import HISTORIES, ITEM_INDEX, read_table, read_vectors
+from components.foundation.errors import InputError
 from feature_repo.store import READ_BATCH, Assignment, Rationale, read_assignments, read_rationales
 
 if TYPE_CHECKING:

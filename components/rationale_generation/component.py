@@ -29,9 +29,9 @@ def build_prompts(
     from pathlib import Path
 
     from components.contracts.language_model import read_language_model
-    from components.contracts.settings import load_settings
+    from components.foundation.settings import load_settings
+    from components.language_model.engines import engine_model
     from components.prompting.prompt_template import choose_version
-    from components.rationale_generation.engines import engine_model
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
     model = engine_model(engine, recorded_rationales, read_language_model(Path(tuned.path)))
@@ -49,9 +49,9 @@ def register_prompt(requests: dsl.Input[dsl.Dataset], report: dsl.Output[dsl.Art
     """Register the wording of the requests in MLflow's prompt registry; returns its URI there."""
     from pathlib import Path
 
-    from components.contracts.files import write_json
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation.files import write_json
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
     from components.prompting.prompt_registry import register_template
     from components.prompting.prompt_template import read_template
     from components.rationale_generation.request_building import read_prompt_version
@@ -91,14 +91,14 @@ def generate_rationales(
     from components.contracts.artifacts import ACCOUNT_FILE, RESPONSES_FILE
     from components.contracts.batch_format import write_lines
     from components.contracts.language_model import read_language_model
-    from components.contracts.progress import say
-    from components.contracts.settings import load_settings
+    from components.foundation.progress import say
+    from components.foundation.settings import load_settings
+    from components.language_model.account import write_account
+    from components.language_model.batch_exchange import BatchExchange, hand_out
+    from components.language_model.budget import Budget, Ceilings, Prices
+    from components.language_model.engines import open_engine
+    from components.language_model.ledger import Ledger, shard_of
     from components.prompting.catalogue import load_catalogue
-    from components.rationale_generation.account import write_account
-    from components.rationale_generation.budget import Budget, Ceilings, Prices
-    from components.rationale_generation.engines import open_engine
-    from components.rationale_generation.factory import Factory, hand_out
-    from components.rationale_generation.ledger import Ledger, shard_of
     from components.rationale_generation.request_building import read_seed_requests
     from components.rationale_generation.validation import load_validator
 
@@ -113,7 +113,7 @@ def generate_rationales(
             validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
             budget = Budget(Ceilings(max_calls, max_tokens, max_cost).share(shard, shards), Prices.of(settings))
             with Ledger(settings.resolved_ledger, shard, shards) as ledger:
-                factory = Factory(answering, validator, ledger, budget, asked.prompt_tokens, attempts)
+                factory = BatchExchange(answering, validator, ledger, budget, asked.prompt_tokens, attempts)
                 answers, account = factory.answer(own)
         else:
             answers, account = hand_out(answering, own)
@@ -139,15 +139,15 @@ def validate_rationales(
 
     from components.contracts.artifacts import ACCOUNT_FILE, RATIONALES_FILE, REJECTED_RATIONALES_FILE, RESPONSES_FILE
     from components.contracts.batch_format import read_lines
-    from components.contracts.files import write_json
-    from components.contracts.settings import load_settings
     from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, write_table
+    from components.foundation.files import write_json
+    from components.foundation.settings import load_settings
+    from components.language_model.account import Account, cost_fields, read_account, read_population
+    from components.language_model.budget import Prices
+    from components.language_model.engines import engine_class
+    from components.language_model.recorded_engine import RecordedEngine
     from components.prompting.catalogue import load_catalogue
-    from components.rationale_generation.account import Account, cost_fields, read_account, read_population
-    from components.rationale_generation.budget import Prices
-    from components.rationale_generation.engines import engine_class
     from components.rationale_generation.rationale_table import validate_responses
-    from components.rationale_generation.recorded_engine import RecordedEngine
     from components.rationale_generation.request_building import read_seed_requests
     from components.rationale_generation.validation import load_validator
 

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from components.contracts.batch_format import Answer, Response, canonical_json, read_answer
-from components.contracts.errors import InputError
-from components.contracts.progress import say
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
-from components.rationale_generation.engine import RationaleEngine
+from components.foundation.errors import InputError
+from components.foundation.progress import say
+from components.language_model.engine import RationaleEngine
 from components.rationale_generation.near_duplicates import count_near_duplicates
 from components.rationale_generation.request_building import SeedRequests
-from components.rationale_generation.text_rules import InvalidAnswerError, Reason
+from components.rationale_generation.text_rules import Reason, RejectedAnswerError
 from components.rationale_generation.validation import AnswerValidator, ValidAnswer
 
 
@@ -72,7 +72,7 @@ def validate_responses(
             answered += 1
             models.add(answer.model)
             valid = validator.validate(content, request_of_id[custom_id])
-        except InvalidAnswerError as error:
+        except RejectedAnswerError as error:
             key = {"seed_user_id": seed, "custom_id": custom_id}
             rejected.append({**key, "reason": error.reason.value, "detail": str(error), "answer": content})
             continue
@@ -124,7 +124,7 @@ def _read_answer(response: Response) -> Answer:
     try:
         return read_answer(response)
     except ValueError as error:
-        raise InvalidAnswerError(Reason.NO_ANSWER, str(error)) from None
+        raise RejectedAnswerError(Reason.NO_ANSWER, str(error)) from None
 
 
 def _count_near_duplicates(rationales: list[dict[str, Any]]) -> int:

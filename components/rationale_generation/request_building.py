@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from components.contracts.artifacts import REQUESTS_FILE, SEED_REQUESTS_FILE, SEEDS_FILE, WITHHELD_FILE
 from components.contracts.batch_format import Request, read_lines, write_lines
-from components.contracts.files import read_json, write_json
 from components.contracts.language_model import LanguageModel
-from components.contracts.progress import say
 from components.contracts.tables import SEEDS, read_table, write_table
+from components.foundation.files import read_json, write_json
+from components.foundation.progress import say
 from components.prompting.catalogue import load_catalogue
 from components.prompting.history import condense_histories
 from components.prompting.prompt_template import read_template

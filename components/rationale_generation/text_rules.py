@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
+from components.language_model.validator import InvalidAnswerError
 from components.prompting.instructions import fold, holds_instruction, read_patterns
 
 FORBIDDEN_FILE = Path(__file__).parent / "forbidden.txt"
@@ -43,8 +44,8 @@ class Reason(StrEnum):
     UNKNOWN_NAMES = "unknown_names"
 
 
-class InvalidAnswerError(Exception):
-    """An answer that cannot be used. The message is the detail of the reason; it quotes nothing of the answer."""
+class RejectedAnswerError(InvalidAnswerError):
+    """An answer that cannot be used, with its reason; the message is the detail."""
 
     def __init__(self, reason: Reason, detail: str):
         super().__init__(detail)
@@ -96,22 +97,22 @@ class TextRules:
         """Pass over a text that keeps the rules.
 
         Raises:
-            InvalidAnswerError: it does not; `name` is what the message calls the text.
+            RejectedAnswerError: it does not; `name` is what the message calls the text.
         """
         folded = fold(text)
         for kind, pattern in _IDENTIFIERS.items():
             if pattern.search(folded):
-                raise InvalidAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
+                raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
         if self._user_ids.named_in(text):
-            raise InvalidAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
+            raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
         if _LINK.search(folded):
-            raise InvalidAnswerError(Reason.LINK, f"{name} holds a link")
+            raise RejectedAnswerError(Reason.LINK, f"{name} holds a link")
         if holds_instruction(text):
-            raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
+            raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
         if any(pattern.search(folded) for pattern in self._forbidden):
-            raise InvalidAnswerError(Reason.FORBIDDEN, f"{name} holds a forbidden text")
+            raise RejectedAnswerError(Reason.FORBIDDEN, f"{name} holds a forbidden text")
         if self._language and not self._may_be_in_language(text):
-            raise InvalidAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self._language!r}")
+            raise RejectedAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self._language!r}")
 
     def _may_be_in_language(self, text: str) -> bool:
         """Whether the language asked for is at least as probable as by chance.

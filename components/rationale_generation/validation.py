@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from components.contracts.batch_format import Request
-from components.contracts.settings import Settings
 from components.contracts.tables import read_training_interactions
+from components.foundation.settings import Settings
 from components.prompting.candidates import candidate_items
 from components.prompting.catalogue import Catalogue, Item, normalise
 from components.prompting.document import answer_form
 from components.rationale_generation.hostile_titles import HostileTitles
-from components.rationale_generation.text_rules import FORBIDDEN_FILE, InvalidAnswerError, Reason, TextRules, UserIds
+from components.rationale_generation.text_rules import FORBIDDEN_FILE, Reason, RejectedAnswerError, TextRules, UserIds
 from components.rationale_generation.title_resolution import TitleResolver
 
 SUMMARY_LENGTH = 1_000
@@ -76,7 +76,7 @@ class AnswerValidator:
         White space around the JSON object, and a code fence around it, are passed over; nothing else is.
 
         Raises:
-            InvalidAnswerError: the text is not JSON of a form that was asked for, a text is empty, too long or breaks
+            RejectedAnswerError: the text is not JSON of a form that was asked for, a text is empty, too long or breaks
                 the rules, or none of its categories and items is left.
         """
         answer = _parse(content)
@@ -114,7 +114,7 @@ class AnswerValidator:
         if accepted_items:
             parts.append(f"recommended items: {', '.join(item.title for item in accepted_items)}")
         if not parts:
-            raise InvalidAnswerError(Reason.UNKNOWN_NAMES, "names no category and no item of the catalogue")
+            raise RejectedAnswerError(Reason.UNKNOWN_NAMES, "names no category and no item of the catalogue")
         recommendation = "; ".join(parts) + "."
         return ValidAnswer(
             summary,
@@ -142,15 +142,15 @@ class AnswerValidator:
     def _text(self, answer: dict[str, Any], name: str, longest: int, request: Request) -> str:
         value = answer[name]
         if not isinstance(value, str):
-            raise InvalidAnswerError(Reason.SCHEMA, f"{name} is no text")
+            raise RejectedAnswerError(Reason.SCHEMA, f"{name} is no text")
         line = one_line(value)
         if not line:
-            raise InvalidAnswerError(Reason.LENGTH, f"{name} is empty")
+            raise RejectedAnswerError(Reason.LENGTH, f"{name} is empty")
         if len(line) > longest:
-            raise InvalidAnswerError(Reason.LENGTH, f"{name} has {len(line)} characters, more than {longest}")
+            raise RejectedAnswerError(Reason.LENGTH, f"{name} has {len(line)} characters, more than {longest}")
         self._rules.check(name, value)
         if self._hostile.repeats_instruction(value, request):
-            raise InvalidAnswerError(Reason.INSTRUCTION, f"{name} repeats an instruction that is the text of an item")
+            raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} repeats an instruction that is the text of an item")
         return line
 
 
@@ -180,9 +180,9 @@ def _parse(content: str) -> dict[str, Any]:
     try:
         answer = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except (ValueError, RecursionError):
-        raise InvalidAnswerError(Reason.NOT_JSON, "not JSON") from None
+        raise RejectedAnswerError(Reason.NOT_JSON, "not JSON") from None
     if not isinstance(answer, dict):
-        raise InvalidAnswerError(Reason.NOT_JSON, "not a JSON object")
+        raise RejectedAnswerError(Reason.NOT_JSON, "not a JSON object")
     return answer
 
 
@@ -200,16 +200,16 @@ def _constant(name: str) -> Any:
 def _check_fields(answer: dict[str, Any], names: tuple[str, ...]) -> None:
     for name in names:
         if name not in answer:
-            raise InvalidAnswerError(Reason.SCHEMA, f"{name} is missing")
+            raise RejectedAnswerError(Reason.SCHEMA, f"{name} is missing")
     if len(answer) > len(names):
-        raise InvalidAnswerError(Reason.SCHEMA, f"has other fields than {', '.join(names)}")
+        raise RejectedAnswerError(Reason.SCHEMA, f"has other fields than {', '.join(names)}")
 
 
 def _list(answer: dict[str, Any], name: str, kind: type) -> list[Any]:
     values = answer[name]
     # type(): True is an int to isinstance
     if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise InvalidAnswerError(Reason.SCHEMA, f"{name} is no list of {'texts' if kind is str else 'whole numbers'}")
+        raise RejectedAnswerError(Reason.SCHEMA, f"{name} is no list of {'texts' if kind is str else 'whole numbers'}")
     if len(values) > NAMES:
-        raise InvalidAnswerError(Reason.LENGTH, f"{name} has {len(values)} entries, more than {NAMES}")
+        raise RejectedAnswerError(Reason.LENGTH, f"{name} has {len(values)} entries, more than {NAMES}")
     return values

@@ -16,9 +16,9 @@ def build_pool(
     """Build the Milvus collection of a generation and switch the alias to it; returns the collection's name."""
     from pathlib import Path
 
-    from components.contracts.files import write_json
-    from components.contracts.milvus import connect_milvus
-    from components.contracts.settings import load_settings
+    from components.foundation.files import write_json
+    from components.foundation.milvus import connect_milvus
+    from components.foundation.settings import load_settings
     from components.reasoning_pool.pool import build_collection
 
     with connect_milvus(load_settings()) as client:
@@ -39,10 +39,10 @@ def match_users(
     from pathlib import Path
 
     from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE
-    from components.contracts.files import write_json
-    from components.contracts.milvus import connect_milvus
-    from components.contracts.settings import load_settings
     from components.contracts.tables import MATCHES, write_table
+    from components.foundation.files import write_json
+    from components.foundation.milvus import connect_milvus
+    from components.foundation.settings import load_settings
     from components.reasoning_pool.matching import match_all_users
 
     with connect_milvus(load_settings()) as client:

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from pymilvus import MilvusClient
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
 from components.contracts.tables import MATCHES, read_vectors
+from components.foundation.errors import InputError
+from components.foundation.progress import say
 from components.reasoning_pool.pool import encoder_version_of
 
 SEARCH_BATCH = 1_000

@@ -6,10 +6,10 @@ import numpy as np
 from pymilvus import DataType, MilvusClient
 
 from components.contracts.artifacts import RATIONALES_FILE
-from components.contracts.errors import InputError
-from components.contracts.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
-from components.contracts.progress import say
 from components.contracts.tables import IDENTIFIER_BYTES, RATIONALES, read_table, read_vectors
+from components.foundation.errors import InputError
+from components.foundation.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
+from components.foundation.progress import say
 
 ALIAS = "reland_pool"
 TEXT_BYTES = 65_535  # the longest VARCHAR of Milvus

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import ITEMS, LEAVE_ONE_OUT, SPLIT_PREFIX, SPLITS, read_interactions, read_table
+from components.foundation.errors import InputError
 
 SPLIT_COLUMN = SPLIT_PREFIX + LEAVE_ONE_OUT
 

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from components.contracts.artifacts import CONFIG_FILE, WEIGHTS_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json, replacing_file, write_json
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALES_PER_USER
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, replacing_file, write_json
+from components.recommenders.backbones.sasrec import SASRec
 from components.recommenders.fusion import AttentionFusion
-from components.recommenders.sasrec import SASRec
 
 ITEM_TEXT_VARIANTS = ("item_features", "reland", "reland_shuffled")
 FUSION_VARIANTS = ("reland", "reland_shuffled")

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
+from components.foundation.errors import InputError
+from components.foundation.progress import say
 from components.recommenders.evaluation import CUTOFF, rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences, gather_windows
 from components.recommenders.ranker import Ranker

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.seed_sampling.clustering import members_of
 
 DEFAULT_CLUSTER_SHARE = 0.05  # K = round(0.05 × |U|): 302 for ML-1M, as in the paper; 1,118 for Beauty (1,120 there)

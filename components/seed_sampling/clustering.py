@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from components.contracts.progress import say
+from components.foundation.progress import say
 
 EXACT_USERS = 50_000  # up to here scikit-learn's k-means, run to its end
 TRAINED_USERS_PER_CLUSTER = 24  # above: how many users a centre is trained on before the passes over everybody

@@ -31,7 +31,7 @@ def sample_seeds(
     from pathlib import Path
 
     from components.contracts.artifacts import SEEDS_PAGE_FILE
-    from components.contracts.files import write_json
+    from components.foundation.files import write_json
     from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
 
     recorded = Path(recorded_rationales) if recorded_rationales else None

@@ -11,8 +11,8 @@ from itertools import islice
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
+from components.foundation.errors import InputError
+from components.foundation.progress import say
 from components.seed_sampling.adaptive_sampling import (
     SamplingPlan,
     allocate_seats,

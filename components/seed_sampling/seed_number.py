@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from components.contracts.progress import say
+from components.foundation.progress import say
 from components.seed_sampling.diagnostics import covered_share, measured_users
 from components.seed_sampling.nearest import nearest_seeds
 from components.seed_sampling.policies import SeedPolicy

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.artifacts import SEEDS_DIAGNOSTICS_FILE, SEEDS_FILE, SEEDS_PAGE_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import replacing_file, write_json
-from components.contracts.progress import say
 from components.contracts.recorded_rationales import read_recorded_file
 from components.contracts.tables import SEEDS, read_table, read_training_interactions, read_vectors, write_table
+from components.foundation.errors import InputError
+from components.foundation.files import replacing_file, write_json
+from components.foundation.progress import say
 from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.diagnostics import describe, stability

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.contracts.progress import say
+from components.foundation.progress import say
 
 BATCH_LENGTH = 4096  # of all texts of a batch together, padding included; larger batches are no faster
 PROGRESS_SECONDS = 5

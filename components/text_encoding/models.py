@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 # From a Python package that carries its weights, so no model hub is asked.
 PACKAGED_MODEL = "all-MiniLM-L6-v2"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.text_encoding.encoder import TextEncoder
 from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path, model_folder
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, RATIONALES_FILE
-from components.contracts.files import write_json
 from components.contracts.tables import ITEMS, RATIONALES, read_table, write_vectors
+from components.foundation.files import write_json
 from components.text_encoding.encoder import TextEncoder, encode_texts
 
 

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from infra.audit.advisories import OSV, audit, load_advisories
 from infra.audit.licences import check_licences
 from infra.audit.pins import read_pins

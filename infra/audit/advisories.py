@@ -14,7 +14,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from infra.audit.policy import Policy
 
 OSV = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"

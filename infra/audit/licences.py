@@ -5,7 +5,7 @@ from importlib.metadata import Distribution, distributions
 
 from packaging.utils import canonicalize_name
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from infra.audit.policy import Policy
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.+-]+")

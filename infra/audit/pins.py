@@ -5,7 +5,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 
 def read_pins(paths: list[Path]) -> set[tuple[str, str]]:

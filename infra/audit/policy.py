@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 
 @dataclass(frozen=True)

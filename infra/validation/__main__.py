@@ -2,7 +2,7 @@
 
 import sys
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from infra.validation.consistency import consistency_faults
 from infra.validation.manifests import OVERLAYS, build, folders
 from infra.validation.policies import policy_faults

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
 from infra.validation.manifests import Document, called, containers, pod_template
 
 Labels = dict[str, str]

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 Document = dict[str, Any]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from infra.validation.manifests import Document
 
 CHECKOV = Path(__file__).parents[2] / ".venv-checkov" / "bin" / "checkov"

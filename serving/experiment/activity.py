@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from components.contracts.artifacts import INTERACTIONS_FILE
-from components.contracts.files import replacing_file
 from components.contracts.tables import check_table, interactions_schema, protocols_of
+from components.foundation.files import replacing_file
 from serving.experiment.join import JoinConfig, join_outcomes
 from serving.experiment.tables import experiment_tables, text, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from serving.experiment.moments import Moments, leverage
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS

@@ -27,9 +27,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from components.contracts.errors import InputError
-from components.contracts.files import replacing_file
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
+from components.foundation.errors import InputError
+from components.foundation.files import replacing_file
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, text, view
 from serving.experiment.user_days import USER_DAYS
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import EVENTS_FOLDER, EXPOSURES_FOLDER
 from components.contracts.tables import check_table
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
 from serving.experiment.activity import activity_of_interactions, activity_of_logs, first_moment
 from serving.experiment.analysis import AnalysisConfig, analyze
 from serving.experiment.join import JoinConfig, join_outcomes

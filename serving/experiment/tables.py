@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from components.contracts.errors import InputError, first_line
 from components.contracts.tables import check_table
+from components.foundation.errors import InputError, first_line
 
 DEFAULT_MEMORY = "2GiB"
 

@@ -5,9 +5,9 @@ import sys
 
 import uvicorn
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
-from components.contracts.settings import Settings, load_settings
+from components.foundation.errors import InputError
+from components.foundation.progress import say
+from components.foundation.settings import Settings, load_settings
 from serving.gateway.app import create_app
 
 CLOSE_SECONDS = 5  # what requests at work get when the process is asked to end

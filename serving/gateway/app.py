@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from components.contracts.settings import Settings
+from components.foundation.settings import Settings
 from serving.gateway.admission import Admission, RateLimit
 from serving.gateway.api import (
     EventsRequest,

@@ -8,11 +8,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contracts.errors import InputError
 from components.contracts.generation import generation_begun
-from components.contracts.progress import say
 from components.contracts.serving import ROLLOUT_FOLDER, Arm, RolloutRecord, assign_arm, read_rollout
 from components.contracts.user_list import UserList, read_user_list
+from components.foundation.errors import InputError
+from components.foundation.progress import say
 from feature_repo.definitions import user_service
 from serving.gateway.catalogue import Catalogue, read_catalogue
 from serving.gateway.item_index import ExactIndex, ItemIndex, MilvusIndex

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.request import urlopen
 
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
+from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
     from jwt import PyJWK

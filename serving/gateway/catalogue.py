@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, read_table, vector_dimension, vectors
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ import asyncio
 import time
 from typing import Any
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
 from components.contracts.serving import (
     EVENTS_FOLDER,
     EXPOSURES,
@@ -16,7 +14,9 @@ from components.contracts.serving import (
     log_folder,
     rollout_file,
 )
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from feature_repo.online import OnlineFeatures
 from feature_repo.store import open_feature_store
 from serving.gateway.api import Event

@@ -12,10 +12,10 @@ served by what was the champion when it was set up, by its users of all times, u
 
 from dataclasses import dataclass, replace
 
-from components.contracts.errors import InputError
 from components.contracts.registry import CANDIDATE, CHAMPION
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import ALLOWED, CONTROL, HOLD_OUT, Arm
+from components.foundation.errors import InputError
 
 LARGEST_HOLD_OUT = 0.5
 

@@ -17,22 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
-from components.contracts.registry import (
-    CANDIDATE,
-    CHAMPION,
-    RANKER_MODEL,
-    SLOTS,
-    TAG_GENERATION,
-    TAG_SLOT,
-    aliases,
-    open_registry,
-)
+from components.contracts.registry import CANDIDATE, CHAMPION, RANKER_MODEL, SLOTS, TAG_GENERATION, TAG_SLOT
 from components.contracts.rollout_history import DesiredState, append_state, history_file, read_rollout_history
 from components.contracts.serving import Arm, item_collection, read_rollout, rollout_file, rollout_folder
-from components.contracts.settings import Settings
 from components.contracts.user_list import read_user_ids, write_user_list
+from components.foundation.errors import InputError
+from components.foundation.mlflow_client import aliases, open_registry
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from serving.rollout import changes
 from serving.rollout.reconciler import bring_about, make_ready
 from serving.triton.repository import release_digest

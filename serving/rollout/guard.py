@@ -19,13 +19,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
 from components.contracts.registry import CANDIDATE
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import CONTROL, EXPOSURES, EXPOSURES_FOLDER, log_folder
-from components.contracts.settings import Settings
 from components.contracts.tables import read_table
+from components.foundation.errors import InputError
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from serving.rollout.controller import LockedError, abort, status
 from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, Guardrail, Limits, judge, measure
 

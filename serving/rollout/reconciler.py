@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.contracts.errors import InputError
-from components.contracts.progress import say
-from components.contracts.registry import CANDIDATE, CHAMPION, RANKER_MODEL, aliases, open_registry
+from components.contracts.registry import CANDIDATE, CHAMPION, RANKER_MODEL
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import read_rollout, rollout_file, write_rollout
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.mlflow_client import aliases, open_registry
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from serving.gateway.catalogue import read_catalogue
 from serving.rollout.replicas import confirm_everywhere, find_replicas, unload_everywhere
 from serving.triton.repository import change_served_versions, release_digest, served_versions

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.contracts.errors import InputError, first_line
-from components.contracts.progress import say
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
 from components.contracts.serving import ID_ONLY_MODEL, TRITON_FILE, rollout_file
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError, first_line
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from serving.gateway.catalogue import Catalogue
 from serving.triton.client import rank, user_vector
 from serving.triton.repository import RELEASED_MODELS, WARM_UP_CANDIDATES

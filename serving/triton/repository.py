@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.contracts.artifacts import ONNX_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import creating_directory, replacing_file
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
 from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
+from components.foundation.errors import InputError
+from components.foundation.files import creating_directory, replacing_file
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig

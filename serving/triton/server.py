@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 START_SECONDS = 60.0
 LOAD_SECONDS = 120.0

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.contracts.artifacts import ONNX_FILE
-from components.contracts.errors import InputError
-from components.contracts.progress import say
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.progress import say
+from components.foundation.settings import Settings
 from serving.triton.repository import CONFIGURATION_FILE, model_names, read_configuration
 from serving.triton.server import LOAD_SECONDS, STOP_SECONDS, TritonServer, free_ports, running_triton
 

@@ -20,12 +20,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.contracts.errors import InputError
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import Adapter, Layout, RowBatch
 from components.data_preparation.adapters.registry import ADAPTERS, adapter_named, detect
 from components.data_preparation.source_files import BYTE_ORDER_MARK, GZIP_MAGIC, LONGEST_RAW, LONGEST_ROW
 from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, USER_SCHEMA, validate
+from components.foundation.errors import InputError
 
 
 def fuzz(cases: int) -> settings:

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.contracts.errors import InputError
 from components.contracts.tables import ITEMS, REJECTED
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
@@ -33,6 +32,7 @@ from components.data_preparation.validation import (
     USER_SCHEMA,
     validate,
 )
+from components.foundation.errors import InputError
 
 COLUMNS = [name for name in RAW_INTERACTIONS.names if name != "sequence"]
 

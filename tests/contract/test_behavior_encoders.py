@@ -37,9 +37,9 @@ from components.contracts.artifacts import (
     QUERY_TOPICS_FILE,
     WEIGHTS_FILE,
 )
-from components.contracts.errors import InputError
 from components.contracts.lineage import training_lineage
 from components.contracts.tables import INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, read_vectors, write_table
+from components.foundation.errors import InputError
 
 # Small networks, and enough steps for a market of two tastes; a new encoder joins with one line.
 CONFIGS: dict[str, EncoderConfig] = {

@@ -8,20 +8,20 @@ import jsonschema
 import pytest
 
 from components.contracts.batch_format import make_request, make_response, read_answer, write_lines
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
+from components.language_model.engine import RationaleEngine
+from components.language_model.engines import ENGINES, check_engine, engine_class, engine_model, open_engine
+from components.language_model.openai_engine import OpenAIEngine
+from components.language_model.recorded_engine import RecordedEngine
+from components.language_model.template_engine import TemplateEngine
+from components.language_model.vllm_engine import VllmEngine
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
-from components.rationale_generation.engine import RationaleEngine
-from components.rationale_generation.engines import ENGINES, check_engine, engine_class, engine_model, open_engine
-from components.rationale_generation.openai_engine import OpenAIEngine
-from components.rationale_generation.recorded_engine import RecordedEngine
-from components.rationale_generation.template_engine import TemplateEngine
 from components.rationale_generation.validation import AnswerValidator
-from components.rationale_generation.vllm_engine import VllmEngine
 from tests.contract.chat_endpoint import CONTENT, answer, chat_endpoint
 from tests.tiny_language_model import CONTEXT
 

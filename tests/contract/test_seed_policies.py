@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.seed_sampling import policies
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.nearest import nearest_seeds

@@ -22,7 +22,7 @@ def reland(monkeypatch, capfd, tmp_path):
     monkeypatch.delenv("RELAND_DATA_DIR", raising=False)
 
     def invoke(*arguments: str) -> Outcome:
-        from pipelines.cli import main
+        from reland.main import main
 
         monkeypatch.setattr(sys, "argv", ["reland", *arguments])
         capfd.readouterr()

@@ -30,13 +30,14 @@ from components.contracts.artifacts import (
 )
 from components.contracts.rollout_history import history_file, read_rollout_history
 from components.contracts.serving import assign_arm
-from components.contracts.settings import Settings
+from components.foundation import mlflow_client
+from components.foundation.settings import Settings
 from feature_repo.store import open_feature_store, read_assignments, read_rationales
-from pipelines.local_run import run_reland
 from pipelines.parameters import RunParameters
+from reland.run_chain import run_chain
 from serving.triton.server import free_ports
 
-RELAND = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+RELAND = [sys.executable, "-c", "from reland.main import main; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,9 @@ def runs(tmp_path_factory, triton_environment):
         patch.delenv("no_grpc_proxy")
         settings = Settings()
         heard: list[tuple[str, str]] = []
-        first = run_reland(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
+        first = run_chain(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
         every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled", shards=2)
-        second = run_reland(every_variant, settings, lambda step, message: None)
+        second = run_chain(every_variant, settings, lambda step, message: None)
         yield settings, first, second, heard, list(temporary.iterdir())
 
 
@@ -137,7 +138,7 @@ def test_the_second_run_is_a_candidate_beside_the_champion(runs):
     assert second["registry"]["alias"] == "candidate" and second["registry"]["version"] == "2"
     assert second["registry"]["parent_generation"] == first["generation"]
     assert (first["features"]["slot"], second["features"]["slot"]) == ("blue", "green")
-    assert registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL) == {
+    assert mlflow_client.aliases(mlflow_client.open_registry(settings), registry.RANKER_MODEL) == {
         "champion": "1",
         "candidate": "2",
     }
@@ -189,7 +190,7 @@ def test_a_terminated_run_ends_its_step_says_so_and_leaves_nothing(tmp_path):
     """In a process of its own, as a user would end it."""
     (tmp_path / "temporary").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-c", "from pipelines.cli import main; import sys; sys.argv[1:] = ['run']; main()"],
+        [sys.executable, "-c", "from reland.main import main; import sys; sys.argv[1:] = ['run']; main()"],
         env={**os.environ, "RELAND_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -273,7 +274,7 @@ def rollout(monkeypatch) -> Callable[..., None]:
     """`rollout(*arguments)`: the command, in this process, which has imported what a new one imports for seconds."""
 
     def invoke(*arguments: str) -> None:
-        from pipelines.cli import main
+        from reland.main import main
 
         monkeypatch.setattr(sys, "argv", ["reland", "rollout", *arguments])
         with pytest.raises(SystemExit) as end:
@@ -320,7 +321,7 @@ def test_a_release_is_started_ramped_and_promoted_behind_the_live_gateway(runs, 
     assert {answer["status"] for answer in asking.answers} == {200}
     for answers in (started, ramped):
         assert {answer["arm"] for answer in answers} == {"champion", "control", "candidate", "allowed"}
-    assert registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL) == {"champion": "2"}
+    assert mlflow_client.aliases(mlflow_client.open_registry(settings), registry.RANKER_MODEL) == {"champion": "2"}
     # The arms were served from both slots at once, each with the features of its generation.
     ramp = read_rollout_history(history_file(settings))[1]
     assert {arm.slot for arm in ramp.arms} == {"blue", "green"}

@@ -21,13 +21,13 @@ from components.contracts.serving import (
     read_rollout,
     rollout_file,
 )
-from components.contracts.settings import Settings
-from components.data_preparation.marketplace.sessions import DAY_SECONDS
+from components.foundation.settings import Settings
+from components.marketplace.sessions import DAY_SECONDS
 from serving.triton.server import free_ports
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]  # a whole run and everything that serves it
 
-RELAND = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+RELAND = [sys.executable, "-c", "from reland.main import main; main()"]
 START_SECONDS, END_SECONDS = 240.0, 120.0
 
 

@@ -5,12 +5,15 @@ import contextlib
 import pytest
 
 from components.contracts import registry
-from components.contracts.errors import InputError
 from components.contracts.handover import FeaturesRecord, PoolRecord, latest
 from components.contracts.serving import read_rollout, rollout_file
-from components.contracts.settings import Settings
-from pipelines.local_run import run_pipeline
-from pipelines.run_log import RunLog
+from components.foundation import mlflow_client
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
+from pipelines.catalogue import define_pipelines
+from pipelines.running.local import run_pipeline
+from pipelines.running.placement import LAPTOP
+from pipelines.running.run_log import RunLog
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def run(tmp_path_factory, triton_environment):
             heard: list[str] = []
             log = RunLog(home / "log.txt", lambda step, message: heard.append(f"{step}: {message}"))
             with contextlib.closing(log):
-                run_pipeline(pipeline, arguments, invoke.settings, log)
+                run_pipeline(define_pipelines(LAPTOP)[pipeline], arguments, invoke.settings, log)
             return heard
 
         invoke.settings = Settings()
@@ -39,7 +42,7 @@ def test_monthly_weekly_and_daily_runs_find_each_other(run):
     ):
         run("rationale-refresh")
 
-    client = registry.open_registry(run.settings)
+    client = mlflow_client.open_registry(run.settings)
     run("behavior-encoder", dataset="simulator:300")
     run("reasoning-pool")
     first = latest(client, PoolRecord)

@@ -47,7 +47,7 @@ def reland(home):
     """`reland(*arguments)` with that home, in a process of its own."""
 
     def invoke(*arguments: str) -> subprocess.CompletedProcess[str]:
-        code = "from pipelines.cli import main; main()"
+        code = "from reland.main import main; main()"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAND_")}
         return subprocess.run(
             [sys.executable, "-c", code, *arguments],

@@ -8,19 +8,22 @@ import docker
 import pytest
 
 from components.contracts import images
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.handover import EncoderRecord, latest
-from components.contracts.registry import open_registry
-from components.contracts.settings import Settings
-from pipelines.containers import STEP_LABEL, container_runner, end_containers, run_container, truthful_containers
-from pipelines.local_run import Steps, run_pipeline
-from pipelines.run_log import RunLog
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
+from components.foundation.mlflow_client import open_registry
+from components.foundation.settings import Settings
+from pipelines.catalogue import define_pipelines
+from pipelines.running.docker import STEP_LABEL, container_runner, end_containers, run_container, truthful_containers
+from pipelines.running.local import Steps, run_pipeline
+from pipelines.running.placement import LAPTOP
+from pipelines.running.run_log import RunLog
 from tests.images.inspection import TESTED
 from tests.images.record import SUMMARY
 
 pytestmark = pytest.mark.images
 IMAGE_USER = 10001
+BEHAVIOR_ENCODER = define_pipelines(LAPTOP)["behavior-encoder"]
 OF_THE_CHAIN = {"data", "encoder", "pool", "generation", "ranker", "features", "triton"}
 
 
@@ -47,7 +50,13 @@ def test_the_monthly_pipeline_runs_in_the_images(home, client, tmp_path, monkeyp
     settings, run = Settings(), "monthly"
     steps = Steps(container_runner(settings, {"RELAND_HOME": str(home)}, run), lambda: end_containers(run))
     with contextlib.closing(RunLog(tmp_path / "log.txt", lambda *_: None)) as log, truthful_containers(settings, []):
-        run_pipeline("behavior-encoder", {"dataset": "simulator:200", "generation": "g1"}, settings, log, steps)
+        run_pipeline(
+            define_pipelines(LAPTOP)["behavior-encoder"],
+            {"dataset": "simulator:200", "generation": "g1"},
+            settings,
+            log,
+            steps,
+        )
     assert set(log.seconds) == {"begin-generation", "prepare-data", "train-encoder", "register-encoder"}
     assert written(home) and {path.stat().st_uid for path in written(home)} == {IMAGE_USER}
     assert not left(client, home)

@@ -6,10 +6,10 @@ from itertools import islice
 from typing import Any
 
 from components.contracts.batch_format import Request, Response, make_response
+from components.language_model.engine import RationaleEngine
 from components.prompting.catalogue import Catalogue, normalise
 from components.prompting.document import answer_form, read_document
 from components.prompting.instructions import words
-from components.rationale_generation.engine import RationaleEngine
 from tests.injection.hostile_titles import HostileTitle
 
 SPAN = 3  # words of an attack by which it is known

@@ -17,7 +17,7 @@ import pytest
 from components.contracts.artifacts import ACCOUNT_FILE, RESPONSES_FILE
 from components.contracts.batch_format import make_request, read_lines
 from components.contracts.language_model import LanguageModel
-from components.rationale_generation.account import read_account
+from components.language_model.account import read_account
 from tests.contract.chat_endpoint import Reply, answer, chat_endpoint
 from tests.performance.kill_trials import Job, make_job
 

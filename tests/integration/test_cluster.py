@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-import pipelines.cluster
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
-from pipelines.cluster import Kubeflow, Schedule, parse_parameters
-from pipelines.compilation import compile_pipelines, define_pipelines
-from pipelines.placement import LAPTOP
+import pipelines.running.kubeflow
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
+from pipelines.catalogue import define_pipelines
+from pipelines.running.compilation import compile_pipelines
+from pipelines.running.kubeflow import Kubeflow, Schedule, parse_parameters
+from pipelines.running.placement import LAPTOP
 from tests.integration.kubeflow_stub import kubeflow_stub
 
 PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker", "benchmark")
@@ -20,7 +21,7 @@ PIPELINES = ("reland", "behavior-encoder", "reasoning-pool", "rationale-refresh"
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     """Of each pipeline its definition and the file it is compiled into."""
-    paths = compile_pipelines(tmp_path_factory.mktemp("compiled"), LAPTOP)
+    paths = compile_pipelines(tmp_path_factory.mktemp("compiled"), define_pipelines(LAPTOP))
     defined = define_pipelines(LAPTOP)
     return {path.stem: (defined[path.stem], path) for path in paths}
 
@@ -39,7 +40,7 @@ def reland(monkeypatch, capfd):
     """`reland(*arguments)` returns (status, output, error)."""
 
     def invoke(*arguments: str) -> tuple[int, str, str]:
-        from pipelines.cli import main
+        from reland.main import main
 
         monkeypatch.setattr(sys, "argv", ["reland", *arguments])
         capfd.readouterr()
@@ -102,7 +103,7 @@ def test_schedules_have_the_cadence_of_the_design_and_are_kept_replaced_and_remo
     for pipeline in ("behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker"):
         assert reland("schedule", pipeline)[0] == 0
     crons = {run["display_name"]: run["trigger"]["cron_schedule"]["cron"] for run in stub.kept["recurringruns"]}
-    assert crons == pipelines.cluster.CADENCE
+    assert crons == pipelines.running.kubeflow.CADENCE
     for run in stub.kept["recurringruns"]:
         assert run["no_catchup"] and run["max_concurrency"] == "1" and run["status"] == "ENABLED"
 

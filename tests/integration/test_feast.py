@@ -19,8 +19,6 @@ import pytest
 from redis import Redis
 
 from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
 from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, vectors, write_table, write_vectors
 from components.feature_push import push
 from components.feature_push.push import (
@@ -30,6 +28,8 @@ from components.feature_push.push import (
     push_features_to,
     verify,
 )
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 from feature_repo.definitions import RATIONALE_VIEW, push_source
 from feature_repo.online import OnlineFeatures, OnlineUser
 from feature_repo.store import feature_store_folder, open_feature_store, read_assignments, read_rationales

@@ -16,13 +16,13 @@ import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE, USERS_FILE
 from components.contracts.language_model import LanguageModel
-from components.contracts.settings import load_settings
 from components.contracts.tables import INTERACTIONS, ITEMS, SEEDS, USERS, write_table
+from components.foundation.settings import load_settings
+from components.language_model.engines import open_engine
 from components.prompting import catalogue as catalogue_module
 from components.prompting.catalogue import Catalogue, load_catalogue
 from components.prompting.instructions import fold, reads_like_instruction, words
 from components.prompting.prompt_template import read_template
-from components.rationale_generation.engines import open_engine
 from components.rationale_generation.rationale_table import ValidatedRationales, validate_responses
 from components.rationale_generation.request_building import SeedRequests, build_seed_requests
 from components.rationale_generation.validation import load_validator

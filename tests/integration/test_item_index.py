@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.contracts.errors import InputError
-from components.contracts.milvus import collection_of_alias, connect_milvus
 from components.contracts.serving import ITEM_VECTORS_FILE, item_collection
-from components.contracts.settings import Settings, load_settings
 from components.contracts.tables import vectors, write_table
+from components.foundation.errors import InputError
+from components.foundation.milvus import collection_of_alias, connect_milvus
+from components.foundation.settings import Settings, load_settings
 from components.ranker_release.component import build_item_index
 from components.ranker_release.item_index import build_index
 

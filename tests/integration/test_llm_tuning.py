@@ -6,7 +6,8 @@ import pytest
 
 from components.contracts.batch_format import read_answer
 from components.contracts.language_model import LanguageModel
-from components.contracts.settings import Settings
+from components.foundation.settings import Settings
+from components.language_model.engines import open_engine
 from components.llm_tuning.evaluation import parse_answer
 from components.llm_tuning.examples import ExampleConfig, build_examples
 from components.llm_tuning.lora import AdapterConfig
@@ -15,7 +16,6 @@ from components.llm_tuning.training import TrainingConfig
 from components.llm_tuning.tuning import TuningConfig, train_language_model
 from components.prompting.catalogue import load_catalogue
 from components.prompting.prompt_template import read_template
-from components.rationale_generation.engines import open_engine
 from tests.unit.shop import write_shop
 from tests.vllm_fixtures import vllm_settings  # noqa: F401
 

@@ -7,9 +7,10 @@ import pytest
 
 from components.contracts import registry
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE
-from components.contracts.errors import InputError
 from components.contracts.handover import EncoderRecord, FeaturesRecord, PoolRecord, latest
-from components.contracts.settings import Settings
+from components.foundation import mlflow_client
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 from components.model_registry.register import (
     register_encoder_version,
     register_ranker_version,
@@ -54,19 +55,19 @@ def evaluation(tmp_path) -> Path:
 
 
 def test_the_first_released_ranker_is_champion_and_later_ones_are_candidates(settings, rankers, evaluation):
-    client = registry.open_registry(settings)
-    assert registry.aliases(client, registry.RANKER_MODEL) == {}
+    client = mlflow_client.open_registry(settings)
+    assert mlflow_client.aliases(client, registry.RANKER_MODEL) == {}
     assert registry.champion_tag(client, registry.TAG_SLOT) is None
 
     assert register_ranker_version(settings, rankers, evaluation, TAGS) == "1"
-    assert registry.aliases(client, registry.RANKER_MODEL) == {}  # registered, not yet released
+    assert mlflow_client.aliases(client, registry.RANKER_MODEL) == {}  # registered, not yet released
     assert registry.point_ranker_alias(client, "1") == "champion"
     second = TAGS | {registry.TAG_SLOT: "green"}
     for version in ("2", "3"):
         assert register_ranker_version(settings, rankers, evaluation, second) == version
         assert registry.point_ranker_alias(client, version) == "candidate"
 
-    assert registry.aliases(client, registry.RANKER_MODEL) == {"champion": "1", "candidate": "3"}
+    assert mlflow_client.aliases(client, registry.RANKER_MODEL) == {"champion": "1", "candidate": "3"}
     assert registry.champion_tag(client, registry.TAG_SLOT) == "blue"
     champion = client.get_model_version(registry.RANKER_MODEL, "1")
     assert champion.tags == TAGS | {registry.TAG_TEXT_ENCODER: "tiny"}
@@ -95,7 +96,7 @@ def test_a_template_is_registered_once_for_each_wording(settings, tmp_path, monk
     assert register_template(settings, template) == "prompts:/reland-numbered-v1/1"
     assert register_template(settings, read_template("direct-v1")) == "prompts:/reland-direct-v1/1"
 
-    client = registry.open_registry(settings)
+    client = mlflow_client.open_registry(settings)
     assert {prompt.name for prompt in client.search_prompts()} == {"reland-numbered-v1", "reland-direct-v1"}
     registered = client.load_prompt("prompts:/reland-numbered-v1/1")
     document = '{"history": []}'
@@ -120,13 +121,13 @@ def test_the_newest_encoder_is_champion(settings, rankers):
     for version in ("1", "2"):
         uris = (f"s3://bucket/prepared-{version}", f"s3://bucket/encoder-{version}")
         assert register_encoder_version(settings, rankers / "reland", TAGS, *uris) == version
-    client = registry.open_registry(settings)
-    assert registry.aliases(client, registry.ENCODER_MODEL) == {"champion": "2"}
+    client = mlflow_client.open_registry(settings)
+    assert mlflow_client.aliases(client, registry.ENCODER_MODEL) == {"champion": "2"}
     assert latest(client, EncoderRecord) == EncoderRecord("s3://bucket/prepared-2", "s3://bucket/encoder-2", "2")
 
 
 def test_a_record_of_features_names_all_that_it_was_made_with_and_is_found_by_its_alias(settings):
-    client = registry.open_registry(settings)
+    client = mlflow_client.open_registry(settings)
     for kind, pipeline in ((EncoderRecord, "behavior-encoder"), (PoolRecord, "reasoning-pool")):
         with pytest.raises(InputError, match=f"registry: {kind.model} has no version yet, run the pipeline {pipeline}"):
             latest(client, kind)
@@ -145,7 +146,7 @@ def test_a_record_of_features_names_all_that_it_was_made_with_and_is_found_by_it
 
 
 def test_a_failure_on_the_way_leaves_aliases_and_versions_as_they_were(settings, rankers, evaluation):
-    client = registry.open_registry(settings)
+    client = mlflow_client.open_registry(settings)
     registry.point_ranker_alias(client, register_ranker_version(settings, rankers, evaluation, TAGS))
 
     (rankers / "id_only" / METRICS_FILE).write_text("{")
@@ -154,14 +155,14 @@ def test_a_failure_on_the_way_leaves_aliases_and_versions_as_they_were(settings,
 
     # The artifact store fails after the run has begun: a folder's place is taken by a file.
     (rankers / "id_only" / METRICS_FILE).write_text("{}")
-    experiment = registry.experiment_id(client, settings, registry.RANKER_MODEL)
+    experiment = mlflow_client.experiment_id(client, settings, registry.RANKER_MODEL)
     artifacts = settings.home / "mlflow" / "artifacts"
     artifacts.rename(artifacts.with_name("moved"))
     artifacts.write_text("")
     with pytest.raises(OSError):
         register_ranker_version(settings, rankers, evaluation, TAGS)
 
-    assert registry.aliases(client, registry.RANKER_MODEL) == {"champion": "1"}
+    assert mlflow_client.aliases(client, registry.RANKER_MODEL) == {"champion": "1"}
     assert len(client.search_model_versions(f"name = '{registry.RANKER_MODEL}'")) == 1
     assert sorted(run.info.status for run in client.search_runs([experiment])) == ["FAILED", "FINISHED"]
 
@@ -207,7 +208,7 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
             "metrics": {"link_auc": 0.75},
         }
     }
-    trained = registry.open_registry(settings).get_model_version(registry.ENCODER_MODEL, encoder_version)
+    trained = mlflow_client.open_registry(settings).get_model_version(registry.ENCODER_MODEL, encoder_version)
     assert trained.tags == {
         "generation": "one",
         "handover.prepared": str(prepared),
@@ -215,12 +216,12 @@ def test_the_steps_report_what_they_registered(settings, rankers, evaluation, tm
         "handover.encoder_version": "1",
         **lineage,
     }
-    run = registry.open_registry(settings).get_run(trained.run_id).data
+    run = mlflow_client.open_registry(settings).get_run(trained.run_id).data
     assert run.params == {"encoder": "lightgcn", "config/steps": "200", **lineage} and run.metrics == {"link_auc": 0.75}
     assert json.loads((tmp_path / "ranker.json").read_text()) == {
         "registry": {"model": "reland-ranker", "version": "1", "parent_generation": None}
     }
-    registered = registry.open_registry(settings).get_model_version(registry.RANKER_MODEL, version)
+    registered = mlflow_client.open_registry(settings).get_model_version(registry.RANKER_MODEL, version)
     assert registered.tags == {
         "generation": "one",
         "data_fingerprint": data_fingerprint(prepared),
@@ -258,8 +259,8 @@ def test_a_language_model_is_registered_with_what_it_was_trained_on(settings, tm
     expected = {"name": "reland-scratch-1", "model": "reland-language-model", "version": "1", "metrics": metrics}
     assert register() == ("1", expected)
 
-    client = registry.open_registry(settings)
-    assert registry.aliases(client, registry.LANGUAGE_MODEL) == {"champion": "1"}
+    client = mlflow_client.open_registry(settings)
+    assert mlflow_client.aliases(client, registry.LANGUAGE_MODEL) == {"champion": "1"}
     version = client.get_model_version(registry.LANGUAGE_MODEL, "1")
     assert version.tags == {"generation": "one", "prompt_version": "numbered-v1", "base_model": "", **lineage}
     run = client.get_run(version.run_id).data

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.contracts import milvus
 from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE, RATIONALES_FILE
-from components.contracts.errors import InputError
-from components.contracts.milvus import connect_milvus
-from components.contracts.settings import load_settings
 from components.contracts.tables import MATCHES, RATIONALES, read_table, write_table, write_vectors
+from components.foundation import milvus
+from components.foundation.errors import InputError
+from components.foundation.milvus import connect_milvus
+from components.foundation.settings import load_settings
 from components.reasoning_pool.component import build_pool, match_users
 from components.reasoning_pool.matching import match_all_users
 from components.reasoning_pool.pool import ALIAS, build_collection

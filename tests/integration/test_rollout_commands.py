@@ -13,10 +13,8 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.ranking_signature import MODEL_NAME
-from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT, aliases, open_registry
+from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT
 from components.contracts.rollout_history import append_state, history_file, read_rollout_history
 from components.contracts.serving import (
     EXPOSURES,
@@ -33,8 +31,11 @@ from components.contracts.serving import (
     rollout_folder,
     write_rollout,
 )
-from components.contracts.settings import Settings
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
+from components.foundation.mlflow_client import aliases, open_registry
+from components.foundation.settings import Settings
 from pipelines.rollout import promote_rollout, ramp_rollout, start_rollout, watch_rollout
 from serving.rollout import controller, guard, reconciler
 from serving.rollout.guardrails import Limits

@@ -22,7 +22,6 @@ from components.contracts.artifacts import (
     USERS_FILE,
     VALIDATION_FILE,
 )
-from components.contracts.errors import InputError
 from components.contracts.tables import PROTOCOLS, REJECTED
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
@@ -32,11 +31,12 @@ from components.data_preparation.adapters.contract import (
     Source,
 )
 from components.data_preparation.engines import EngineConfig, table_engine
-from components.data_preparation.marketplace.log import write_log
-from components.data_preparation.marketplace.truth import make_truth
-from components.data_preparation.marketplace.world import market_of
 from components.data_preparation.preparation import PreparationConfig, prepare, prepare_source
 from components.data_preparation.splits import SplitConfig
+from components.foundation.errors import InputError
+from components.marketplace.log import write_log
+from components.marketplace.truth import make_truth
+from components.marketplace.world import market_of
 from components.recommenders.interaction_sequences import read_sequences
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(500)]

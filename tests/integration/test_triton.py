@@ -27,7 +27,6 @@ from components.contracts.artifacts import (
     ONNX_FILE,
     USER_VECTOR_ONNX_FILE,
 )
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
 from components.contracts.serving import (
     ID_ONLY_MODEL,
@@ -40,10 +39,12 @@ from components.contracts.serving import (
     read_rollout,
     rollout_file,
 )
-from components.contracts.settings import Settings, load_settings
 from components.contracts.tables import HISTORIES, ITEM_INDEX, vectors, write_table, write_vectors
 from components.contracts.tables import ITEMS as ITEMS_TABLE
 from components.feature_push.push import GenerationFeatures, push_features_to
+from components.foundation import mlflow_client
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings, load_settings
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.ranker_release.release import ServedScoresDifferError
 from components.ranker_release.request import build_example
@@ -267,14 +268,14 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
         {"b": Assignment(["r"], [0.75]), "c": Assignment(["r"], [0.5])},
     )
     push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
-    client = registry.open_registry(settings)
+    client = mlflow_client.open_registry(settings)
     client.create_registered_model(registry.RANKER_MODEL)
     client.create_model_version(registry.RANKER_MODEL, folders["rankers"].as_uri())
     return folders
 
 
 def ranker_aliases(settings: Settings) -> dict[str, str]:
-    return registry.aliases(registry.open_registry(settings), registry.RANKER_MODEL)
+    return mlflow_client.aliases(mlflow_client.open_registry(settings), registry.RANKER_MODEL)
 
 
 def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: str = "blue") -> None:
@@ -326,7 +327,7 @@ def test_a_later_release_leaves_the_record_of_arms_and_keeps_its_versions(
 ):
     release_step(artifacts, "1", tmp_path / "report.json")
     record = rollout_file(settings).read_bytes()
-    client = registry.open_registry(settings)
+    client = mlflow_client.open_registry(settings)
     client.create_model_version(registry.RANKER_MODEL, artifacts["rankers"].as_uri())
     client.delete_registered_model_alias(registry.RANKER_MODEL, "champion")
     release_step(artifacts, "2", tmp_path / "report.json")

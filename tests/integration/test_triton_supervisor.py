@@ -19,9 +19,9 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 from serving.triton.client import rank
 from serving.triton.repository import ModelFiles, SignatureDimensions, ranking_model, release_version
 from serving.triton.supervisor import supervised_triton
@@ -171,7 +171,7 @@ def test_nothing_is_left_of_a_process_that_is_killed(settings):
     script = textwrap.dedent("""
         import sys, time
         from pathlib import Path
-        from components.contracts.settings import Settings
+        from components.foundation.settings import Settings
         from serving.triton.supervisor import supervised_triton
         with supervised_triton(Settings(home=Path(sys.argv[1]), triton_environment=Path(sys.argv[2]))):
             print("ready", flush=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from components.contracts.artifacts import VALIDATION_PAGE_FILE
-from components.contracts.errors import InputError
 from components.data_preparation.preparation import PreparationConfig, prepare
+from components.foundation.errors import InputError
 
 pytestmark = pytest.mark.services
 

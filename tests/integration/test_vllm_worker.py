@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import save_file
 
 from components.contracts.batch_format import make_request, read_answer, write_lines
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel
 from components.contracts.recorded_rationales import read_recorded_file
-from components.contracts.settings import Settings
-from components.rationale_generation.recorded_engine import RecordedEngine
-from components.rationale_generation.vllm_engine import WORKER, VllmConfiguration, VllmEngine
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
+from components.language_model.recorded_engine import RecordedEngine
+from components.language_model.vllm_engine import WORKER, VllmConfiguration, VllmEngine
 from tests.tiny_language_model import write_tiny_language_model
 from tests.vllm_fixtures import SERVER_OPTIONS
 
@@ -92,7 +92,7 @@ import json, sys, time
 from pathlib import Path
 from components.contracts.batch_format import read_lines
 from components.contracts.language_model import LanguageModel
-from components.rationale_generation.vllm_engine import VllmConfiguration, VllmEngine
+from components.language_model.vllm_engine import VllmConfiguration, VllmEngine
 
 python, model, requests, wait = sys.argv[1:]
 model = LanguageModel(name="tiny", weights=model)

@@ -34,12 +34,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from components.contracts.artifacts import INTERACTIONS_FILE
-from components.contracts.progress import say
-from components.contracts.settings import load_settings
-from components.data_preparation.marketplace.log import write_log
-from components.data_preparation.marketplace.truth import make_truth
-from components.data_preparation.marketplace.world import market_of
 from components.data_preparation.preparation import configure, prepare
+from components.foundation.progress import say
+from components.foundation.settings import load_settings
+from components.marketplace.log import write_log
+from components.marketplace.truth import make_truth
+from components.marketplace.world import market_of
 from tests.performance.report import Figure, write_report
 
 MINIMUM_INTERACTIONS = 5

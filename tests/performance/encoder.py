@@ -31,7 +31,7 @@ from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.histories import build_sequences
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, LightGCNTask
 from components.behavior_encoder.training import Share, train
-from components.contracts.files import read_json, write_json
+from components.foundation.files import read_json, write_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
 from tests.performance.report import Figure, machine, write_report
 

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from components.data_preparation.marketplace.sessions import draw_outcomes
-from components.data_preparation.marketplace.truth import Truth, make_truth
-from components.data_preparation.marketplace.world import market_of_users
+from components.marketplace.sessions import draw_outcomes
+from components.marketplace.truth import Truth, make_truth
+from components.marketplace.world import market_of_users
 from serving.experiment.lift import Effect, estimate
 from serving.experiment.moments import Moments, leverage
 from serving.experiment.sample_ratio import sample_ratio_p_value

@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from components.data_preparation.marketplace.truth import make_truth
-from components.data_preparation.marketplace.world import market_of_users
-from pipelines.experiment_replay import Policies, replay_experiment, true_lift
+from components.marketplace.truth import make_truth
+from components.marketplace.world import market_of_users
+from reland.studies.replay import Policies, replay_experiment, true_lift
 from serving.experiment.analysis import METRICS, AnalysisConfig, ExperimentResult, analyze
 from tests.performance.report import Figure, write_report
 

@@ -27,7 +27,7 @@ def report_of_logs(logs: Path, lists: int) -> list[Figure]:
     """Seconds and peak memory of the command, for as many lists as there are."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--logs", str(logs), "--activity", str(logs / "activity.parquet"), "--output", f"{folder}/report"]
-        code = "import sys; from pipelines.cli import main; sys.argv[0] = 'reland'; main()"
+        code = "import sys; from reland.main import main; sys.argv[0] = 'reland'; main()"
         begin = time.perf_counter()
         subprocess.run([sys.executable, "-c", code, "experiment", "report", *arguments], check=True)
         seconds = time.perf_counter() - begin

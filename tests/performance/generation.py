@@ -30,12 +30,12 @@ import psutil
 
 from components.contracts.batch_format import Request, make_request, read_answer, write_lines
 from components.contracts.language_model import LanguageModel
-from components.contracts.settings import load_settings
+from components.foundation.settings import load_settings
+from components.language_model.vllm_engine import WORKER, VllmConfiguration, VllmEngine
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
-from components.rationale_generation.vllm_engine import WORKER, VllmConfiguration, VllmEngine
 from tests.performance.report import Figure, write_report
 from tests.tiny_language_model import write_tiny_language_model
 

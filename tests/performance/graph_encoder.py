@@ -26,8 +26,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.loader import NeighborLoader, NodeLoader
 
 from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSampler
-from components.contracts.files import read_json, write_json
-from components.recommenders.gat import HeterogeneousGAT, edge_features
+from components.foundation.files import read_json, write_json
+from components.recommenders.backbones.gat import HeterogeneousGAT, edge_features
 from tests.performance.report import Figure, write_report
 
 FULL, QUICK = 200_000, 5_000  # users

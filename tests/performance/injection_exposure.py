@@ -43,11 +43,11 @@ from components.behavior_encoder.encoders import new_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE
 from components.contracts.batch_format import read_answer
-from components.contracts.files import read_json, write_json
 from components.contracts.language_model import LanguageModel
-from components.contracts.settings import load_settings
 from components.contracts.tables import ITEMS, SEEDS, read_table, write_table
 from components.data_preparation.preparation import configure, prepare
+from components.foundation.files import read_json, write_json
+from components.foundation.settings import load_settings
 from components.prompting import catalogue as catalogue_module
 from components.prompting.catalogue import load_catalogue
 from components.rationale_generation.rationale_table import validate_responses

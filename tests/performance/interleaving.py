@@ -10,7 +10,7 @@ In a simulated market, by its truth, with rankings that know the users' clicks u
 2. How often interleaving prefers one of two equal rankings: the peer is alpha and four standard errors.
 3. Regret: expected clicks missed by a dueling bandit that learns the blend of two noisy rankers' scores and popularity,
    from popularity on; the peers are the same search judged by A/B tests, and one A/B/n test of the scores and their
-   equal blend (`pipelines.bandit_study`). The curves are in the page that `reland experiment bandit` writes.
+   equal blend (`reland.studies.bandit`). The curves are in the page that `reland experiment bandit` writes.
 4. What the blends found in the end are worth, in expected clicks of a list; the peer is the best fixed blend.
 """
 
@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data_preparation.marketplace.truth import make_truth
-from components.data_preparation.marketplace.world import market_of_users
-from pipelines.bandit_study import BlendMarket, Regret, compare_ways
-from pipelines.experiment_replay import Policies, replay_interleaving, true_lift
-from pipelines.simulated_market import RankedMarket
+from components.marketplace.truth import make_truth
+from components.marketplace.world import market_of_users
+from reland.studies.bandit import BlendMarket, Regret, compare_ways
+from reland.studies.replay import Policies, replay_interleaving, true_lift
+from reland.studies.simulated_market import RankedMarket
 from serving.experiment.analysis import AnalysisConfig
 from serving.experiment.power import users_needed
 from tests.performance.experiment_replays import PILOT_USERS, policies, replay

@@ -42,11 +42,11 @@ from components.contracts.batch_format import (
     read_lines,
     write_lines,
 )
-from components.contracts.files import read_json, write_json
 from components.contracts.language_model import LanguageModel, write_language_model
 from components.contracts.tables import INTERACTIONS, ITEMS, SEEDS, write_table
-from components.rationale_generation.factory import ask_again
-from components.rationale_generation.ledger import Ledger
+from components.foundation.files import read_json, write_json
+from components.language_model.batch_exchange import ask_again
+from components.language_model.ledger import Ledger
 from components.rationale_generation.request_building import (
     SeedRequests,
     build_seed_requests,
@@ -162,7 +162,7 @@ def _keep_what_is_asked(folder: Path) -> None:
     """Give each file of requests a second name before the worker is told of it: the engine and the worker remove the
     first one, the worker also when the job is killed.
     """
-    from components.rationale_generation import vllm_engine
+    from components.language_model import vllm_engine
 
     def write_and_keep(path: Path, rows: Iterable[Request]) -> int:
         count = write_lines(path, rows)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.contracts.files import write_json
+from components.foundation.files import write_json
 
 
 @dataclass(frozen=True)

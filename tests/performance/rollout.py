@@ -34,9 +34,7 @@ from onnx import TensorProto, helper, numpy_helper
 from threadpoolctl import threadpool_limits
 
 from components.contracts.artifacts import CONFIG_FILE, ONNX_FILE
-from components.contracts.files import read_json, write_json
-from components.contracts.loopback import without_proxy
-from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT, open_registry
+from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT
 from components.contracts.rollout_history import history_file, read_rollout_history
 from components.contracts.serving import (
     EXPOSURES,
@@ -51,8 +49,11 @@ from components.contracts.serving import (
     rollout_file,
     write_rollout,
 )
-from components.contracts.settings import Settings, load_settings
 from components.feature_push.push import GenerationFeatures, push_features_to
+from components.foundation.files import read_json, write_json
+from components.foundation.loopback import without_proxy
+from components.foundation.mlflow_client import open_registry
+from components.foundation.settings import Settings, load_settings
 from components.ranker_release.release import models_of
 from feature_repo.definitions import user_service
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
@@ -353,7 +354,7 @@ def guard(settings: Settings, version: int, seconds: float) -> Guarded:
         **{f"RELAND_{name.upper()}": str(getattr(settings, name)) for name in ("home", "triton_replicas")},
         "RELAND_ROLLOUT_GRACE_SECONDS": str(settings.rollout_grace_seconds),
     }
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "rollout", "guard"]
+    command = [sys.executable, "-c", "from reland.main import main; main()", "rollout", "guard"]
     command += ["--seconds", str(seconds)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if controller.status(settings).desired.candidate is not None:

@@ -31,8 +31,8 @@ from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import new_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import ITEMS_FILE
-from components.contracts.files import write_json
 from components.contracts.tables import ITEMS, read_table
+from components.foundation.files import write_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
 from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows

@@ -46,11 +46,11 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import np_to_triton_dtype
 
 from components.contracts.artifacts import ONNX_FILE
-from components.contracts.files import read_json, write_json
 from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, MODEL_NAME, OUTPUTS
 from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_MODEL, RolloutRecord, rollout_file, write_rollout
-from components.contracts.settings import Settings, load_settings
 from components.feature_push.push import GenerationFeatures, push_features_to
+from components.foundation.files import read_json, write_json
+from components.foundation.settings import Settings, load_settings
 from feature_repo.definitions import user_service
 from feature_repo.online import OnlineFeatures
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store

@@ -44,7 +44,6 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from components.contracts.artifacts import CONFIG_FILE, ONNX_FILE
-from components.contracts.files import read_json, write_json
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
 from components.contracts.serving import (
     EXPOSURES,
@@ -55,7 +54,8 @@ from components.contracts.serving import (
     rollout_file,
     write_rollout,
 )
-from components.contracts.settings import Settings, load_settings
+from components.foundation.files import read_json, write_json
+from components.foundation.settings import Settings, load_settings
 from components.ranker_release.release import models_of
 from serving.triton.client import rank
 from serving.triton.repository import release_version
@@ -84,8 +84,8 @@ ARGUMENTS = {
 BUILD_INDEX = """
 import sys
 from pathlib import Path
-from components.contracts.milvus import connect_milvus
-from components.contracts.settings import Settings
+from components.foundation.milvus import connect_milvus
+from components.foundation.settings import Settings
 from components.ranker_release.item_index import build_index
 
 home = Path(sys.argv[1])
@@ -161,7 +161,7 @@ def _searches(settings: Settings) -> bool:
     """Whether the item index can be asked."""
     from pymilvus import MilvusClient, MilvusException
 
-    from components.contracts.milvus import SERVER_FILE, milvus_folder
+    from components.foundation.milvus import SERVER_FILE, milvus_folder
 
     try:
         address = (milvus_folder(settings) / SERVER_FILE).read_text(encoding="utf-8").strip()
@@ -217,7 +217,7 @@ def serving(folder: Path) -> Iterator[Serving]:
 
 
 def _start_serving(log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", "from reland.main import main; main()", "serve"]
     # Feast, imported here, sets variables by which Prometheus would keep its values in files.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")}
     with log.open("wb") as output:

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from components.data_preparation.marketplace.log import write_log
-from components.data_preparation.marketplace.truth import make_truth
-from components.data_preparation.marketplace.world import market_of
+from components.marketplace.log import write_log
+from components.marketplace.truth import make_truth
+from components.marketplace.world import market_of
 from tests.performance.report import Figure, write_report
 
 INTERACTIONS = 10_000_000

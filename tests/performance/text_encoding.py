@@ -29,11 +29,11 @@ import numpy as np
 import torch
 
 from components.contracts.artifacts import ITEMS_FILE
-from components.contracts.settings import load_settings
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
 from components.data_preparation.preparation import configure, prepare
+from components.foundation.settings import load_settings
+from components.language_model.template_engine import TemplateEngine
 from components.prompting.catalogue import load_catalogue
-from components.rationale_generation.template_engine import TemplateEngine
 from components.text_encoding.encoder import encode_texts
 from components.text_encoding.models import PACKAGED_MODEL
 from components.text_encoding.sentence_transformer import SentenceTransformerEncoder

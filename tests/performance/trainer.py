@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.recommenders import training
-from components.recommenders.lightgcn import _SymmetricPropagation, normalized_adjacency
+from components.recommenders.backbones.lightgcn import _SymmetricPropagation, normalized_adjacency
 from components.recommenders.ranker import Ranker, RankerConfig
 from tests.performance.report import Figure, write_report
 from tests.performance.timing import median_seconds

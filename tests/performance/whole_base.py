@@ -37,7 +37,7 @@ from components.behavior_encoder.user_vectors import UserVectors
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.lineage import training_lineage
 from components.contracts.tables import INTERACTIONS, ITEMS, write_table
-from components.recommenders.gat import HeterogeneousGAT
+from components.recommenders.backbones.gat import HeterogeneousGAT
 from tests.performance.report import Figure, write_report
 
 FULL, QUICK = 2_000_000, 40_000

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from components.contracts import images
-from components.contracts.settings import ENVIRONMENT_PREFIX, Settings
+from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "infra" / "compose" / "schema" / "compose-spec.json").read_text(encoding="utf-8"))

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from components.contracts.errors import InputError
 from components.contracts.tables import ITEMS, REJECTED, USERS, interactions_schema
 from components.data_preparation.source_files import Refusals
+from components.foundation.errors import InputError
 
 # Where a row stands in its file (counted from 1) and what it says there, cut to `source_files.LONGEST_RAW`.
 SOURCE = [pa.field("source_line", pa.int64()), pa.field("raw", pa.large_string())]

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.contracts.errors import InputError
 from components.data_preparation.adapters.behaviors import COMMON_NAMES, behaviors
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
@@ -31,6 +30,7 @@ from components.data_preparation.adapters.contract import (
 from components.data_preparation.adapters.profiles import attributes, attributes_by_name
 from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows, files_in
 from components.data_preparation.timestamps import seconds
+from components.foundation.errors import InputError
 
 NEEDED_OF_INTERACTIONS = ("user_id", "item_id", "timestamp", "behavior")
 NEEDED_OF_ITEMS = ("item_id",)

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from components.contracts.errors import InputError
 from components.data_preparation.adapters.amazon_2014 import Amazon2014
 from components.data_preparation.adapters.amazon_2018 import Amazon2018
 from components.data_preparation.adapters.amazon_2023 import Amazon2023
@@ -16,7 +15,8 @@ from components.data_preparation.adapters.platform_parquet import PlatformParque
 from components.data_preparation.adapters.recbole import RecBole
 from components.data_preparation.adapters.taobao import Taobao
 from components.data_preparation.adapters.tmall import Tmall
-from components.data_preparation.marketplace.world import MarketConfig, market_of_users
+from components.foundation.errors import InputError
+from components.marketplace.world import MarketConfig, market_of_users
 
 # Where two recognise a source, the first wins: the more specific stand before the more general.
 ADAPTERS: tuple[Adapter, ...] = (

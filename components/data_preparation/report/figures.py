@@ -15,10 +15,10 @@ import numpy as np
 from ibis import _
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, REJECTED_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import BEHAVIORS, ITEMS, REJECTED, SPLIT_PREFIX, SPLITS, check_table, protocols_of
 from components.data_preparation.engines import EngineConfig, read, table_engine
 from components.data_preparation.report.counts import CountDistribution, doubling_bins, rank_curve, share_curve
+from components.foundation.errors import InputError
 
 MEMORY = "2GB"  # unless a setting says otherwise
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800

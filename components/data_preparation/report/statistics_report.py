@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from components.contracts.artifacts import STATISTICS_FILE, STATISTICS_PAGE_FILE
-from components.contracts.files import replacing_file, write_json
 from components.data_preparation.report.figures import figures
 from components.data_preparation.report.statistics_page import render
+from components.foundation.files import replacing_file, write_json
 
 
 def write_statistics(prepared: Path, memory: str = "") -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pandera.polars as pandera
 from ibis import _
 
 from components.contracts.artifacts import VALIDATION_FILE, VALIDATION_PAGE_FILE
-from components.contracts.files import replacing_file, write_json
 from components.data_preparation.report.validation_page import render
 from components.data_preparation.staging import FileAccount
 from components.data_preparation.validation import (
@@ -22,6 +21,7 @@ from components.data_preparation.validation import (
     ITEM_SCHEMA,
     USER_SCHEMA,
 )
+from components.foundation.files import replacing_file, write_json
 
 SCHEMAS = {"interactions": INTERACTION_SCHEMA, "items": ITEM_SCHEMA, "users": USER_SCHEMA}
 EXAMPLES = 3

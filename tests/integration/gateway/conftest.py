@@ -23,8 +23,8 @@ from components.contracts.serving import (
     rollout_file,
     write_rollout,
 )
-from components.contracts.settings import Settings
 from components.feature_push.push import GenerationFeatures, push_features_to
+from components.foundation.settings import Settings
 from components.recommenders.ranker import Ranker
 from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store

@@ -14,20 +14,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from redis import Redis
 
-import pipelines.doctor
-from components.contracts.milvus import connect_milvus
+import reland.environment_checks
 from components.contracts.ranking_signature import MODEL_NAME
-from components.contracts.registry import open_registry
-from components.contracts.settings import Settings
+from components.foundation.milvus import connect_milvus
+from components.foundation.mlflow_client import open_registry
+from components.foundation.settings import Settings
 from feature_repo.store import feature_store_as_it_is, open_feature_store
-from pipelines.doctor import Finding, examine
+from reland.environment_checks import Finding, examine
 from tests.integration.kubeflow_stub import kubeflow_stub
 
 
 def found(settings: Settings, *names: str) -> dict[str, Finding]:
     """The findings of these dependencies alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipelines.doctor, "CHECKS", {name: pipelines.doctor.CHECKS[name] for name in names})
+        patch.setattr(
+            reland.environment_checks, "CHECKS", {name: reland.environment_checks.CHECKS[name] for name in names}
+        )
         return {finding.name: finding for finding in examine(settings)}
 
 
@@ -57,7 +59,7 @@ def test_what_is_there_is_told_and_what_is_not_made_yet_is_no_failure(
     monkeypatch.setenv("RELAND_HOME", str(stack.settings.home))
     monkeypatch.setenv("RELAND_VLLM_PYTHON", sys.executable)  # a Python that has no vLLM
     monkeypatch.setattr(sys, "argv", ["reland", "doctor", "--json"])
-    from pipelines.cli import main
+    from reland.main import main
 
     with pytest.raises(SystemExit) as end:
         main()
@@ -155,12 +157,12 @@ def test_what_is_wrong_is_told_with_the_setting_to_change(tmp_path, changes, nam
 
 
 def test_too_little_disk_is_a_failure(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.doctor, "FREE_BYTES", 2**60)
+    monkeypatch.setattr(reland.environment_checks, "FREE_BYTES", 2**60)
     assert "GiB free at" in failure(Settings(home=tmp_path), "home")
 
 
 def test_a_server_that_takes_connections_and_says_nothing_is_a_failure_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines.doctor, "CHECK_SECONDS", 1.0)
+    monkeypatch.setattr(reland.environment_checks, "CHECK_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Settings(home=tmp_path, milvus_uri=f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert "no answer within 1 s" in failure(settings, "Milvus")

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from components.contracts.milvus import connect_milvus
 from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.serving import RolloutRecord, rollout_file, write_rollout
-from components.contracts.settings import Settings
+from components.foundation.milvus import connect_milvus
+from components.foundation.settings import Settings
 from components.ranker_release.item_index import build_index
 from feature_repo.store import feature_store_folder
 from serving.triton.server import free_ports

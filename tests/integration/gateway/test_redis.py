@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from components.contracts.settings import Settings
+from components.foundation.settings import Settings
 
 pytestmark = pytest.mark.services
 SECONDS_TO_RECOVER = 60.0  # 10 on a machine that has nothing else to do

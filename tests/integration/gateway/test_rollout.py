@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import MODEL_NAME
-from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT, aliases, open_registry
+from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT
 from components.contracts.rollout_history import history_file, read_rollout_history
 from components.contracts.serving import (
     RolloutRecord,
@@ -19,7 +18,9 @@ from components.contracts.serving import (
     rollout_file,
     write_rollout,
 )
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.mlflow_client import aliases, open_registry
+from components.foundation.settings import Settings
 from serving.rollout import controller
 from serving.triton.repository import RELEASED_MODELS, served_versions
 from serving.triton.server import TritonServer, running_triton

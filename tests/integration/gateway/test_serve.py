@@ -12,7 +12,7 @@ import httpx2
 import psutil
 import pytest
 
-from components.contracts.milvus import SERVER_FILE, milvus_folder
+from components.foundation.milvus import SERVER_FILE, milvus_folder
 from serving.triton.server import free_ports
 
 pytestmark = pytest.mark.services  # real parts are broken, hang and are gone
@@ -53,8 +53,8 @@ def listening(process: psutil.Process) -> set[tuple[str, int]]:
 BUILD_INDEX = """
 import sys
 from pathlib import Path
-from components.contracts.milvus import connect_milvus
-from components.contracts.settings import Settings
+from components.foundation.milvus import connect_milvus
+from components.foundation.settings import Settings
 from components.ranker_release.item_index import build_index
 
 home = Path(sys.argv[1])
@@ -82,7 +82,7 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
         "RELAND_TRITON_ENVIRONMENT": str(triton_environment),
         "TMPDIR": str(tmp_path),  # nobody is left to remove its temporary folder
     }
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", "from reland.main import main; main()", "serve"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -133,7 +133,7 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
 
 def test_without_a_release_it_says_what_is_missing(tmp_path):
     environment = {**os.environ, "RELAND_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", "from reland.main import main; main()", "serve"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 2
     (line,) = result.stderr.strip().splitlines()

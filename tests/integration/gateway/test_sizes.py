@@ -8,8 +8,8 @@ import time
 import pytest
 import redis
 
-from components.contracts.settings import Settings
 from components.feature_push.push import GenerationFeatures, push_features_to
+from components.foundation.settings import Settings
 from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
 from infra.sizes import DIMENSION, REDIS_RATIONALE_BYTES, REDIS_USER_BYTES, TEXT_DIMENSION
 from serving.triton.server import free_ports

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
-from components.contracts.files import write_json
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.serving import (
     RANKED_REQUESTS,
@@ -21,6 +20,7 @@ from components.contracts.serving import (
 )
 from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, write_table, write_vectors
 from components.feature_push.push import load_features, load_user_features, push_features_to
+from components.foundation.files import write_json
 from components.ranker_release.replay import Artifacts, replay
 from feature_repo.store import UserVector, feature_store_folder, open_feature_store
 

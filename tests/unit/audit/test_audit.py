@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from infra.audit.__main__ import PINS
 from infra.audit.advisories import audit, load_advisories
 from infra.audit.licences import check_licences, identifiers

@@ -13,8 +13,8 @@ from torch_geometric.sampler import NodeSamplerInput
 from components.behavior_encoder.graph import UnifiedGraph, read_graph
 from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSampler
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, ITEMS_FILE, QUERY_TOPICS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import BEHAVIORS, INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, write_table
+from components.foundation.errors import InputError
 
 Row = dict[str, Any]
 

@@ -8,8 +8,8 @@ import pytest
 from components.behavior_encoder.histories import item_histories, read_histories, stream_histories
 from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS, write_table
+from components.foundation.errors import InputError
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 # The last two are held out; ann's i01 twice in a row is one visit; of bob nothing is left.

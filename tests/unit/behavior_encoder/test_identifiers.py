@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.behavior_encoder.identifiers import Identifiers
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 
 @settings(deadline=None)

@@ -9,9 +9,9 @@ from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.inference import embed_users
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder
 from components.contracts.artifacts import EMBEDDINGS_FILE
-from components.contracts.errors import InputError
 from components.contracts.sharding import user_shard
 from components.contracts.tables import read_vectors, vectors
+from components.foundation.errors import InputError
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 

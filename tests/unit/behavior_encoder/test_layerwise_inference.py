@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from components.behavior_encoder.layerwise_inference import layerwise_vectors
-from components.recommenders.gat import HeterogeneousGAT, edge_features
+from components.recommenders.backbones.gat import HeterogeneousGAT, edge_features
 
 CLICK, REVERSE = ("user", "click", "item"), ("item", "rev_click", "user")
 OF_BRAND, REVERSE_BRAND = ("item", "of_brand", "brand"), ("brand", "rev_of_brand", "item")

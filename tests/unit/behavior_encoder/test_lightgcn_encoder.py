@@ -10,7 +10,7 @@ from components.behavior_encoder import lightgcn_encoder
 from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.histories import build_sequences, read_histories
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, LightGCNTask
-from components.recommenders.lightgcn import LightGCN, normalized_adjacency
+from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 

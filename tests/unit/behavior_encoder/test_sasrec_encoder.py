@@ -7,7 +7,7 @@ import pytest
 from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.sasrec_encoder import SASRecConfig, SASRecEncoder, _last_states, _SASRecTask
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 CONFIG = SASRecConfig(dimension=8, steps=2, layers=1, length=4, batch_size=8)

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from components.behavior_encoder.encoders import load_encoder
 from components.behavior_encoder.train import configured_encoder, main
-from components.contracts.errors import InputError
 from components.contracts.tables import read_vectors
-from pipelines.cli import app
+from components.foundation.errors import InputError
+from reland.main import app
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 

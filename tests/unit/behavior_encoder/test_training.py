@@ -10,7 +10,7 @@ from components.behavior_encoder import training
 from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder
 from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 
 
 class OneNumber(TrainingTask):

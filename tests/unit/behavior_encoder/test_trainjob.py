@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from components.behavior_encoder import train
-from components.contracts.errors import InputError
 from components.contracts.images import ENCODER
+from components.foundation.errors import InputError
 
 TRAINJOB = Path(__file__).parents[3] / "infra" / "kustomize" / "jobs" / "behavior-encoder" / "trainjob.yaml"
 

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.language_model import (
     LANGUAGE_MODEL_FILE,
     LanguageModel,
     read_language_model,
     write_language_model,
 )
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
 
 
 def test_paths_inside_the_artifact_move_with_it(tmp_path: Path) -> None:

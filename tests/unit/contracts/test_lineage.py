@@ -3,7 +3,8 @@ from pathlib import Path
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.fingerprint import data_fingerprint
-from components.contracts.lineage import git_revision, lineage_of, training_lineage
+from components.contracts.lineage import lineage_of, training_lineage
+from components.foundation.code_revision import git_revision
 
 
 def test_the_commit_that_is_checked_out(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.contracts.batch_format import make_failure, make_response, read_answer, write_lines
-from components.contracts.errors import InputError
 from components.contracts.recorded_rationales import read_recorded_file
+from components.foundation.errors import InputError
 
 TEXT_ROW = {"user_id": "8", "model": "gpt", "preference_summary": "Likes films.", "recommendation": "Drama.", "more": 1}
 

@@ -3,9 +3,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.rollout_history import DesiredState, append_state, read_rollout_history
 from components.contracts.serving import Arm
+from components.foundation.errors import InputError
 
 
 def arm(name: str, weight: float, version: int = 1) -> Arm:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.contracts.errors import InputError
 from components.contracts.serving import (
     ALLOWED,
     EXPOSURES,
@@ -21,8 +20,9 @@ from components.contracts.serving import (
     rollout_file,
     write_rollout,
 )
-from components.contracts.settings import Settings
 from components.contracts.tables import write_table
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 
 
 def arm(name: str, weight: float, version: int = 1) -> Arm:

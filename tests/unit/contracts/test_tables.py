@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.artifacts import EMBEDDINGS_FILE, INTERACTIONS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import (
     ITEM_INDEX,
     ITEMS,
@@ -19,6 +18,7 @@ from components.contracts.tables import (
     write_table,
     write_vectors,
 )
+from components.foundation.errors import InputError
 
 GOOD = pa.table({"item_id": ["a", "b"], "index": pa.array([1, 2], pa.int64())})
 

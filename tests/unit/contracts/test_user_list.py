@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.contracts.errors import InputError
 from components.contracts.user_list import read_user_ids, read_user_list, write_user_list
+from components.foundation.errors import InputError
 
 
 @settings(deadline=None)

@@ -5,10 +5,10 @@ import pytest
 from kfp import dsl
 
 from components.contracts.artifacts import INTERACTIONS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import interactions_schema, read_table
 from components.data_preparation.component import prepare_data
-from components.data_preparation.marketplace.truth import load_truth
+from components.foundation.errors import InputError
+from components.marketplace.truth import load_truth
 
 
 def run(tmp_path: Path, dataset: str, data_dir: str, splits: str = "leave_one_out") -> tuple[Path, Path]:

@@ -4,9 +4,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation.delimited import numbers, split_rows
 from components.data_preparation.source_files import SourceRows, read_blocks
+from components.foundation.errors import InputError
 
 
 @pytest.mark.parametrize(

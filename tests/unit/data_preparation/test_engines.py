@@ -7,9 +7,9 @@ from pathlib import Path
 import ibis
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation.engines import EngineConfig, table_engine
 from components.data_preparation.preparation import PreparationConfig, prepare
+from components.foundation.errors import InputError
 
 
 @contextmanager

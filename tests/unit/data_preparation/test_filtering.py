@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation.filtering import (
     counting_items,
     k_core,
@@ -20,6 +19,7 @@ from components.data_preparation.filtering import (
 )
 from components.data_preparation.staging import STAGED_ITEMS
 from components.data_preparation.validation import RAW_INTERACTIONS
+from components.foundation.errors import InputError
 
 Make = Callable[[list[tuple[str, str, int]]], ir.Table]
 Core = Callable[[ir.Table, int], set[tuple[str, str]]]

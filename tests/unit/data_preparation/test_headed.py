@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation.headed import header, read_headed
+from components.foundation.errors import InputError
 
 
 def write(folder: Path, content: bytes) -> Path:

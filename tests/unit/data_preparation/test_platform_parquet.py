@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation.adapters import platform_parquet
 from components.data_preparation.adapters.platform_parquet import PlatformParquet
+from components.foundation.errors import InputError
 
 ROW: dict[str, list[Any]] = {"user_id": ["u"], "item_id": ["i"], "timestamp": [5], "behavior": ["click"]}
 

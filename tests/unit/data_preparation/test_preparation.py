@@ -22,8 +22,6 @@ from components.contracts.artifacts import (
     VALIDATION_FILE,
     VALIDATION_PAGE_FILE,
 )
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
 from components.contracts.tables import (
     HISTORIES,
     INTERACTIONS,
@@ -37,11 +35,13 @@ from components.contracts.tables import (
 )
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
-from components.data_preparation.marketplace.log import write_log
-from components.data_preparation.marketplace.truth import load_truth, make_truth
-from components.data_preparation.marketplace.world import market_of_users
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 from components.data_preparation.splits import parse_splits
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
+from components.marketplace.log import write_log
+from components.marketplace.truth import load_truth, make_truth
+from components.marketplace.world import market_of_users
 from components.recommenders.interaction_sequences import read_sequences
 
 FILES = (

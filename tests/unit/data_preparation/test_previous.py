@@ -21,14 +21,14 @@ from components.contracts.artifacts import (
     USERS_FILE,
     VALIDATION_FILE,
 )
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
 from components.contracts.tables import PROTOCOLS
-from components.data_preparation.marketplace.log import MarketLog
-from components.data_preparation.marketplace.truth import make_truth
-from components.data_preparation.marketplace.world import MarketConfig
 from components.data_preparation.preparation import configure, prepare
 from components.data_preparation.splits import SplitConfig
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
+from components.marketplace.log import MarketLog
+from components.marketplace.truth import make_truth
+from components.marketplace.world import MarketConfig
 from components.recommenders.interaction_sequences import read_sequences
 
 DAYS = 3

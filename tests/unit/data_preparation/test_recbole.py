@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation.adapters.recbole import RecBole
+from components.foundation.errors import InputError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.errors import InputError
 from components.data_preparation import source_files
 from components.data_preparation.source_files import (
     BLOCK_BYTES,
@@ -18,6 +17,7 @@ from components.data_preparation.source_files import (
     peek,
     read_blocks,
 )
+from components.foundation.errors import InputError
 
 
 def read_rows(path: Path, encoding: str) -> SourceRows:

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.tables import HISTORIES, interactions_schema
 from components.data_preparation.filtering import numbered, numbered_pairs
@@ -18,6 +17,7 @@ from components.data_preparation.splits import (
     split_rows,
     time_bounds,
 )
+from components.foundation.errors import InputError
 
 Make = Callable[[list[tuple[str, str, int]]], ir.Table]
 # Rows to the tables of interactions, split by these protocols with these T1 and T2, and histories.

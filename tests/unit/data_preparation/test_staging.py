@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.tables import HISTORIES, REJECTED
 from components.data_preparation import staging
 from components.data_preparation.adapters.contract import (
@@ -17,6 +16,7 @@ from components.data_preparation.adapters.contract import (
     Source,
 )
 from components.data_preparation.staging import FIRST_ORDER, Staging, write_batches
+from components.foundation.errors import InputError
 
 SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False), pa.field("number", pa.int64(), nullable=False)])
 

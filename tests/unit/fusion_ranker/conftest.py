@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEMS_FILE, MATCHES_FILE
-from components.contracts.files import write_json
 from components.contracts.tables import INTERACTIONS, ITEMS, MATCHES, write_table, write_vectors
+from components.foundation.files import write_json
 from components.fusion_ranker.inputs import RankerInputs, read_ranker_inputs
 from components.fusion_ranker.variants import train_variants
 from components.recommenders.training import TrainingConfig

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, INTERACTIONS_FILE, MATCHES_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.tables import read_vectors
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
 
 CATALOGUE = [f"i{number:02d}" for number in range(12)]
 

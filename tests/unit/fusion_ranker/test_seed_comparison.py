@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components.contracts.artifacts import METRICS_FILE
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.fusion_ranker.seed_comparison import compare_over_seeds
 
 

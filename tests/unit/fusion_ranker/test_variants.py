@@ -12,10 +12,10 @@ from components.contracts.artifacts import (
     USER_VECTOR_ONNX_FILE,
     WEIGHTS_FILE,
 )
-from components.contracts.errors import InputError
-from components.contracts.files import read_json
 from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, read_table
+from components.foundation.errors import InputError
+from components.foundation.files import read_json
 from components.fusion_ranker.inputs import RankerInputs
 from components.fusion_ranker.variants import assignments_for, parse_variants
 from components.recommenders.ranker import VARIANTS, load_ranker

@@ -14,7 +14,7 @@ from components.contracts import images
 from infra.validation.consistency import consistency_faults, needed_secrets
 from infra.validation.manifests import KUSTOMIZE, OVERLAYS, build, containers, folders, pod_template
 from infra.validation.schemas import schema_faults
-from pipelines.placement import MODEL_VOLUME, SETTINGS_CONFIG_MAP, SETTINGS_SECRET
+from pipelines.running.placement import MODEL_VOLUME, SETTINGS_CONFIG_MAP, SETTINGS_SECRET
 from serving.gateway.__main__ import CLOSE_SECONDS
 
 README = KUSTOMIZE.parent / "README.md"

@@ -1,7 +1,7 @@
 import pytest
 
 from components.contracts.batch_format import make_request
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.llm_tuning.chat_tokenizer import END, train_tokenizer
 from components.llm_tuning.encoding import encode
 from components.llm_tuning.examples import Example

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.llm_tuning.examples import ExampleConfig, build_examples, right_answer, summary_sentence
 from components.prompting.catalogue import load_catalogue
 from components.prompting.history import condense

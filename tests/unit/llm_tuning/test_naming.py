@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel, read_language_model
+from components.foundation.errors import InputError
 from components.llm_tuning.chat_tokenizer import train_tokenizer
 from components.llm_tuning.naming import describe_model
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from components.contracts.errors import InputError
 from components.contracts.language_model import read_language_model
+from components.foundation.errors import InputError
 from components.llm_tuning.examples import ExampleConfig
 from components.llm_tuning.lora import AdapterConfig
 from components.llm_tuning.naming import describe_model

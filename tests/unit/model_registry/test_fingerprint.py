@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.fingerprint import data_fingerprint
+from components.foundation.errors import InputError
 
 
 def test_the_fingerprint_is_the_hash_of_both_tables_hashes(tmp_path):

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 from components.recommenders.training import TrainingConfig
-from pipelines.cli import run
-from pipelines.compilation import define_pipelines
+from pipelines.catalogue import define_pipelines
 from pipelines.parameters import RunParameters, check_parameters
-from pipelines.placement import LAPTOP
+from pipelines.running.placement import LAPTOP
+from reland.commands.run import run
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.prompting.catalogue import load_catalogue
 from components.prompting.instructions import (
     OTHER_SCRIPTS_FILE,

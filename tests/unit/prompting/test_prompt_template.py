@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
 from components.prompting.prompt_template import DEFAULT_VERSION, choose_version, prompt_versions, read_template
 
 

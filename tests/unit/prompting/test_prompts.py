@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from components.contracts.batch_format import canonical_json
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel
+from components.foundation.errors import InputError
 from components.prompting.catalogue import Catalogue, Item, clean_text, clean_title
 from components.prompting.document import read_document
 from components.prompting.history import condense

@@ -5,8 +5,8 @@ import json
 import pytest
 from transformers import AutoTokenizer
 
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel
+from components.foundation.errors import InputError
 from components.prompting.token_counting import EstimatedTokens, ModelTokens, open_token_counter
 
 MESSAGES = [{"role": "system", "content": "Summarize."}, {"role": "user", "content": '{"history": ["Amélie"]}'}]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.ranker_release.arms import parse_version
 from components.ranker_release.release import ServedScoresDifferError, largest_difference
 from serving.triton.client import Ranking

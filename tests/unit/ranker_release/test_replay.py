@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from components.contracts.artifacts import HISTORIES_FILE, ITEM_INDEX_FILE, MATCHES_FILE
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS
 from components.contracts.serving import RANKED_REQUESTS
 from components.contracts.tables import HISTORIES, ITEM_INDEX, MATCHES, write_table, write_vectors
+from components.foundation.errors import InputError
 from components.ranker_release.replay import Artifacts, replay
 from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
 

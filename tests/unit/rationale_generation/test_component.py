@@ -8,9 +8,9 @@ import pytest
 
 from components.contracts.artifacts import RATIONALES_FILE, REJECTED_RATIONALES_FILE
 from components.contracts.batch_format import make_response, read_lines, write_lines
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel, write_language_model
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, read_table
+from components.foundation.errors import InputError
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
 from components.rationale_generation.rationale_table import make_rationale_id
 from components.rationale_generation.validation import ValidAnswer
@@ -182,13 +182,13 @@ def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):
 
 
 def test_seed_users_who_share_a_request_share_the_rationale_and_cost_one_inference(prepared, seeds, tmp_path):
+    from components.language_model.template_engine import TemplateEngine
     from components.prompting.catalogue import load_catalogue
     from components.prompting.history import condense
     from components.prompting.prompt_template import read_template
     from components.prompting.prompts import build_request
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.request_building import SeedRequests
-    from components.rationale_generation.template_engine import TemplateEngine
     from components.rationale_generation.validation import AnswerValidator
 
     catalogue = load_catalogue(prepared)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from components.contracts.batch_format import make_failure, make_response
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
+from components.language_model.template_engine import TemplateEngine
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
 from components.rationale_generation.rationale_table import validate_responses
 from components.rationale_generation.request_building import SeedRequests
-from components.rationale_generation.template_engine import TemplateEngine
 from components.rationale_generation.text_rules import Reason, TextRules, UserIds
 from components.rationale_generation.validation import AnswerValidator
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, REQUESTS_FILE, SEEDS_FILE, USERS_FILE
-from components.contracts.errors import InputError
 from components.contracts.language_model import LanguageModel
 from components.contracts.tables import INTERACTIONS, SEEDS, USERS, read_table, write_table
+from components.foundation.errors import InputError
 from components.prompting.history import condense
 from components.prompting.prompt_template import prompt_versions
 from components.rationale_generation.request_building import (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.contracts.errors import InputError
-from components.rationale_generation.text_rules import InvalidAnswerError, Reason, TextRules, UserIds
+from components.foundation.errors import InputError
+from components.rationale_generation.text_rules import Reason, RejectedAnswerError, TextRules, UserIds
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from components.rationale_generation.text_rules import InvalidAnswerError, Reaso
     ],
 )
 def test_what_is_not_allowed(reason, text):
-    with pytest.raises(InvalidAnswerError) as caught:
+    with pytest.raises(RejectedAnswerError) as caught:
         TextRules(user_ids=UserIds(["user-00017", "ann", "1984"])).check("text", text)
     assert caught.value.reason == reason
     assert not any(word in str(caught.value) for word in text.split() if len(word) > 8)  # it quotes nothing
@@ -56,7 +56,7 @@ def test_what_is_allowed(text):
 def test_another_language_or_any():
     TextRules(language="de").check("text", "Mag Filme mit Abenteuern im Weltraum und Komödien.")
     TextRules(language="").check("text", "Mag Filme mit Abenteuern im Weltraum und Komödien.")
-    with pytest.raises(InvalidAnswerError):
+    with pytest.raises(RejectedAnswerError):
         TextRules(language="zh").check("text", "Likes films about adventures in space.")
     with pytest.raises(InputError, match="RELAND_ANSWER_LANGUAGE: 'klingon' is not known"):
         TextRules(language="klingon")
@@ -66,7 +66,7 @@ def test_another_list_of_forbidden_texts(tmp_path):
     path = tmp_path / "forbidden.txt"
     path.write_text("# a rival\n\n\\bacme\\b\n")
     TextRules(forbidden=path).check("text", "Likes sh*t films of all kinds.")
-    with pytest.raises(InvalidAnswerError, match="text holds a forbidden text"):
+    with pytest.raises(RejectedAnswerError, match="text holds a forbidden text"):
         TextRules(forbidden=path).check("text", "Likes the films of ACME.")
     path.write_text("fine\n(broken\n")
     with pytest.raises(InputError, match=r"forbidden\.txt:2: not a regular expression"):

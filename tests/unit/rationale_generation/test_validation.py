@@ -10,7 +10,7 @@ from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_request
-from components.rationale_generation.text_rules import InvalidAnswerError, TextRules, UserIds
+from components.rationale_generation.text_rules import RejectedAnswerError, TextRules, UserIds
 from components.rationale_generation.validation import RECOMMENDATION_LENGTH, SUMMARY_LENGTH, AnswerValidator, one_line
 
 
@@ -65,14 +65,14 @@ def test_numbers_stand_for_the_candidates_of_the_request_alone(catalogue, valida
     assert [entry["title"] for entry in listed] == ["Casablanca (1942)", "Dune (1984)", "Emma (1996)"]
     valid = validate(answer(items=[3, 2, 3, 4]), request)
     assert (valid.items, valid.dropped_items) == (["emma", "dune"], 1)
-    with pytest.raises(InvalidAnswerError, match="items is no list of whole numbers"):
+    with pytest.raises(RejectedAnswerError, match="items is no list of whole numbers"):
         validate(answer(items=["Dune (1984)"]), request)
 
 
 def test_a_code_fence_is_passed_over_and_nothing_else(validate):
     assert validate(f"\n```json\n{answer()}\n```\n").categories == ["Sci-Fi"]
     for wrapped in (f"Sure!\n{answer()}", f"{answer()} {answer()}", f"```json\n{answer()}\n``` Done."):
-        with pytest.raises(InvalidAnswerError, match="not JSON"):
+        with pytest.raises(RejectedAnswerError, match="not JSON"):
             validate(wrapped)
 
 
@@ -100,7 +100,7 @@ def test_a_code_fence_is_passed_over_and_nothing_else(validate):
     ],
 )
 def test_invalid_answers_say_why(validate, content, reason, detail):
-    with pytest.raises(InvalidAnswerError, match=detail) as caught:
+    with pytest.raises(RejectedAnswerError, match=detail) as caught:
         validate(content)
     assert caught.value.reason == reason
 
@@ -117,7 +117,7 @@ def test_free_text_stays_as_it_is_and_its_categories_are_whole_words(validate):
 
 def test_both_free_texts_keep_the_rules(validate):
     content = json.dumps({"preference_summary": "Likes films.", "recommendation": "Ask user-0000042 about space."})
-    with pytest.raises(InvalidAnswerError, match="recommendation holds the id of a user"):
+    with pytest.raises(RejectedAnswerError, match="recommendation holds the id of a user"):
         validate(content, free_text=True, rules=TextRules(user_ids=UserIds(["user-0000042"])))
 
 
@@ -141,10 +141,10 @@ def test_an_instruction_that_is_the_text_of_an_item_is_not_repeated():
     shown = Catalogue({"a": Item("a", title, "", ("Hair",), 1)})
     content = answer(preference_summary="A user who would say that the famous golden comb wins.", categories=["Hair"])
     request = ask(shown, "a")
-    with pytest.raises(InvalidAnswerError, match="repeats an instruction"):
+    with pytest.raises(RejectedAnswerError, match="repeats an instruction"):
         AnswerValidator(shown).validate(content, request)
     withheld = Catalogue({"a": Item("a", "", "", ("Hair",), 1)}, frozenset([title]))
-    with pytest.raises(InvalidAnswerError, match="repeats an instruction"):
+    with pytest.raises(RejectedAnswerError, match="repeats an instruction"):
         AnswerValidator(withheld).validate(content, ask(withheld, "a"))
     plain = Catalogue({"a": Item("a", "The famous Golden Comb, which wins", "", ("Hair",), 1)})
     assert AnswerValidator(plain).validate(content, ask(plain, "a")).categories == ["Hair"]
@@ -179,7 +179,7 @@ def test_any_text_is_valid_or_rejected(content, free_text, version):
     catalogue = Catalogue({"a": Item("a", "A", "", ("C",), 1), "b": Item("b", "B", "", (), 1)})
     try:
         valid = AnswerValidator(catalogue, free_text=free_text).validate(content, ask(catalogue, "b", version=version))
-    except InvalidAnswerError as error:
+    except RejectedAnswerError as error:
         assert str(error)
         return
     for text, longest in ((valid.preference_summary, SUMMARY_LENGTH), (valid.recommendation, RECOMMENDATION_LENGTH)):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.contracts.milvus import EXACT_UP_TO, collection_name, index_parameters
+from components.foundation.milvus import EXACT_UP_TO, collection_name, index_parameters
 from components.reasoning_pool.pool import ALIAS
 
 

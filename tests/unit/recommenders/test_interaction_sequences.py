@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS, ITEMS, interactions_schema, read_table, write_table
+from components.foundation.errors import InputError
 from components.recommenders.interaction_sequences import InteractionSequences, gather_windows, read_sequences
 
 

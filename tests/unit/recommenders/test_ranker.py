@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.contracts.artifacts import CONFIG_FILE, WEIGHTS_FILE
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.recommenders.ranker import VARIANTS, ItemEncoder, Ranker, RankerConfig, load_ranker, save_ranker
 
 ITEMS = 12

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.recommenders import training
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.seed_sampling.adaptive_sampling import (
     SamplingPlan,
     allocate_seats,

@@ -11,8 +11,8 @@ import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, SEEDS_DIAGNOSTICS_FILE, SEEDS_FILE, SEEDS_PAGE_FILE
 from components.contracts.batch_format import make_response, write_lines
-from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS, SEEDS, read_table, write_table, write_vectors
+from components.foundation.errors import InputError
 from components.seed_sampling.component import sample_seeds
 from components.seed_sampling.seed_users import SamplingConfig, count_training_interactions, sample_seed_users
 

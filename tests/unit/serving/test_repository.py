@@ -1,8 +1,8 @@
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.ranking_signature import INPUTS, MODEL_NAME, OUTPUTS
 from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_INPUTS, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
+from components.foundation.errors import InputError
 from serving.triton.repository import (
     ModelFiles,
     SignatureDimensions,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from components.text_encoding.encoder import BATCH_LENGTH, encode_texts
 from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder
 from components.text_encoding.sentence_transformer import SentenceTransformerEncoder

@@ -1,5 +1,5 @@
 """What spark-submit starts: the command `reland`, whose tables are made by the session that Spark has configured."""
 
-from pipelines.cli import main
+from reland.main import main
 
 main()

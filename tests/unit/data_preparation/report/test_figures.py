@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
-from components.contracts.errors import InputError
 from components.data_preparation.report.figures import MOST_PERIODS, REASONS_LISTED, figures
+from components.foundation.errors import InputError
 
 DAY = 86_400
 

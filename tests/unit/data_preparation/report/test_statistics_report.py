@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.contracts.artifacts import STATISTICS_FILE, STATISTICS_PAGE_FILE
-from components.contracts.errors import InputError
 from components.data_preparation.report.statistics_report import write_statistics
+from components.foundation.errors import InputError
 
 
 def test_equal_data_give_equal_bytes_in_any_order(prepared: Callable[..., Path]) -> None:

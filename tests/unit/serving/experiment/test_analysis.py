@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.contracts.errors import InputError
+from components.foundation.errors import InputError
 from serving.experiment import cells
 from serving.experiment.analysis import AnalysisConfig, ExperimentResult, analyze
 from serving.experiment.user_days import ACTIVITY, USER_DAYS

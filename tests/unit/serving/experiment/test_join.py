@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.contracts.errors import InputError
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS
 from components.contracts.tables import read_table
+from components.foundation.errors import InputError
 from serving.experiment.join import JoinAccount, JoinConfig, join_outcomes
 from serving.experiment.user_days import USER_DAYS
 

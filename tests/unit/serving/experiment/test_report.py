@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from components.contracts.errors import InputError
 from components.contracts.tables import INTERACTIONS, read_table
-from pipelines.cli import app
+from components.foundation.errors import InputError
+from reland.main import app
 from serving.experiment.activity import activity_of_interactions, activity_of_logs
 from serving.experiment.join import JoinConfig
 from serving.experiment.user_days import ACTIVITY

@@ -9,8 +9,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.contracts.errors import InputError
-from components.contracts.settings import Settings
+from components.foundation.errors import InputError
+from components.foundation.settings import Settings
 from serving.gateway import authentication
 from serving.gateway.authentication import Principal, UnauthorizedError, open_authenticator
 

@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
-from components.contracts.errors import InputError
-from components.contracts.files import write_json
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
+from components.foundation.errors import InputError
+from components.foundation.files import write_json
 from serving.gateway.catalogue import read_catalogue
 from serving.gateway.item_index import ExactIndex
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.contracts.errors import InputError
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import Arm
+from components.foundation.errors import InputError
 from serving.rollout import changes
 from serving.rollout.changes import Change
 

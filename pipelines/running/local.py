@@ -1,0 +1,126 @@
+"""Pipelines on this machine, under `kfp.local`, one process or container a step."""
+
+import builtins
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from kfp import local
+from kfp.dsl.base_component import BaseComponent
+from pydantic import SecretStr
+
+from components.foundation.errors import InputError
+from components.foundation.loopback import without_proxy
+from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
+from pipelines.running.run_log import RunLog, StepFailedError
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How steps are run, and how those that run are ended.
+
+    Attributes:
+        runner: of `kfp.local`.
+        end: called when the run is interrupted.
+    """
+
+    runner: Any
+    end: Callable[[], None]
+
+
+def run_pipeline(
+    pipeline: BaseComponent, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: Steps | None = None
+) -> dict[str, Any]:
+    """Run a pipeline and return its outputs; all that it prints goes to the log.
+
+    Args:
+        steps: how its steps are run; None: as subprocesses.
+
+    Raises:
+        InputError: a file or a setting is at fault.
+        StepFailedError: a step failed otherwise.
+    """
+    steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
+    with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
+        local.init(
+            runner=steps.runner,
+            pipeline_root=str(settings.home / "pipelines"),
+            enable_caching=False,
+        )
+        try:
+            return pipeline(**arguments).outputs
+        except KeyboardInterrupt:
+            steps.end()
+            raise
+        except RuntimeError as error:
+            if log.failed_step is None:
+                raise
+            if (message := log.input_error()) is not None:
+                raise InputError(message) from None
+            raise StepFailedError(
+                f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
+            ) from None
+
+
+@contextlib.contextmanager
+def _print_as_before() -> Iterator[None]:
+    """Put `print` back: kfp replaces it while a task runs, and tasks that overlap do not put it back."""
+    before = builtins.print
+    try:
+        yield
+    finally:
+        builtins.print = before
+
+
+def _end_steps() -> None:
+    """End the process of the step that runs, and what it has started: a signal to this process alone leaves them."""
+    steps = psutil.Process().children(recursive=True)
+    for step in steps:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            step.terminate()
+    _, alive = psutil.wait_procs(steps, timeout=STOP_SECONDS)
+    for step in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            step.kill()
+
+
+@contextlib.contextmanager
+def _step_environment(settings: Settings) -> Iterator[None]:
+    """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
+        changes = {
+            **environment_variables(settings),
+            "TMPDIR": temporary,
+            "PYTHONUNBUFFERED": "1",
+            # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
+            "no_grpc_proxy": without_proxy(os.environ),
+            # Threads that wait for each other by spinning starve whatever else runs on a small machine.
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        before = {name: os.environ.get(name) for name in changes}
+        os.environ.update(changes)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def environment_variables(settings: Settings) -> dict[str, str]:
+    """The settings as the environment variables that a step reads them from."""
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None}
+
+
+def _told(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -1,0 +1,87 @@
+"""The local runner's stream of output, told apart: all of it into a file, what a person wants to know to a listener."""
+
+import io
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from components.foundation.errors import InputError
+from components.foundation.progress import PROGRESS_PREFIX
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_STEP_BEGINS = re.compile(r"Executing task '([^']+)'")
+_STEP_ENDS = re.compile(r"Task '([^']+)' finished with status (\w+)")
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)(?:: |$)")
+_INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
+
+
+class StepFailedError(Exception):
+    """A step ended for a reason that is not the user's; the message names the step, the error and the log."""
+
+
+class RunLog(io.TextIOBase):
+    """Takes everything that `kfp.local` and its steps print.
+
+    Attributes:
+        seconds: how long each finished step took.
+        failed_step: the first step that failed, if one did.
+        failure: the last line of its traceback.
+    """
+
+    def __init__(self, path: Path, listener: Callable[[str, str], None]):
+        """`listener(step, message)` is called for each line of progress and at the end of each step."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.seconds: dict[str, float] = {}
+        self.failed_step: str | None = None
+        self.failure: str | None = None
+        self._file = path.open("w", encoding="utf-8")
+        self._listener = listener
+        self._partial = ""
+        self._step = ""
+        self._began = time.monotonic()
+        self._in_traceback = False
+
+    def write(self, text: str) -> int:
+        self._file.write(_COLOR.sub("", text))
+        self._file.flush()
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._take(_COLOR.sub("", line).strip())  # the runner indents what a step prints
+        return len(text)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def input_error(self) -> str | None:
+        """The user's fault that ended the run, if it was one."""
+        if self.failure is not None and self.failure.startswith(_INPUT_ERROR):
+            return self.failure.removeprefix(_INPUT_ERROR)
+        return None
+
+    def _take(self, line: str) -> None:
+        if match := _STEP_BEGINS.search(line):
+            self._step, self._began = match[1], time.monotonic()
+            if self.failed_step is None:
+                self.failure = None  # what the step before printed, and went on
+            self._listener(self._step, "")
+        elif match := _STEP_ENDS.search(line):
+            self._end_step(match[1], match[2])
+        elif line.startswith(PROGRESS_PREFIX):
+            self._listener(self._step, line.removeprefix(PROGRESS_PREFIX))
+        elif line.startswith("Traceback (most recent call last):"):
+            self._in_traceback = True
+        elif self._in_traceback and _EXCEPTION.match(line):
+            self._in_traceback = False
+            # Steps beside the one that failed go on, and what a library prints while they do is no reason of its end.
+            if self.failed_step is None:
+                self.failure = line
+
+    def _end_step(self, step: str, status: str) -> None:
+        self.seconds[step] = round(time.monotonic() - self._began, 2)
+        if status == "SUCCESS":
+            self._listener(step, f"done in {self.seconds[step]:.1f} s")
+        elif self.failed_step is None:
+            self.failed_step = step

@@ -1,0 +1,224 @@
+"""The commands that speak of a Kubeflow cluster: `reland compile`, `submit` and `schedule`."""
+
+import dataclasses
+import json
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from components.foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.running.kubeflow import Kubeflow, Version
+    from pipelines.running.placement import Cluster
+
+Accelerator = Annotated[
+    str, typer.Option(help="Resource for steps that load a language model, as nvidia.com/gpu. Default: none.")
+]
+Accelerators = Annotated[int, typer.Option(help="How many of it, for each shard.")]
+NodeSelector = Annotated[
+    list[str] | None, typer.Option(help="Label of the nodes of these steps, KEY=VALUE; may be repeated.")
+]
+Toleration = Annotated[str, typer.Option(help="Key of a taint that these steps tolerate. Default: none.")]
+ModelClaim = Annotated[
+    str, typer.Option(help="Volume claim with the cache of language models for these steps. Default: none.")
+]
+HomeClaim = Annotated[
+    str,
+    typer.Option(help="Volume claim of RELAND_HOME, for steps that keep more than artifacts. Default: none."),
+]
+Registry = Annotated[
+    str, typer.Option(help="Registry and folder that the images are pulled from, as registry.example.org/team.")
+]
+Retries = Annotated[int, typer.Option(help="How often a step that failed is tried again.")]
+Parameter = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE of the pipeline; may be repeated.")
+]
+Experiment = Annotated[str, typer.Option(help="Experiment that runs are listed under.")]
+ServiceAccount = Annotated[str, typer.Option(help="Service account of the steps. Default: the namespace's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the `reland` command."""
+    app.command(name="compile")(compile_command)
+    app.command()(submit)
+    app.command()(schedule)
+
+
+def compile_command(
+    output: Annotated[Path, typer.Option(help="Folder for the compiled pipelines.")] = Path("compiled"),
+    accelerator: Accelerator = "",
+    accelerators: Accelerators = 1,
+    node_selector: NodeSelector = None,
+    toleration: Toleration = "",
+    model_claim: ModelClaim = "",
+    home_claim: HomeClaim = "",
+    registry: Registry = "",
+    retries: Retries = 2,
+) -> None:
+    """Compile the pipelines to IR YAML, for a Kubeflow cluster."""
+    from pipelines.catalogue import define_pipelines
+    from pipelines.running.compilation import compile_pipelines
+
+    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
+    try:
+        paths = compile_pipelines(output, define_pipelines(cluster))
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+    for path in paths:
+        print(path)
+
+
+def submit(
+    pipeline: Annotated[str, typer.Argument(help="Name of a pipeline, as `reland compile` lists them.")],
+    parameter: Parameter = None,
+    experiment: Experiment = "reland",
+    service_account: ServiceAccount = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until the run has ended; status 1 unless it succeeded.")
+    ] = False,
+    accelerator: Accelerator = "",
+    accelerators: Accelerators = 1,
+    node_selector: NodeSelector = None,
+    toleration: Toleration = "",
+    model_claim: ModelClaim = "",
+    home_claim: HomeClaim = "",
+    registry: Registry = "",
+    retries: Retries = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a pipeline to Kubeflow, if it is not there yet, and start a run (settings RELAND_KFP_*)."""
+    from pipelines.running.run_log import StepFailedError
+
+    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
+    kubeflow, version, parameters = _upload(pipeline, cluster, parameter or [])
+    run_name = f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    run_id = kubeflow.submit(version, experiment, run_name, parameters, service_account)
+    answer = {**dataclasses.asdict(version), "experiment": experiment, "run": run_name, "run_id": run_id}
+    if not as_json:
+        print(f"{_told(version)}\nrun {run_id}: {run_name}, in the experiment {experiment}", flush=True)
+    if wait:
+        stream = sys.stderr if as_json else sys.stdout
+        answer["state"] = kubeflow.wait(run_id, lambda state: print(state, file=stream, flush=True))
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    if wait and answer["state"] not in ("SUCCEEDED", "SKIPPED"):
+        raise StepFailedError(f"run {run_id} ended as {answer['state']} ({kubeflow.failure(run_id)})")
+
+
+def schedule(
+    pipeline: Annotated[str, typer.Argument(help="Name of a pipeline. Default: list what is scheduled.")] = "",
+    cron: Annotated[
+        str,
+        typer.Option(
+            help="When, in six fields of which the first is the second, UTC. Default: the pipeline's cadence."
+        ),
+    ] = "",
+    catch_up: Annotated[
+        bool, typer.Option("--catch-up", help="Make up for every run that was missed, not for the latest alone.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Schedule the pipeline no longer.")] = False,
+    parameter: Parameter = None,
+    experiment: Experiment = "reland",
+    service_account: ServiceAccount = "",
+    accelerator: Accelerator = "",
+    accelerators: Accelerators = 1,
+    node_selector: NodeSelector = None,
+    toleration: Toleration = "",
+    model_claim: ModelClaim = "",
+    home_claim: HomeClaim = "",
+    registry: Registry = "",
+    retries: Retries = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Have Kubeflow run a pipeline at its cadence, with the code as it is now; again replaces it."""
+    from components.foundation.settings import load_settings
+    from pipelines.running.kubeflow import CADENCE, Kubeflow, Schedule
+
+    if not pipeline:
+        found = Kubeflow(load_settings()).schedules(experiment)
+        if as_json:
+            print(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
+        for each in [] if as_json else found:
+            print(f"{each.pipeline:20s} {each.cron:18s} {_details(each.catch_up, each.parameters)}".rstrip())
+        return
+    if remove:
+        count = Kubeflow(load_settings()).unschedule(pipeline, experiment)
+        if not count:
+            raise InputError(f"{pipeline}: not scheduled in the experiment {experiment}")
+        print(json.dumps({"pipeline": pipeline, "removed": count}) if as_json else f"{pipeline}: no longer scheduled")
+        return
+    cron = cron or CADENCE.get(pipeline, "")
+    if not cron:
+        raise InputError(f"--cron: {pipeline} is run on demand, expected six fields, as '0 30 4 * * *'")
+    if len(cron.split()) != 6:
+        raise InputError(f"--cron {cron}: expected six fields, of which the first is the second, as '0 30 4 * * *'")
+    cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
+    kubeflow, version, parameters = _upload(pipeline, cluster, parameter or [])
+    wanted = Schedule(pipeline, cron, catch_up, version.version_id, parameters)
+    changed = kubeflow.schedule(wanted, version, experiment, service_account)
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(wanted), "experiment": experiment, "changed": changed}, indent=2))
+    else:
+        print(_told(version))
+        print(f"{'scheduled' if changed else 'scheduled as before'}: {cron} {_details(catch_up, parameters)}".rstrip())
+
+
+def _upload(pipeline: str, cluster: "Cluster", given: list[str]) -> "tuple[Kubeflow, Version, dict[str, object]]":
+    """Compile and upload it. What is wrong with the parameters is said before anything is sent."""
+    from components.foundation.settings import load_settings
+    from pipelines.catalogue import define_pipelines
+    from pipelines.running.compilation import compile_pipeline
+    from pipelines.running.kubeflow import Kubeflow, parse_parameters
+
+    defined = define_pipelines(cluster)
+    if pipeline not in defined:
+        raise InputError(f"{pipeline!r}: no such pipeline, expected one of {', '.join(defined)}")
+    parameters = parse_parameters(defined[pipeline], given)
+    kubeflow = Kubeflow(load_settings())
+    with tempfile.TemporaryDirectory(prefix="reland-") as folder:
+        package = Path(folder) / f"{pipeline}.yaml"
+        compile_pipeline(defined[pipeline], package)
+        return kubeflow, kubeflow.upload(defined[pipeline], package), parameters
+
+
+def _cluster(
+    accelerator: str,
+    accelerators: int,
+    node_selector: list[str] | None,
+    toleration: str,
+    model_claim: str,
+    home_claim: str,
+    registry: str,
+    retries: int,
+) -> "Cluster":
+    from pipelines.running.placement import Cluster, ModelNodes
+
+    labels = dict(label.partition("=")[::2] for label in node_selector or [])
+    if accelerators < 1:
+        raise InputError(f"--accelerators {accelerators}: expected at least 1")
+    if retries < 0:
+        raise InputError(f"--retries {retries}: expected a number of further attempts, or 0 for none")
+    for key, value in labels.items():
+        if not key or not value:
+            raise InputError(f"--node-selector {key}={value}: expected KEY=VALUE")
+    return Cluster(
+        ModelNodes(accelerator, accelerators, labels, toleration, model_claim),
+        home_claim,
+        registry.rstrip("/"),
+        retries,
+    )
+
+
+def _told(version: "Version") -> str:
+    return f"{version.pipeline} {version.name}: {'uploaded' if version.is_new else 'there already'}"
+
+
+def _details(catch_up: bool, parameters: dict[str, object]) -> str:
+    told = [f"{name}={value}" for name, value in parameters.items()]
+    return " ".join([*(["catching up"] if catch_up else []), *told])

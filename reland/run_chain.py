@@ -1,0 +1,79 @@
+"""The whole chain on this machine: every step run, and what came of it kept under the generation's name."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
+from components.contracts.generation import generation_id
+from components.foundation.errors import InputError
+from components.foundation.files import creating_directory, read_json, write_json
+from components.foundation.settings import Settings
+from pipelines.parameters import RunParameters, check_parameters
+from pipelines.reland import define_reland
+from pipelines.running.local import Steps, run_pipeline
+from pipelines.running.placement import LAPTOP
+from pipelines.running.run_log import RunLog
+
+RUNNERS = ("subprocess", "docker")
+
+
+def run_chain(
+    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None], runner: str = "subprocess"
+) -> tuple[dict[str, Any], Path]:
+    """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json` and `log.txt`.
+
+    Args:
+        listener: called with (step, message) as the run goes on.
+        runner: `subprocess`, or `docker`: each step in its image (`pipelines.running.docker`).
+
+    Returns:
+        The summary and the folder of the run.
+
+    Raises:
+        InputError: a file or a setting is at fault.
+        StepFailedError: a step failed otherwise.
+    """
+    if runner not in RUNNERS:
+        raise InputError(f"--runner {runner}: expected one of {', '.join(RUNNERS)}")
+    check_parameters(parameters, settings)
+    generation = generation_id(datetime.now(UTC))
+    began = time.monotonic()
+    folder = settings.home / "runs" / generation
+    logs = _make_logs(settings.home)
+    running = _container_steps(settings, parameters, generation) if runner == "docker" else contextlib.nullcontext(None)
+    with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
+        arguments = {**parameters.arguments(), "generation": generation}
+        outputs = run_pipeline(define_reland(LAPTOP), arguments, settings, log, steps)
+    artifact = Path(outputs["Output"].path)
+    summary = read_json(artifact / SUMMARY_FILE)
+    summary["seconds"] = {"total": round(time.monotonic() - began, 2), "steps": log.seconds}
+    with creating_directory(folder) as temporary:
+        write_json(temporary / SUMMARY_FILE, summary)
+        write_json(temporary / MANIFEST_FILE, read_json(artifact / MANIFEST_FILE))
+        shutil.copyfile(log.path, temporary / "log.txt")
+    return summary, folder
+
+
+def _container_steps(
+    settings: Settings, parameters: RunParameters, generation: str
+) -> contextlib.AbstractContextManager[Steps]:
+    from pipelines.running.docker import container_steps  # Docker's client is imported for those who use it
+
+    return container_steps(settings, parameters.read_paths(), generation)
+
+
+def _make_logs(home: Path) -> Path:
+    logs = home / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:  # containers run as the owner of the home, and the release writes Triton's log there
+            shutil.chown(logs, home.stat().st_uid, home.stat().st_gid)
+    except OSError as error:
+        raise InputError(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})") from error
+    return logs
