@@ -24,33 +24,18 @@ def define_behavior_encoder(cluster: Cluster) -> BaseComponent:
 
     @dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
     def behavior_encoder(
-        dataset: str,
-        data_dir: str,
-        minimum_interactions: int,
-        splits: str,
-        validate_from: str,
-        test_from: str,
-        previous: str,
-        encoder: str,
+        data: dict,
+        encoder: dict,
         seed: int,
         generation: str,
     ) -> BehaviorEncoderOutputs:
         prepare = place(
-            prepare_data(
-                dataset=dataset,
-                data_dir=data_dir,
-                seed=seed,
-                minimum_interactions=minimum_interactions,
-                splits=splits,
-                validate_from=validate_from,
-                test_from=test_from,
-                previous=previous,
-            ),
+            prepare_data(data=data, seed=seed),
             cluster,
             uses_outside_state=True,
         )
         train = place(
-            train_encoder(prepared=prepare.outputs["prepared"], name_or_folder=encoder, seed=seed),
+            train_encoder(prepared=prepare.outputs["prepared"], section=encoder, seed=seed),
             cluster,
             uses_outside_state=True,
         )

@@ -8,9 +8,10 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.fusion_ranker.component import compare_seeds, evaluate_rankers, train_rankers
+from components.fusion_ranker.configuration import RankingSection
 from components.model_registry.component import find_features
+from components.recommenders.configuration import VARIANTS
 from components.text_encoding.component import encode_items
-from components.text_encoding.models import PACKAGED_MODEL
 from pipelines.running.placement import Cluster, place
 from pipelines.standalone import imported
 
@@ -22,18 +23,16 @@ def define_benchmark(cluster: Cluster) -> BaseComponent:
 
     @dsl.pipeline(name="benchmark", description="The paper's table: variants of the ranker over seeds.")
     def benchmark(
-        text_encoder: str = PACKAGED_MODEL,
-        variants: str = "id_only,item_features,reland,reland_shuffled",
-        epochs: int = 12,
-        seeds: list = [0, 1, 2],  # noqa: B006, as a default of a pipeline is written into its definition
+        ranking: dict = RankingSection(variants=",".join(VARIANTS)).values(),  # noqa: B008, written into the definition
+        ranker_seeds: list[int] = [0, 1, 2],  # noqa: B006, likewise
     ) -> dsl.Artifact:
         found = place(find_features(), cluster, uses_outside_state=True).outputs
         prepared = imported(found["prepared"], dsl.Dataset)
         embeddings = imported(found["embeddings"], dsl.Dataset)
         matches = imported(found["matches"], dsl.Dataset)
         rationale_embeddings = imported(found["rationale_embeddings"], dsl.Dataset)
-        encode = place(encode_items(text_encoder=text_encoder, prepared=prepared), cluster)
-        with dsl.ParallelFor(seeds, parallelism=SEEDS_AT_A_TIME) as seed:
+        encode = place(encode_items(prepared=prepared, rationale_embeddings=rationale_embeddings), cluster)
+        with dsl.ParallelFor(ranker_seeds, parallelism=SEEDS_AT_A_TIME) as seed:
             train = place(
                 train_rankers(
                     prepared=prepared,
@@ -41,8 +40,7 @@ def define_benchmark(cluster: Cluster) -> BaseComponent:
                     matches=matches,
                     rationale_embeddings=rationale_embeddings,
                     item_text_embeddings=encode.outputs["item_text_embeddings"],
-                    variants=variants,
-                    epochs=epochs,
+                    section=ranking,
                     seed=seed,
                 ),
                 cluster,

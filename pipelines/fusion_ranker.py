@@ -28,9 +28,8 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
         embeddings: dsl.Input[dsl.Dataset],
         matches: dsl.Input[dsl.Dataset],
         rationale_embeddings: dsl.Input[dsl.Dataset],
-        text_encoder: str,
-        variants: str,
-        epochs: int,
+        ranking: dict,
+        serving: dict,
         seed: int,
         generation: str,
         encoder_version: str,
@@ -38,7 +37,7 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
         prompt: str,
         slot: str,
     ) -> FusionRankerOutputs:
-        encode = place(encode_items(text_encoder=text_encoder, prepared=prepared), cluster)
+        encode = place(encode_items(prepared=prepared, rationale_embeddings=rationale_embeddings), cluster)
         train = place(
             train_rankers(
                 prepared=prepared,
@@ -46,8 +45,7 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
                 matches=matches,
                 rationale_embeddings=rationale_embeddings,
                 item_text_embeddings=encode.outputs["item_text_embeddings"],
-                variants=variants,
-                epochs=epochs,
+                section=ranking,
                 seed=seed,
             ),
             cluster,
@@ -93,6 +91,7 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
                 item_collection=index.outputs["Output"],
                 slot=slot,
                 generation=generation,
+                serving=serving,
             ),
             cluster,
             uses_outside_state=True,

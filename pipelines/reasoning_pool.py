@@ -41,20 +41,8 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
         prepared: dsl.Input[dsl.Dataset],
         encoder: dsl.Input[dsl.Model],
         encoder_version: str,
-        seed_fraction: float,
-        seed_policy: str,
-        clusters: int,
-        previous_seeds: str,
-        language_model: str,
-        prompt_version: str,
-        rationale_engine: str,
-        recorded_rationales: str,
-        shards: int,
-        attempts: int,
-        max_calls: int,
-        max_tokens: int,
-        max_cost: float,
-        text_encoder: str,
+        seeds: dict,
+        rationales: dict,
         seed: int,
         generation: str,
     ) -> ReasoningPoolOutputs:
@@ -63,24 +51,15 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
             sample_seeds(
                 prepared=prepared,
                 embeddings=embed.outputs["embeddings"],
-                seed_fraction=seed_fraction,
-                seed_policy=seed_policy,
-                clusters=clusters,
-                previous_seeds=previous_seeds,
-                recorded_rationales=recorded_rationales,
+                section=seeds,
+                rationales=rationales,
                 seed=seed,
             ),
             cluster,
             uses_outside_state=True,
         )
         tune = place_with_model(
-            tune_model(
-                prepared=prepared,
-                language_model=language_model,
-                rationale_engine=rationale_engine,
-                prompt_version=prompt_version,
-                seed=seed,
-            ),
+            tune_model(prepared=prepared, rationales=rationales, seed=seed),
             cluster,
         )
         register = place(
@@ -93,11 +72,7 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
                 prepared=prepared,
                 seeds=sample.outputs["seeds"],
                 tuned=tune.outputs["tuned"],
-                language_model=language_model,
-                prompt_version=prompt_version,
-                engine=rationale_engine,
-                recorded_rationales=recorded_rationales,
-                shards=shards,
+                section=rationales,
             ),
             cluster,
             uses_outside_state=True,  # settings say how many days a prompt tells of and what it calls the items
@@ -109,14 +84,8 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
                     requests=prompts.outputs["requests"],
                     prepared=prepared,
                     tuned=tune.outputs["tuned"],
-                    engine=rationale_engine,
-                    recorded_rationales=recorded_rationales,
+                    section=rationales,
                     shard=shard,
-                    shards=shards,
-                    attempts=attempts,
-                    max_calls=max_calls,
-                    max_tokens=max_tokens,
-                    max_cost=max_cost,
                 ),
                 cluster,
             )
@@ -125,12 +94,12 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
                 requests=prompts.outputs["requests"],
                 responses=dsl.Collected(generate.outputs["responses"]),
                 prepared=prepared,
-                engine=rationale_engine,
+                section=rationales,
             ),
             cluster,
             uses_outside_state=True,  # settings say what may be said, and what calls cost
         )
-        encode = place(encode_rationales(rationales=validate.outputs["rationales"], text_encoder=text_encoder), cluster)
+        encode = place(encode_rationales(rationales=validate.outputs["rationales"], section=rationales), cluster)
         pool = place(
             build_pool(
                 rationales=validate.outputs["rationales"],

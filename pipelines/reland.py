@@ -3,8 +3,8 @@
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from components.text_encoding.models import PACKAGED_MODEL
 from pipelines.behavior_encoder import define_behavior_encoder
+from pipelines.configuration import DATA, ENCODER, RANKING, RATIONALES, SEEDS, SERVING
 from pipelines.fusion_ranker import define_fusion_ranker
 from pipelines.generation import begin_generation
 from pipelines.rationale_refresh import define_rationale_refresh
@@ -22,43 +22,19 @@ def define_reland(cluster: Cluster) -> BaseComponent:
 
     @dsl.pipeline(name="reland", description="Interaction logs to a released ranker, every step of RELAND.")
     def reland(
-        dataset: str = "simulator",
-        data_dir: str = "",
-        minimum_interactions: int = 5,
-        splits: str = "leave_one_out",
-        validate_from: str = "",
-        test_from: str = "",
-        previous: str = "",
-        encoder: str = "lightgcn",
-        seed_fraction: float = 0.1,
-        seed_policy: str = "adaptive",
-        clusters: int = 0,
-        previous_seeds: str = "",
-        rationale_engine: str = "template",
-        recorded_rationales: str = "",
-        language_model: str = "",
-        prompt_version: str = "",
-        shards: int = 1,
-        attempts: int = 2,
-        max_calls: int = 0,
-        max_tokens: int = 0,
-        max_cost: float = 0.0,
-        text_encoder: str = PACKAGED_MODEL,
-        variants: str = "id_only,reland",
-        epochs: int = 12,
+        data: dict = DATA,
+        encoder: dict = ENCODER,
+        seeds: dict = SEEDS,
+        rationales: dict = RATIONALES,
+        ranking: dict = RANKING,
+        serving: dict = SERVING,
         seed: int = 0,
         generation: str = "",
     ) -> dsl.Artifact:
-        """See `pipelines.parameters` for what the parameters mean, and `begin_generation` for the last."""
+        """See `pipelines.configuration` for what the parameters mean, and `begin_generation` for the last."""
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True).output
         monthly = behavior_encoder(
-            dataset=dataset,
-            data_dir=data_dir,
-            minimum_interactions=minimum_interactions,
-            splits=splits,
-            validate_from=validate_from,
-            test_from=test_from,
-            previous=previous,
+            data=data,
             encoder=encoder,
             seed=seed,
             generation=begun,
@@ -67,20 +43,8 @@ def define_reland(cluster: Cluster) -> BaseComponent:
             prepared=monthly.outputs["prepared"],
             encoder=monthly.outputs["encoder"],
             encoder_version=monthly.outputs["encoder_version"],
-            seed_fraction=seed_fraction,
-            seed_policy=seed_policy,
-            clusters=clusters,
-            previous_seeds=previous_seeds,
-            language_model=language_model,
-            prompt_version=prompt_version,
-            rationale_engine=rationale_engine,
-            recorded_rationales=recorded_rationales,
-            shards=shards,
-            attempts=attempts,
-            max_calls=max_calls,
-            max_tokens=max_tokens,
-            max_cost=max_cost,
-            text_encoder=text_encoder,
+            seeds=seeds,
+            rationales=rationales,
             seed=seed,
             generation=begun,
         )
@@ -99,9 +63,8 @@ def define_reland(cluster: Cluster) -> BaseComponent:
             embeddings=refresh.outputs["embeddings"],
             matches=refresh.outputs["matches"],
             rationale_embeddings=pool.outputs["rationale_embeddings"],
-            text_encoder=text_encoder,
-            variants=variants,
-            epochs=epochs,
+            ranking=ranking,
+            serving=serving,
             seed=seed,
             generation=begun,
             encoder_version=monthly.outputs["encoder_version"],

@@ -9,24 +9,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
+from components.contracts.artifacts import CONFIGURATION_FILE, MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.generation import generation_id
 from components.foundation.errors import InputError
 from components.foundation.files import creating_directory, read_json, write_json
 from components.foundation.settings import Settings
-from pipelines.parameters import RunParameters, check_parameters
+from pipelines.configuration import RunConfiguration, write_configuration
 from pipelines.reland import define_reland
 from pipelines.running.local import Steps, run_pipeline
 from pipelines.running.placement import LAPTOP
 from pipelines.running.run_log import RunLog
+from serving.triton.server import free_ports
 
 RUNNERS = ("subprocess", "docker")
 
 
 def run_chain(
-    parameters: RunParameters, settings: Settings, listener: Callable[[str, str], None], runner: str = "subprocess"
+    configuration: RunConfiguration,
+    settings: Settings,
+    listener: Callable[[str, str], None],
+    runner: str = "subprocess",
 ) -> tuple[dict[str, Any], Path]:
-    """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json` and `log.txt`.
+    """Run every step and write `RELAND_HOME/runs/<generation>/{summary,manifest}.json`, `config.toml` and `log.txt`.
 
     Args:
         listener: called with (step, message) as the run goes on.
@@ -41,14 +45,17 @@ def run_chain(
     """
     if runner not in RUNNERS:
         raise InputError(f"--runner {runner}: expected one of {', '.join(RUNNERS)}")
-    check_parameters(parameters, settings)
+    configuration.check(settings)
+    check_machine(configuration, settings)
     generation = generation_id(datetime.now(UTC))
     began = time.monotonic()
     folder = settings.home / "runs" / generation
     logs = _make_logs(settings.home)
-    running = _container_steps(settings, parameters, generation) if runner == "docker" else contextlib.nullcontext(None)
+    running = (
+        _container_steps(settings, configuration, generation) if runner == "docker" else contextlib.nullcontext(None)
+    )
     with contextlib.closing(RunLog(logs / f"{generation}.txt", listener)) as log, running as steps:
-        arguments = {**parameters.arguments(), "generation": generation}
+        arguments = {**configuration.arguments(), "generation": generation}
         outputs = run_pipeline(define_reland(LAPTOP), arguments, settings, log, steps)
     artifact = Path(outputs["Output"].path)
     summary = read_json(artifact / SUMMARY_FILE)
@@ -56,16 +63,37 @@ def run_chain(
     with creating_directory(folder) as temporary:
         write_json(temporary / SUMMARY_FILE, summary)
         write_json(temporary / MANIFEST_FILE, read_json(artifact / MANIFEST_FILE))
+        write_configuration(configuration.resolved(), temporary / CONFIGURATION_FILE)
         shutil.copyfile(log.path, temporary / "log.txt")
     return summary, folder
 
 
 def _container_steps(
-    settings: Settings, parameters: RunParameters, generation: str
+    settings: Settings, configuration: RunConfiguration, generation: str
 ) -> contextlib.AbstractContextManager[Steps]:
     from pipelines.running.docker import container_steps  # Docker's client is imported for those who use it
 
-    return container_steps(settings, parameters.read_paths(), generation)
+    return container_steps(settings, configuration.read_paths(), generation)
+
+
+def check_machine(configuration: RunConfiguration, settings: Settings) -> None:
+    """Find what this machine lacks for a run.
+
+    Raises:
+        InputError: there is no Triton, a port is in use, or a path holds what the local runner replaces.
+    """
+    if not (settings.triton_environment / "bin" / "python").exists():
+        raise InputError(
+            f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
+            "(`make install` makes it)"
+        )
+    texts = [settings.home, *configuration.resolved().read_paths()]
+    for path in map(str, texts):
+        if "python3" in path:
+            raise InputError(
+                f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
+            )
+    free_ports(settings.triton_http_port, settings.triton_grpc_port)
 
 
 def _make_logs(home: Path) -> Path:

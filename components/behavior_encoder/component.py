@@ -6,19 +6,23 @@ from components.contracts.images import ENCODER
 
 
 @dsl.component(base_image=ENCODER, install_kfp_package=False)
-def train_encoder(
-    prepared: dsl.Input[dsl.Dataset], name_or_folder: str, seed: int, encoder: dsl.Output[dsl.Model]
-) -> None:
-    """Train the encoder of that name, or take the one that `behavior_encoder.train` has trained into that folder."""
+def train_encoder(prepared: dsl.Input[dsl.Dataset], section: dict, seed: int, encoder: dsl.Output[dsl.Model]) -> None:
+    """Train the encoder of that name, or take the one that `behavior_encoder.train` has trained into that folder.
+
+    Args:
+        section: the section `encoder` of the run's configuration.
+    """
     from pathlib import Path
 
+    from components.behavior_encoder.configuration import EncoderSection
     from components.behavior_encoder.encoder import TrainingResources
-    from components.behavior_encoder.encoders import ENCODERS, new_encoder, take_encoder
+    from components.behavior_encoder.encoders import ENCODERS, configured_encoder, take_encoder
 
-    if name_or_folder not in ENCODERS:
-        take_encoder(Path(name_or_folder), Path(prepared.path), Path(encoder.path))
+    chosen = EncoderSection.read(section)
+    if chosen.encoder not in ENCODERS:
+        take_encoder(Path(chosen.encoder), Path(prepared.path), Path(encoder.path))
         return
-    untrained = new_encoder(name_or_folder, seed)
+    untrained = configured_encoder(chosen.encoder, chosen.settings, seed)
     untrained.fit(Path(prepared.path), TrainingResources())
     untrained.save(Path(encoder.path))
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from components.contracts.fingerprint import data_fingerprint
 from components.contracts.registry import TAG_FINGERPRINT
+from components.foundation.configuration import read_dataclass
 from components.foundation.errors import InputError
 from components.foundation.progress import say
 
@@ -22,15 +24,24 @@ ENCODERS = {
 }
 
 
-def check_encoder(asked: str) -> None:
-    """Raise InputError unless `asked` is one of `ENCODERS` or looks like the folder of a trained one."""
-    if asked in ENCODERS:
+def check_encoder(name_or_folder: str, settings: Mapping[str, Any]) -> None:
+    """Find what can be found wrong without reading the data.
+
+    Raises:
+        InputError: it is neither one of `ENCODERS` nor looks like the folder of a trained one, or it does not take such
+            settings.
+    """
+    if name_or_folder in ENCODERS:
+        if settings:  # what reads them brings torch
+            configured_encoder(name_or_folder, settings, seed=0)
         return
-    if not Path(asked).is_dir():
-        _unknown(asked)
+    if settings:
+        raise InputError(f"encoder.settings: {name_or_folder} is trained already, so it takes no settings")
+    if not Path(name_or_folder).is_dir():
+        _unknown(name_or_folder)
     from components.behavior_encoder.encoder import read_description
 
-    read_description(Path(asked))
+    read_description(Path(name_or_folder))
 
 
 def encoder_class(name: str) -> type["BehaviorEncoder"]:
@@ -45,14 +56,14 @@ def encoder_class(name: str) -> type["BehaviorEncoder"]:
     return getattr(import_module(f"components.behavior_encoder.{module}"), class_name)
 
 
-def new_encoder(name: str, seed: int) -> "BehaviorEncoder":
-    """An untrained encoder of the default configuration.
+def configured_encoder(name: str, settings: Mapping[str, Any], seed: int) -> "BehaviorEncoder":
+    """An untrained encoder, its default configuration changed by `settings`.
 
     Raises:
-        InputError: there is no encoder of this name.
+        InputError: there is no encoder of this name, or it has no such setting, or not with this value.
     """
     kind = encoder_class(name)
-    return kind(dataclasses.replace(kind.config_type(), seed=seed))
+    return kind(dataclasses.replace(read_dataclass(kind.config_type, settings, "encoder.settings"), seed=seed))
 
 
 def load_encoder(folder: Path) -> "BehaviorEncoder":
@@ -79,7 +90,7 @@ def take_encoder(folder: Path, prepared: Path, output: Path) -> None:
     trained_on, data = encoder.lineage[TAG_FINGERPRINT], data_fingerprint(prepared)
     if trained_on != data:
         raise InputError(
-            f"--encoder {folder}: trained on other data (fingerprint {trained_on[:12]}) than this run has prepared "
+            f"encoder {folder}: trained on other data (fingerprint {trained_on[:12]}) than this run has prepared "
             f"({data[:12]}); train on what `reland prepare` writes with the options of the run"
         )
     shutil.copytree(folder, output, dirs_exist_ok=True)
@@ -88,4 +99,4 @@ def take_encoder(folder: Path, prepared: Path, output: Path) -> None:
 
 def _unknown(asked: str) -> NoReturn:
     known = ", ".join(sorted(ENCODERS))
-    raise InputError(f"--encoder {asked!r}: unknown encoder, known are {known}, or folders of trained ones")
+    raise InputError(f"encoder {asked!r}: unknown encoder, known are {known}, or folders of trained ones")

@@ -10,38 +10,22 @@ given the output folder as its `--encoder` registers this encoder and goes on fr
 """
 
 import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
-from components.behavior_encoder.encoders import ENCODERS, encoder_class
+from components.behavior_encoder.configuration import EncoderSection
+from components.behavior_encoder.encoder import TrainingResources
+from components.behavior_encoder.encoders import ENCODERS, configured_encoder
 from components.behavior_encoder.training import current_share
 from components.foundation.errors import InputError
-from components.foundation.files import read_json
+from components.foundation.files import read_toml
 from components.foundation.progress import say
-
-
-def configured_encoder(name: str, settings: Any) -> BehaviorEncoder:
-    """An untrained encoder, its default configuration changed by `settings`, a JSON object.
-
-    Raises:
-        InputError: there is no encoder of this name, or it has no such setting, or not with this value.
-    """
-    kind = encoder_class(name)
-    if not isinstance(settings, dict):
-        raise InputError("--config: expected a JSON object of settings")
-    known = {field.name for field in dataclasses.fields(kind.config_type)}
-    if unknown := sorted(settings.keys() - known):
-        raise InputError(f"--config: {name} has no setting {', '.join(unknown)}, known are {', '.join(sorted(known))}")
-    return kind(dataclasses.replace(kind.config_type(), **settings))
 
 
 @contextmanager
@@ -61,16 +45,18 @@ def process_group(device: str) -> Iterator[None]:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m components.behavior_encoder.train")
-    parser.add_argument("--encoder", choices=sorted(ENCODERS), required=True)
+    parser.add_argument("--encoder", choices=sorted(ENCODERS), help="which one, where the file does not say it")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of a prepared data set")
     parser.add_argument("--output", type=Path, required=True, help="folder of the trained encoder")
-    parser.add_argument("--config", type=Path, help="JSON file: settings of the encoder that differ from the default")
+    parser.add_argument("--config", type=Path, help="TOML file of `reland run --config`: its section encoder, its seed")
     parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, and to go on from")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU on this machine")
-    encoder = configured_encoder(options.encoder, read_json(options.config) if options.config else {})
+    values = read_toml(options.config) if options.config else {}
+    section = EncoderSection.read(values.get("encoder", {}) | ({"encoder": options.encoder} if options.encoder else {}))
+    encoder = configured_encoder(section.encoder, section.settings, values.get("seed", 0))
     with process_group(options.device):
         encoder.fit(options.prepared, TrainingResources(checkpoint=options.checkpoint, device=options.device))
         if current_share().rank == 0:

@@ -57,6 +57,7 @@ LINEAGE_FILE = "lineage.json"  # beside the matches: which encoder and which poo
 
 SUMMARY_FILE = "summary.json"
 MANIFEST_FILE = "manifest.json"
+CONFIGURATION_FILE = "config.toml"  # of a run: what it was asked to do, to be asked again
 
 
 def merge_reports(reports: list[Path]) -> dict[str, Any]:

@@ -7,14 +7,8 @@ from components.contracts.images import DATA
 
 @dsl.component(base_image=DATA, install_kfp_package=False)
 def prepare_data(
-    dataset: str,
-    data_dir: str,
+    data: dict,
     seed: int,
-    minimum_interactions: int,
-    splits: str,
-    validate_from: str,
-    test_from: str,
-    previous: str,
     prepared: dsl.Output[dsl.Dataset],
     truth: dsl.Output[dsl.Artifact],
     statistics: dsl.Output[dsl.HTML],
@@ -23,21 +17,20 @@ def prepare_data(
 ) -> None:
     """Validate, k-core filter and split a data set.
 
-    See `preparation.configure` for an empty `data_dir`, `splits.parse_splits` for the three parameters of the splits.
-    `previous` is the prepared folder that the data set is added to, empty where there is none.
-    `truth` is that of a simulated market, which no step that learns is given; an empty folder where data are real.
+    Args:
+        data: the section `data` of the run's configuration.
+        truth: that of a simulated market, which no step that learns is given; an empty folder where data are real.
     """
     import shutil
     from pathlib import Path
 
     from components.contracts.artifacts import STATISTICS_PAGE_FILE, VALIDATION_PAGE_FILE
+    from components.data_preparation.configuration import DataSection
     from components.data_preparation.preparation import configure, prepare
-    from components.data_preparation.splits import parse_splits
     from components.foundation.files import write_json
     from components.foundation.settings import load_settings
 
-    asked = parse_splits(splits, validate_from, test_from)
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
+    config = configure(DataSection.read(data), seed, load_settings())
     Path(truth.path).mkdir(parents=True, exist_ok=True)
     write_json(Path(report.path), prepare(config, Path(prepared.path), Path(truth.path)))
     # Copies of their own, for the pages that Kubeflow shows.

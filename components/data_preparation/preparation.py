@@ -41,6 +41,7 @@ from components.data_preparation.adapters.registry import (
     open_source,
     simulated_market,
 )
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, read, stream, table_engine
 from components.data_preparation.filtering import (
     counting_items,
@@ -68,6 +69,7 @@ from components.data_preparation.splits import (
     latest_visits,
     moment,
     numbered_visits,
+    parse_splits,
     split_rows,
     time_bounds,
 )
@@ -120,21 +122,11 @@ class PreparationConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
-            raise InputError(f"--seed {self.seed}: expected a number from 0 to 2^32 - 1")
-        if self.minimum_interactions < 1:
-            raise InputError(f"--minimum-interactions {self.minimum_interactions}: expected at least 1")
+            raise InputError(f"seed {self.seed}: expected a number from 0 to 2^32 - 1")
 
 
-def configure(
-    dataset: str,
-    data_dir: str,
-    seed: int,
-    minimum_interactions: int,
-    settings: Settings,
-    splits: SplitConfig = DEFAULT_SPLITS,
-    previous: str = "",
-) -> PreparationConfig:
-    """Find the files of `dataset`.
+def configure(data: DataSection, seed: int, settings: Settings) -> PreparationConfig:
+    """Find the files of `data.dataset`.
 
     A path stands for itself. The folder of a named data set is `data_dir` where that is not empty; else the subfolder
     of `RELAND_DATA_DIR` named like the data set; else `RELAND_DATA_DIR` itself. The simulator needs none.
@@ -143,12 +135,14 @@ def configure(
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
             is not there or together with a `data_dir`, or a k below 1.
     """
-    before = Path(previous).absolute() if previous else None  # steps run in working folders of their own
+    dataset, data_dir = data.dataset, data.data_dir
+    splits = parse_splits(data.splits, data.validate_from, data.test_from)
+    before = Path(data.previous).absolute() if data.previous else None  # steps run in working folders of their own
     if before is not None:
         check_previous(before)
     if is_path(dataset):
         if data_dir:
-            raise InputError(f"--dataset {dataset} is a path and --data-dir {data_dir} is given: give one of them")
+            raise InputError(f"dataset {dataset} is a path and data_dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()
         detect(path)
         dataset, folder = str(path), None
@@ -159,7 +153,7 @@ def configure(
         dataset,
         folder,
         seed,
-        minimum_interactions,
+        data.minimum_interactions,
         settings.max_rejected,
         splits,
         EngineConfig(settings.table_engine, settings.table_memory),

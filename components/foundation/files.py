@@ -4,12 +4,25 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.foundation.errors import InputError
+
+
+def absolute_path(path: str) -> str:
+    """A path as it is meant in the working folder of now; an empty one stays empty.
+
+    Raises:
+        InputError: it begins with the home of a user who is not known.
+    """
+    try:
+        return str(Path(path).expanduser().absolute()) if path else ""
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 @contextmanager
@@ -58,6 +71,20 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, keys in the order given."""
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read one TOML document.
+
+    Raises:
+        InputError: the file is missing, unreadable or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not readable as TOML ({error})") from error
 
 
 def read_json(path: Path) -> Any:

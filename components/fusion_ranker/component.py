@@ -12,28 +12,32 @@ def train_rankers(
     matches: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
     item_text_embeddings: dsl.Input[dsl.Dataset],
-    variants: str,
-    epochs: int,
+    section: dict,
     seed: int,
     rankers: dsl.Output[dsl.Model],
 ) -> None:
+    """Train the variants of the ranker that are to be compared.
+
+    Args:
+        section: the section `ranking` of the run's configuration.
+    """
     from pathlib import Path
 
     from components.contracts.artifacts import EMBEDDINGS_FILE
     from components.contracts.tables import vector_dimension
+    from components.fusion_ranker.configuration import RankingSection
     from components.fusion_ranker.inputs import read_ranker_inputs
-    from components.fusion_ranker.variants import parse_variants, train_variants
-    from components.recommenders.training import TrainingConfig
+    from components.fusion_ranker.variants import train_variants
 
     inputs = read_ranker_inputs(
         Path(prepared.path), Path(matches.path), Path(rationale_embeddings.path), Path(item_text_embeddings.path)
     )
     train_variants(
         inputs,
-        parse_variants(variants),
+        RankingSection.read(section),
         vector_dimension(Path(embeddings.path) / EMBEDDINGS_FILE),
-        TrainingConfig(epochs=epochs, seed=seed),
         Path(rankers.path),
+        seed,
     )
 
 

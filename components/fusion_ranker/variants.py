@@ -19,12 +19,14 @@ from components.contracts.tables import ITEM_INDEX, vectors, write_table
 from components.foundation.errors import InputError
 from components.foundation.files import write_json
 from components.foundation.progress import say
+from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.fusion_ranker.inputs import RankerInputs
+from components.recommenders.configuration import TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig, save_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training import TrainingConfig, TrainingResult, train_ranker
+from components.recommenders.training import TrainingResult, train_ranker
 
 BASELINE = "id_only"
 SERVED = "reland"
@@ -39,12 +41,12 @@ def parse_variants(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in VARIANTS:
-            raise InputError(f"setting --variants: unknown variant {name!r}, known are {', '.join(VARIANTS)}")
+            raise InputError(f"variants: unknown variant {name!r}, known are {', '.join(VARIANTS)}")
     if len(set(names)) != len(names):
-        raise InputError(f"setting --variants: {text!r} names a variant twice")
+        raise InputError(f"variants: {text!r} names a variant twice")
     for name in (BASELINE, SERVED):
         if name not in names:
-            raise InputError(f"setting --variants: {name!r} is missing, every run needs it")
+            raise InputError(f"variants: {name!r} is missing, every run needs it")
     return names
 
 
@@ -54,10 +56,11 @@ def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -
 
 
 def train_variants(
-    inputs: RankerInputs, variants: list[str], user_vector_dimension: int, config: TrainingConfig, output: Path
+    inputs: RankerInputs, section: RankingSection, user_vector_dimension: int, output: Path, seed: int
 ) -> None:
     """Train each variant with the same budget and write one ranker artifact for each below `output`."""
-    for variant in variants:
+    config = dataclasses.replace(section.training, seed=seed)
+    for variant in parse_variants(section.variants):
         torch.manual_seed(config.seed)
         ranker = Ranker(
             RankerConfig(
@@ -66,6 +69,8 @@ def train_variants(
                 user_vector_dimension=user_vector_dimension,
                 text_encoder=inputs.text_encoder,
                 text_dimension=inputs.item_text.shape[1],
+                backbone=section.backbone,
+                **dataclasses.asdict(section.model),
             ),
             inputs.item_text,
         )

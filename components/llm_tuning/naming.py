@@ -12,24 +12,10 @@ from components.contracts.language_model import (
     read_language_model,
 )
 from components.foundation.errors import InputError
+from components.language_model.trained_models import LOADING_ENGINE, check_loading_engine
 from components.prompting.model_tokenizer import load_chat_tokenizer
 
-# Which engine loads weights by itself. The others are told no more than the model's name.
-LOADING_ENGINE = "vllm"
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}
-
-
-def is_trained_here(language_model: str) -> bool:
-    """Whether `--model` asks for a training: `scratch` or `lora:BASE`."""
-    return language_model == SCRATCH or language_model.startswith(LORA_PREFIX)
-
-
-def check_loading_engine(language_model: str, rationale_engine: str) -> None:
-    """Raises InputError where a model that is trained here would be asked of an engine that does not load it."""
-    if is_trained_here(language_model) and rationale_engine != LOADING_ENGINE:
-        raise InputError(
-            f"--model {language_model} is loaded by --rationale-engine {LOADING_ENGINE}, not by {rationale_engine}"
-        )
 
 
 def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:

@@ -31,11 +31,15 @@ def release_ranker(
     item_collection: str,
     slot: str,
     generation: str,
+    serving: dict,
     report: dsl.Output[dsl.Artifact],
 ) -> None:
     """Try the models on a real Triton, add them to the model repository, and point the alias at the version last.
 
     The first release also makes the record of arms, with one arm; its candidates are searched in `item_collection`.
+
+    Args:
+        serving: the section `serving` of the run's configuration.
     """
     from pathlib import Path
 
@@ -45,6 +49,7 @@ def release_ranker(
     from components.foundation.progress import say
     from components.foundation.settings import load_settings
     from components.ranker_release.arms import parse_version, versions_in_use, write_first_rollout
+    from components.ranker_release.configuration import ServingSection
     from components.ranker_release.release import release, report_of
     from feature_repo.store import open_feature_store
 
@@ -59,6 +64,7 @@ def release_ranker(
         slot,
         parse_version(version),
         versions_in_use(settings, client),
+        ServingSection.read(serving),
     )
     say(
         f"released version {released.version}: Triton's answers are PyTorch's within "

@@ -18,6 +18,7 @@ from components.contracts.tables import ITEMS, read_table
 from components.foundation.files import read_json
 from components.foundation.progress import say
 from components.foundation.settings import Settings
+from components.ranker_release.configuration import DEFAULT_SERVING, ServingSection
 from components.ranker_release.request import ExampleRequest, build_example
 from serving.triton.client import Ranking, rank, user_vector
 from serving.triton.repository import (
@@ -32,8 +33,6 @@ from serving.triton.server import TritonServer, running_triton
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-RELATIVE_TOLERANCE = 1e-3
-ABSOLUTE_TOLERANCE = 1e-4
 EXAMPLE_ITEMS = 5
 SERVED, ID_ONLY = "reland", "id_only"  # the variants that a release serves
 
@@ -62,6 +61,7 @@ def release(
     slot: str,
     version: int,
     served: set[int],
+    serving: ServingSection = DEFAULT_SERVING,
 ) -> Release:
     """Try `version` with one request, whose answers must be PyTorch's, then add it to the model repository.
 
@@ -70,6 +70,7 @@ def release(
     Args:
         rankers: folder of the variants, `reland` and `id_only` among them.
         served: the other versions that the repository's configurations shall serve.
+        serving: how near to PyTorch's the answers must be, and on how many candidates.
 
     Raises:
         InputError: a file is at fault, ranker and features do not fit, Triton is not there or cannot load the model, or
@@ -78,13 +79,15 @@ def release(
     """
     configuration = read_json(rankers / SERVED / CONFIG_FILE)
     models = models_of(rankers, configuration)
-    request = build_example(rankers / SERVED, configuration, prepared, embeddings, store, slot)
+    request = build_example(
+        rankers / SERVED, configuration, prepared, embeddings, store, slot, serving.compared_candidates
+    )
     with tempfile.TemporaryDirectory(prefix="reland-release-") as trial:
         release_version(Path(trial), version, models, served=set())
         log = settings.home / "logs" / f"triton-release-{version}.log"
         ports = settings.triton_http_port, settings.triton_grpc_port
         with running_triton(settings.triton_environment, Path(trial), log, *ports) as server:
-            answer, difference = _try(server, version, rankers, request)
+            answer, difference = _try(server, version, rankers, request, serving)
     versions = release_version(settings.resolved_model_repository, version, models, served)
     return Release(version, versions, difference, top_items(prepared, request, answer), request)
 
@@ -110,7 +113,9 @@ def models_of(rankers: Path, configuration: dict[str, Any]) -> list[ModelFiles]:
     ]
 
 
-def _try(server: TritonServer, version: int, rankers: Path, request: ExampleRequest) -> tuple[Ranking, float]:
+def _try(
+    server: TritonServer, version: int, rankers: Path, request: ExampleRequest, serving: ServingSection
+) -> tuple[Ranking, float]:
     """The ranker's answer, and the largest difference of the three models' answers from PyTorch's.
 
     Raises:
@@ -124,11 +129,11 @@ def _try(server: TritonServer, version: int, rankers: Path, request: ExampleRequ
         server.load(model, [version])
         answers[model] = rank(server.grpc_address, version, request.inputs, model=model)
         expected = score_with_pytorch(rankers / variant, request.inputs)
-        differences.append(largest_difference(answers[model], expected, model))
+        differences.append(largest_difference(answers[model], expected, model, serving))
     server.load(USER_VECTOR_MODEL, [version])
     found = user_vector(server.grpc_address, version, request.inputs)
     expected_vector = user_vector_with_pytorch(rankers / SERVED, request.inputs)
-    differences.append(_difference(f"{USER_VECTOR_MODEL}: vector", found, expected_vector))
+    differences.append(_difference(f"{USER_VECTOR_MODEL}: vector", found, expected_vector, serving))
     return answers[MODEL_NAME], max(differences)
 
 
@@ -155,23 +160,25 @@ def user_vector_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> np.
         return loaded.current_user(loaded.item_encoder(), history, rationale)[0].numpy()
 
 
-def largest_difference(served: Ranking, expected: Ranking, model: str = MODEL_NAME) -> float:
+def largest_difference(
+    served: Ranking, expected: Ranking, model: str = MODEL_NAME, serving: ServingSection = DEFAULT_SERVING
+) -> float:
     """The largest absolute difference of scores and fusion weights.
 
     Raises:
         ServedScoresDifferError: shapes differ, or a value differs by more than the tolerances.
     """
     return max(
-        _difference(f"{model}: scores", served.scores, expected.scores),
-        _difference(f"{model}: fusion_weights", served.fusion_weights, expected.fusion_weights),
+        _difference(f"{model}: scores", served.scores, expected.scores, serving),
+        _difference(f"{model}: fusion_weights", served.fusion_weights, expected.fusion_weights, serving),
     )
 
 
-def _difference(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
+def _difference(name: str, ours: np.ndarray, theirs: np.ndarray, serving: ServingSection) -> float:
     if ours.shape != theirs.shape:
         raise ServedScoresDifferError(f"{name}: Triton gives the shape {ours.shape}, PyTorch {theirs.shape}")
     difference = float(np.abs(ours - theirs).max())
-    if not np.allclose(ours, theirs, RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE):
+    if not np.allclose(ours, theirs, serving.relative_tolerance, serving.absolute_tolerance):
         raise ServedScoresDifferError(f"{name}: Triton and PyTorch differ by up to {difference:g}")
     return difference
 

@@ -31,13 +31,13 @@ from components.contracts.serving import ID_ONLY_MODEL, RANKED_REQUESTS, read_lo
 from components.contracts.tables import HISTORIES, ITEM_INDEX, MATCHES, read_table, read_vectors
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
+from components.ranker_release.configuration import DEFAULT_SERVING
 
 VARIANT_OF_MODEL = {MODEL_NAME: "reland", ID_ONLY_MODEL: "id_only"}
 FEATURES = ("history", "user_vector", "rationale")
 NAMED = 20  # requests that the result names
 # Features are copied, not computed, so they are equal to the rounding of a decimal; scores are sums in another order.
 FEATURE_TOLERANCE = 1e-6
-SCORE_RELATIVE_TOLERANCE, SCORE_ABSOLUTE_TOLERANCE = 1e-3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _score(ranker: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 def _close(name: str, served: np.ndarray, made: np.ndarray) -> bool:
     if name == "scores":
-        return np.allclose(served, made, SCORE_RELATIVE_TOLERANCE, SCORE_ABSOLUTE_TOLERANCE)
+        return np.allclose(served, made, DEFAULT_SERVING.relative_tolerance, DEFAULT_SERVING.absolute_tolerance)
     return np.allclose(served, made, rtol=0.0, atol=FEATURE_TOLERANCE)
 
 

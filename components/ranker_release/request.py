@@ -16,8 +16,6 @@ from feature_repo.store import READ_BATCH, Assignment, Rationale, read_assignmen
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-CANDIDATES = 100
-
 
 @dataclass(frozen=True)
 class ExampleRequest:
@@ -31,7 +29,13 @@ class ExampleRequest:
 
 
 def build_example(
-    ranker: Path, configuration: dict[str, Any], prepared: Path, embeddings: Path, store: "FeatureStore", slot: str
+    ranker: Path,
+    configuration: dict[str, Any],
+    prepared: Path,
+    embeddings: Path,
+    store: "FeatureStore",
+    slot: str,
+    n_candidates: int,
 ) -> ExampleRequest:
     """The request of the first user, by id, whom the slot gives a rationale that is not banned.
 
@@ -40,6 +44,7 @@ def build_example(
     Args:
         ranker: folder of the ranker, whose item index numbers the items.
         configuration: the ranker's configuration.
+        n_candidates: how many items it asks for, spread over the catalogue; all where there are fewer.
 
     Raises:
         InputError: the features or vectors are not of the ranker's text encoder or dimensions, no user has a rationale,
@@ -50,7 +55,7 @@ def build_example(
     _check_fit(ranker, configuration, rationale, user_vectors.shape[1])
     item_ids = read_table(ranker / ITEM_INDEX_FILE, ITEM_INDEX).sort_by("index")["item_id"].to_pylist()
     index_by_id = {item_id: index for index, item_id in enumerate(item_ids, start=1)}
-    candidates = np.linspace(1, len(item_ids), min(CANDIDATES, len(item_ids))).astype(np.int64)
+    candidates = np.linspace(1, len(item_ids), min(n_candidates, len(item_ids))).astype(np.int64)
 
     rationales = np.zeros((1, configuration["rationales_per_user"], configuration["text_dimension"]), np.float32)
     rationales[0, 0] = rationale.embedding  # the best match; where K > 1, the others are zero rows

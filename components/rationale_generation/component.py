@@ -10,18 +10,13 @@ def build_prompts(
     prepared: dsl.Input[dsl.Dataset],
     seeds: dsl.Input[dsl.Dataset],
     tuned: dsl.Input[dsl.Model],
-    language_model: str,
-    prompt_version: str,
-    engine: str,
-    recorded_rationales: str,
-    shards: int,
+    section: dict,
     requests: dsl.Output[dsl.Dataset],
-) -> list:
+) -> list[int]:
     """Condense the seed users' histories and ask for rationales (3.1.2), in the OpenAI batch format.
 
     Args:
-        language_model: what the step of the model was told; it decides where no `prompt_version` is named.
-        recorded_rationales: file of recorded rationales; read by the engine `recorded` alone.
+        section: the section `rationales` of the run's configuration.
 
     Returns:
         the numbers of the shards that are to answer.
@@ -30,18 +25,20 @@ def build_prompts(
 
     from components.contracts.language_model import read_language_model
     from components.foundation.settings import load_settings
+    from components.language_model.configuration import RationalesSection
     from components.language_model.engines import engine_model
     from components.prompting.prompt_template import choose_version
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
-    model = engine_model(engine, recorded_rationales, read_language_model(Path(tuned.path)))
-    version = choose_version(prompt_version, language_model)
+    asked = RationalesSection.read(section)
+    model = engine_model(asked.rationale_engine, asked.recorded_rationales, read_language_model(Path(tuned.path)))
+    version = choose_version(asked.prompt_version, asked.language_model)
     settings = load_settings()
     content = build_seed_requests(
         Path(prepared.path), Path(seeds.path), version, model, settings.history_days, settings.items_name
     )
     write_seed_requests(content, Path(requests.path))
-    return list(range(shards))
+    return list(range(asked.shards))
 
 
 @dsl.component(base_image=images.GENERATION, install_kfp_package=False)
@@ -69,22 +66,15 @@ def generate_rationales(
     requests: dsl.Input[dsl.Dataset],
     prepared: dsl.Input[dsl.Dataset],
     tuned: dsl.Input[dsl.Model],
-    engine: str,
-    recorded_rationales: str,
+    section: dict,
     shard: int,
-    shards: int,
-    attempts: int,
-    max_calls: int,
-    max_tokens: int,
-    max_cost: float,
     responses: dsl.Output[dsl.Dataset],
 ) -> None:
     """Have the engine answer the requests of one shard; what was paid for before comes from the ledger.
 
     Args:
-        recorded_rationales: file of recorded rationales; read by the engine `recorded` alone.
-        attempts: how often an invalid answer is asked for again.
-        max_calls: ceiling of all shards together, as `max_tokens` and `max_cost`; 0: none.
+        section: the section `rationales` of the run's configuration.
+        shard: number of the shard, from 0.
     """
     from pathlib import Path
 
@@ -95,7 +85,8 @@ def generate_rationales(
     from components.foundation.settings import load_settings
     from components.language_model.account import write_account
     from components.language_model.batch_exchange import BatchExchange, hand_out
-    from components.language_model.budget import Budget, Ceilings, Prices
+    from components.language_model.budget import Budget, Prices
+    from components.language_model.configuration import RationalesSection
     from components.language_model.engines import open_engine
     from components.language_model.ledger import Ledger, shard_of
     from components.prompting.catalogue import load_catalogue
@@ -103,18 +94,23 @@ def generate_rationales(
     from components.rationale_generation.validation import load_validator
 
     settings = load_settings()
+    configuration = RationalesSection.read(section)
+    shards = configuration.shards
     asked = read_seed_requests(Path(requests.path))
     own = [request for request in asked.requests if shard_of(request["custom_id"], shards) == shard]
     catalogue = load_catalogue(Path(prepared.path), asked.withheld)
     model = read_language_model(Path(tuned.path))
-    with open_engine(engine, model, catalogue, recorded_rationales, asked.seed_of_request, settings) as answering:
+    engine, recorded = configuration.rationale_engine, configuration.recorded_rationales
+    with open_engine(engine, model, catalogue, recorded, asked.seed_of_request, settings) as answering:
         say(f"asking {answering.name}, model {answering.model}, {len(own)} requests, shard {shard + 1} of {shards}")
         if answering.paid:
             validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
-            budget = Budget(Ceilings(max_calls, max_tokens, max_cost).share(shard, shards), Prices.of(settings))
+            budget = Budget(configuration.ceilings.share(shard, shards), Prices.of(settings))
             with Ledger(settings.resolved_ledger, shard, shards) as ledger:
-                factory = BatchExchange(answering, validator, ledger, budget, asked.prompt_tokens, attempts)
-                answers, account = factory.answer(own)
+                exchange = BatchExchange(
+                    answering, validator, ledger, budget, asked.prompt_tokens, configuration.attempts
+                )
+                answers, account = exchange.answer(own)
         else:
             answers, account = hand_out(answering, own)
     write_lines(Path(responses.path) / RESPONSES_FILE, answers)
@@ -126,7 +122,7 @@ def validate_rationales(
     requests: dsl.Input[dsl.Dataset],
     responses: dsl.Input[list[dsl.Dataset]],
     prepared: dsl.Input[dsl.Dataset],
-    engine: str,
+    section: dict,
     rationales: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
@@ -134,6 +130,7 @@ def validate_rationales(
 
     Args:
         responses: those of all shards.
+        section: the section `rationales` of the run's configuration.
     """
     from pathlib import Path
 
@@ -144,6 +141,7 @@ def validate_rationales(
     from components.foundation.settings import load_settings
     from components.language_model.account import Account, cost_fields, read_account, read_population
     from components.language_model.budget import Prices
+    from components.language_model.configuration import RationalesSection
     from components.language_model.engines import engine_class
     from components.language_model.recorded_engine import RecordedEngine
     from components.prompting.catalogue import load_catalogue
@@ -152,7 +150,7 @@ def validate_rationales(
     from components.rationale_generation.validation import load_validator
 
     settings = load_settings()
-    answering = engine_class(engine)
+    answering = engine_class(RationalesSection.read(section).rationale_engine)
     asked = read_seed_requests(Path(requests.path))
     catalogue = load_catalogue(Path(prepared.path), asked.withheld)
     free_text = answering is RecordedEngine

@@ -14,11 +14,8 @@ from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALES_PE
 from components.foundation.errors import InputError
 from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.backbones.sasrec import SASRec
+from components.recommenders.configuration import FUSION_VARIANTS, ITEM_TEXT_VARIANTS, VARIANTS
 from components.recommenders.fusion import AttentionFusion
-
-ITEM_TEXT_VARIANTS = ("item_features", "reland", "reland_shuffled")
-FUSION_VARIANTS = ("reland", "reland_shuffled")
-VARIANTS = ("id_only", *ITEM_TEXT_VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class RankerConfig:
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
-            raise InputError(f"setting --variants: unknown variant {self.variant!r}, known are {', '.join(VARIANTS)}")
+            raise InputError(f"variants: unknown variant {self.variant!r}, known are {', '.join(VARIANTS)}")
 
 
 class ItemEncoder(nn.Module):

@@ -17,29 +17,13 @@ from torch import Tensor
 
 from components.foundation.errors import InputError
 from components.foundation.progress import say
+from components.recommenders.configuration import TrainingConfig
 from components.recommenders.evaluation import CUTOFF, rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences, gather_windows
 from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 
 _BATCHES_SORTED_TOGETHER = 16
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long and how fast to train; equal for all variants that are to be compared.
-
-    An epoch is one pass over the data, or several where one has fewer than `minimum_steps_per_epoch` optimizer steps:
-    a few hundred users would otherwise be trained for a few dozen steps.
-    """
-
-    epochs: int = 12
-    minimum_steps_per_epoch: int = 33
-    batch_size: int = 128  # windows
-    learning_rate: float = 2e-3
-    gradient_norm: float = 5.0
-    evaluations: int = 12
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,15 @@ def plan_sampling(n_users: int, seed_fraction: float, clusters: int) -> Sampling
         InputError: the fraction is outside (0, 1] or yields no seed user, or there are fewer users than clusters.
     """
     if not 0 < seed_fraction <= 1:
-        raise InputError(f"--seed-fraction is {seed_fraction}, expected a number above 0 and at most 1")
+        raise InputError(f"seed_fraction is {seed_fraction}, expected a number above 0 and at most 1")
     if clusters < 0:
-        raise InputError(f"--clusters is {clusters}, expected a positive number, or 0 for 5% of the users")
+        raise InputError(f"clusters is {clusters}, expected a positive number, or 0 for 5% of the users")
     budget = round(seed_fraction * n_users)
     if budget == 0:
-        raise InputError(f"--seed-fraction {seed_fraction} of {n_users} users is no seed user at all")
+        raise InputError(f"seed_fraction {seed_fraction} of {n_users} users is no seed user at all")
     chosen_clusters = clusters or max(1, round(DEFAULT_CLUSTER_SHARE * n_users))
     if n_users < chosen_clusters:
-        raise InputError(f"--clusters is {chosen_clusters}, but there are only {n_users} users")
+        raise InputError(f"clusters is {chosen_clusters}, but there are only {n_users} users")
     return SamplingPlan(budget, chosen_clusters)
 
 

@@ -22,7 +22,6 @@ from components.seed_sampling.adaptive_sampling import (
 from components.seed_sampling.clustering import cluster_users
 from components.seed_sampling.facility_location import greedy_order
 
-DEFAULT_POLICY = "adaptive"
 GREEDY_USERS = 50_000  # facility location divides a larger base into parts of at most so many
 PROGRESS_PICKS = 1_000
 
@@ -175,5 +174,5 @@ def find_policy(name: str) -> type[SeedPolicy]:
         InputError: there is none; the message names the option and the policies there are.
     """
     if name not in POLICIES:
-        raise InputError(f"--seed-policy {name!r}: expected one of {', '.join(POLICIES)}")
+        raise InputError(f"seed_policy {name!r}: expected one of {', '.join(POLICIES)}")
     return POLICIES[name]

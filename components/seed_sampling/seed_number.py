@@ -20,8 +20,6 @@ from components.seed_sampling.policies import SeedPolicy
 LEAST_SHARE, LARGEST_MULTIPLE = 1 / 16, 2  # of the budget: where the curve begins and ends
 POINTS = 16
 CURVE_USERS = 20_000  # whom a point of the curve is measured on
-# Of a request and its answer, where nothing has been measured: a history of 50 titles and two short texts.
-ASSUMED_TOKENS_PER_CALL = 1_500.0
 
 
 def seed_number_curve(policy: SeedPolicy, budget: int, tokens_per_call: float) -> dict[str, Any]:

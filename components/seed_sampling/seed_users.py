@@ -1,7 +1,6 @@
 """The step itself: prepared interactions and behavior embeddings to the table of seed users and its diagnostics."""
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +16,24 @@ from components.foundation.files import replacing_file, write_json
 from components.foundation.progress import say
 from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
+from components.seed_sampling.configuration import SeedsSection
 from components.seed_sampling.diagnostics import describe, stability
 from components.seed_sampling.page import render
-from components.seed_sampling.policies import DEFAULT_POLICY, Clusters, SeedChoice, UserBase, find_policy
+from components.seed_sampling.policies import Clusters, SeedChoice, UserBase, find_policy
 from components.seed_sampling.refresh import PreviousSeeds, refresh_seeds
-from components.seed_sampling.seed_number import ASSUMED_TOKENS_PER_CALL, seed_number_curve
+from components.seed_sampling.seed_number import seed_number_curve
 from components.seed_sampling.user_map import map_users
 
 
-@dataclass(frozen=True)
-class SamplingConfig:
-    """What the operator chooses.
-
-    Attributes:
-        clusters: K; 0 is 5% of the users.
-        recorded_rationales: file whose users are the seed users, if it names users; None leaves them to the policy.
-        policy: see `policies.POLICIES`.
-        previous_seeds: last week's table of seeds, of whom as many stay as still fit; None is a new sampling.
-        tokens_per_call: tokens of a request and its answer, to say what a number of seeds costs.
-    """
-
-    seed_fraction: float
-    clusters: int
-    recorded_rationales: Path | None
-    seed: int
-    policy: str = DEFAULT_POLICY
-    previous_seeds: Path | None = None
-    tokens_per_call: float = ASSUMED_TOKENS_PER_CALL
-
-
-def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, output: Path) -> dict[str, Any]:
+def sample_seed_users(
+    prepared: Path,
+    embeddings: Path,
+    config: SeedsSection,
+    output: Path,
+    *,
+    seed: int,
+    recorded_rationales: Path | None = None,
+) -> dict[str, Any]:
     """Write the seed users, schema `SEEDS`, sorted by user id, with their diagnostics and the page that shows them.
 
     The users are those with a training interaction. The users named by a file of recorded rationales are the seed
@@ -58,30 +45,28 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
     Raises:
         InputError: a fault of a file or of a setting, or a user without an embedding.
     """
-    check_seeds(config.policy, config.previous_seeds)
-    if not config.tokens_per_call >= 0:
-        raise InputError(f"--tokens-per-call {config.tokens_per_call}: expected a number, 0 or more")
+    check_seeds(config)
     users, activity = count_training_interactions(prepared)
-    recorded = _recorded_users(config.recorded_rationales) if config.recorded_rationales else None
-    if recorded is not None and config.previous_seeds is not None:
+    recorded = _recorded_users(recorded_rationales) if recorded_rationales else None
+    if recorded is not None and config.previous_seeds:
         raise InputError(
-            f"--previous-seeds {config.previous_seeds}: the users of {config.recorded_rationales} are the seed users, "
+            f"previous_seeds {config.previous_seeds}: the users of {recorded_rationales} are the seed users, "
             "expected one of the two"
         )
     base = UserBase(normalise_rows(_embeddings_of(users, embeddings)), activity)
     number, weekly = None, None
     if recorded is not None:
-        choice = _recorded_choice(users, recorded, str(config.recorded_rationales))
+        choice = _recorded_choice(users, recorded, str(recorded_rationales))
         clusters = None
     else:
         plan = plan_sampling(len(users), config.seed_fraction, config.clusters)
-        policy = find_policy(config.policy)(base, plan.clusters, config.seed)
-        say(f"sampling {plan.budget} seed users of {len(users)}, policy {config.policy}")
+        policy = find_policy(config.seed_policy)(base, plan.clusters, seed)
+        say(f"sampling {plan.budget} seed users of {len(users)}, policy {config.seed_policy}")
         if config.previous_seeds:
-            previous = _previous_seeds(users, config.previous_seeds)
+            previous = _previous_seeds(users, Path(config.previous_seeds))
             assert policy.clusters is not None  # see `check_seeds`
-            choice, weekly = refresh_seeds(base, policy.clusters, plan, previous, config.seed)
-            weekly["stability"] = stability(base, previous.indices, choice.indices, config.seed)
+            choice, weekly = refresh_seeds(base, policy.clusters, plan, previous, seed)
+            weekly["stability"] = stability(base, previous.indices, choice.indices, seed)
             say(f"{weekly['kept']} of {weekly['previous']} seed users stay, {weekly['new']} are new")
         else:
             choice = policy.choose(plan.budget)
@@ -89,15 +74,15 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
         number = seed_number_curve(policy, plan.budget, config.tokens_per_call)
 
     content = {
-        "policy": "recorded" if recorded is not None else config.policy,
+        "policy": "recorded" if recorded is not None else config.seed_policy,
         "users": len(users),
         "seeds": len(choice.indices),
         "origins": dict(sorted(Counter(choice.origins).items())),
         "clusters": 0 if clusters is None else len(clusters.centres),
-        **describe(base, choice, clusters, config.seed),
+        **describe(base, choice, clusters, seed),
         "number_of_seeds": number,
         "refresh": weekly,
-        "map": map_users(base, choice, config.seed),
+        "map": map_users(base, choice, seed),
     }
     write_table(_seeds_table(users, base, choice, clusters), output / SEEDS_FILE, SEEDS)
     write_json(output / SEEDS_DIAGNOSTICS_FILE, content)
@@ -111,22 +96,22 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
     return {"seeds": _report(content)}
 
 
-def check_seeds(policy: str, previous_seeds: Path | None) -> None:
+def check_seeds(config: SeedsSection) -> None:
     """Find what can be found wrong without reading a file.
 
     Raises:
-        InputError: the message names the option.
+        InputError: the message names the field.
     """
-    find_policy(policy)
-    if previous_seeds is None:
+    find_policy(config.seed_policy)
+    if not config.previous_seeds:
         return
-    if policy != "adaptive":
+    if config.seed_policy != "adaptive":
         raise InputError(
-            f"--previous-seeds goes with --seed-policy adaptive, not with {policy}: "
+            f"previous_seeds goes with seed_policy adaptive, not with {config.seed_policy}: "
             "a seed user stays because it still stands for its cluster"
         )
-    if not previous_seeds.is_file():
-        raise InputError(f"--previous-seeds {previous_seeds}: no such file")
+    if not Path(config.previous_seeds).is_file():
+        raise InputError(f"previous_seeds {config.previous_seeds}: no such file")
 
 
 def count_training_interactions(prepared: Path) -> tuple[list[str], np.ndarray]:
@@ -186,11 +171,11 @@ def _recorded_choice(users: list[str], recorded: list[str], source: str) -> Seed
 def _previous_seeds(users: list[str], path: Path) -> PreviousSeeds:
     table = read_table(path, SEEDS)
     if pc.count_distinct(table.column("user_id")).as_py() < table.num_rows:
-        raise InputError(f"--previous-seeds {path}: a seed user is there twice")
+        raise InputError(f"previous_seeds {path}: a seed user is there twice")
     index_of = {user: index for index, user in enumerate(users)}
     rows = [row for row in table.to_pylist() if row["user_id"] in index_of]
     if not rows:
-        raise InputError(f"--previous-seeds {path}: none of its {table.num_rows} seed users is in the data")
+        raise InputError(f"previous_seeds {path}: none of its {table.num_rows} seed users is in the data")
     return PreviousSeeds(
         indices=np.array([index_of[row["user_id"]] for row in rows]),
         important=np.array([row["origin"] == "important" for row in rows]),

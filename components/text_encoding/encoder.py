@@ -17,10 +17,12 @@ class TextEncoder(ABC):
 
     Attributes:
         name: the version of the encoder; vectors of encoders with different names do not go together.
+        model: what the encoder was opened by: a packaged model, a Hugging Face id or a folder.
         dimension: t, the length of the vectors.
     """
 
     name: str
+    model: str
     dimension: int
 
     def lengths(self, texts: list[str]) -> list[int]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.contracts.text_encoder import PACKAGED_MODEL, check_text_encoder, is_model_path, model_folder
 from components.foundation.errors import InputError
 from components.text_encoding.encoder import TextEncoder
-from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder, is_model_path, model_folder
 
 if TYPE_CHECKING:  # takes seconds to import
     from sentence_transformers import SentenceTransformer
@@ -31,11 +31,12 @@ class SentenceTransformerEncoder(TextEncoder):
 
     def __init__(self, model: str) -> None:
         check_text_encoder(model)
+        self.model = model
         source, self.name = _locate(model)
         self._model = _load(model, source)
         dimension = self._model.get_embedding_dimension()
         if dimension is None:
-            raise InputError(f"--text-encoder {model}: a model that does not say how long its vectors are")
+            raise InputError(f"text_encoder {model}: a model that does not say how long its vectors are")
         self.dimension = dimension
 
     def lengths(self, texts: list[str]) -> list[int]:
@@ -77,7 +78,7 @@ def _load(model: str, source: str) -> "SentenceTransformer":
     except Exception as error:  # each library that reads a damaged file raises what it likes
         told = " ".join(str(error).split()) or type(error).__name__
         place = "sentence-transformers cannot load this folder" if is_local else "no folder, and not loaded as an id"
-        raise InputError(f"--text-encoder {model}: {place} ({told})") from error
+        raise InputError(f"text_encoder {model}: {place} ({told})") from error
 
 
 def _digest(folder: Path) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, RATIONALES_FILE
 from components.contracts.tables import ITEMS, RATIONALES, read_table, write_vectors
-from components.foundation.files import write_json
+from components.foundation.errors import InputError
+from components.foundation.files import read_json, write_json
 from components.text_encoding.encoder import TextEncoder, encode_texts
 
 
@@ -22,6 +23,18 @@ def encode_item_table(encoder: TextEncoder, prepared: Path, output: Path) -> Non
     _encode(encoder, "item_id", {row["item_id"]: item_text(**row) for row in rows}, output)
 
 
+def encoder_model(embeddings: Path) -> str:
+    """The model that made such vectors, to encode other texts with it.
+
+    Raises:
+        InputError: the folder does not say it.
+    """
+    content = read_json(embeddings / CONFIG_FILE)
+    if not isinstance(content, dict) or "model" not in content:
+        raise InputError(f"{embeddings / CONFIG_FILE}: does not say the model of the text encoder")
+    return str(content["model"])
+
+
 def item_text(title: str, brand: str, categories: list[str], **_: object) -> str:
     """`Title. Brand. Category, category`, without the parts that are empty."""
     parts = (" ".join(part.split()) for part in (title, brand, ", ".join(categories)))
@@ -30,4 +43,6 @@ def item_text(title: str, brand: str, categories: list[str], **_: object) -> str
 
 def _encode(encoder: TextEncoder, key: str, text_of_key: dict[str, str], output: Path) -> None:
     write_vectors(output, key, list(text_of_key), encode_texts(encoder, list(text_of_key.values())))
-    write_json(output / CONFIG_FILE, {"text_encoder": encoder.name, "dimension": encoder.dimension})
+    write_json(
+        output / CONFIG_FILE, {"text_encoder": encoder.name, "model": encoder.model, "dimension": encoder.dimension}
+    )

@@ -10,7 +10,7 @@ import io
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -321,14 +321,16 @@ class Kubeflow:
         return f"{self._endpoint}: Kubeflow Pipelines answers {error.status} {said or error.reason}"
 
 
-def parse_parameters(pipeline: BaseComponent, given: list[str]) -> dict[str, Any]:
-    """`NAME=VALUE`, in the types that the pipeline declares.
+def parse_parameters(
+    pipeline: BaseComponent, given: list[str], sections: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """`NAME=VALUE`, in the types that the pipeline declares, and those of `sections` that the pipeline has.
 
     Raises:
         InputError: a parameter is not one of the pipeline's, is of another type, or one without a default is not given.
     """
     declared = pipeline.pipeline_spec.root.input_definitions.parameters
-    parameters = {}
+    parameters = {name: value for name, value in (sections or {}).items() if name in declared}
     for text in given:
         name, separator, value = text.partition("=")
         if not separator:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.foundation.errors import InputError
+from reland.commands.options import Assignments, ConfigFile
 
 if TYPE_CHECKING:
     from pipelines.running.kubeflow import Kubeflow, Version
@@ -76,6 +77,8 @@ def compile_command(
 
 def submit(
     pipeline: Annotated[str, typer.Argument(help="Name of a pipeline, as `reland compile` lists them.")],
+    config: ConfigFile = None,
+    assignments: Assignments = None,
     parameter: Parameter = None,
     experiment: Experiment = "reland",
     service_account: ServiceAccount = "",
@@ -96,7 +99,7 @@ def submit(
     from pipelines.running.run_log import StepFailedError
 
     cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
-    kubeflow, version, parameters = _upload(pipeline, cluster, parameter or [])
+    kubeflow, version, parameters = _upload(pipeline, cluster, config, assignments or [], parameter or [])
     run_name = f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     run_id = kubeflow.submit(version, experiment, run_name, parameters, service_account)
     answer = {**dataclasses.asdict(version), "experiment": experiment, "run": run_name, "run_id": run_id}
@@ -123,6 +126,8 @@ def schedule(
         bool, typer.Option("--catch-up", help="Make up for every run that was missed, not for the latest alone.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Schedule the pipeline no longer.")] = False,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
     parameter: Parameter = None,
     experiment: Experiment = "reland",
     service_account: ServiceAccount = "",
@@ -159,7 +164,7 @@ def schedule(
     if len(cron.split()) != 6:
         raise InputError(f"--cron {cron}: expected six fields, of which the first is the second, as '0 30 4 * * *'")
     cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
-    kubeflow, version, parameters = _upload(pipeline, cluster, parameter or [])
+    kubeflow, version, parameters = _upload(pipeline, cluster, config, assignments or [], parameter or [])
     wanted = Schedule(pipeline, cron, catch_up, version.version_id, parameters)
     changed = kubeflow.schedule(wanted, version, experiment, service_account)
     if as_json:
@@ -169,17 +174,27 @@ def schedule(
         print(f"{'scheduled' if changed else 'scheduled as before'}: {cron} {_details(catch_up, parameters)}".rstrip())
 
 
-def _upload(pipeline: str, cluster: "Cluster", given: list[str]) -> "tuple[Kubeflow, Version, dict[str, object]]":
-    """Compile and upload it. What is wrong with the parameters is said before anything is sent."""
+def _upload(
+    pipeline: str, cluster: "Cluster", config: Path | None, assignments: list[str], given: list[str]
+) -> "tuple[Kubeflow, Version, dict[str, object]]":
+    """Compile and upload it. What is wrong with the parameters is said before anything is sent.
+
+    Args:
+        config: TOML file with sections; those that the pipeline takes become parameters.
+        assignments: `section.field=value`.
+        given: `NAME=VALUE` of other parameters.
+    """
     from components.foundation.settings import load_settings
     from pipelines.catalogue import define_pipelines
+    from pipelines.configuration import read_configuration
     from pipelines.running.compilation import compile_pipeline
     from pipelines.running.kubeflow import Kubeflow, parse_parameters
 
     defined = define_pipelines(cluster)
     if pipeline not in defined:
         raise InputError(f"{pipeline!r}: no such pipeline, expected one of {', '.join(defined)}")
-    parameters = parse_parameters(defined[pipeline], given)
+    changes = read_configuration(config, assignments, {}).changes()
+    parameters = parse_parameters(defined[pipeline], given, changes)
     kubeflow = Kubeflow(load_settings())
     with tempfile.TemporaryDirectory(prefix="reland-") as folder:
         package = Path(folder) / f"{pipeline}.yaml"

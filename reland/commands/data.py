@@ -8,17 +8,8 @@ from typing import Annotated
 import typer
 
 from components.foundation.errors import InputError
-from reland.commands.options import (
-    AsJson,
-    DataDir,
-    Dataset,
-    MinimumInteractions,
-    Previous,
-    Seed,
-    Splits,
-    TestFrom,
-    ValidateFrom,
-)
+from pipelines.configuration import RunConfiguration
+from reland.commands.options import AsJson, takes_configuration
 
 
 def register(app: typer.Typer) -> None:
@@ -26,16 +17,10 @@ def register(app: typer.Typer) -> None:
     app.command()(prepare)
 
 
+@takes_configuration("data")
 def prepare(
+    configuration: RunConfiguration,
     output: Annotated[Path, typer.Option(help="Folder to write the tables into; must be new or empty.")],
-    dataset: Dataset = "simulator",
-    data_dir: DataDir = "",
-    minimum_interactions: MinimumInteractions = 5,
-    splits: Splits = "leave_one_out",
-    validate_from: ValidateFrom = "",
-    test_from: TestFrom = "",
-    previous: Previous = "",
-    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Make the tables alone: interactions, items, rejected rows, statistics and a summary; a simulation's truth."""
@@ -43,17 +28,15 @@ def prepare(
 
     from components.contracts.artifacts import STATISTICS_PAGE_FILE, SUMMARY_FILE, TRUTH_FOLDER, VALIDATION_PAGE_FILE
     from components.data_preparation.preparation import configure, prepare
-    from components.data_preparation.splits import parse_splits
     from components.foundation.files import creating_directory, write_json
     from components.foundation.settings import load_settings
 
-    asked = parse_splits(splits, validate_from, test_from)
-    config = configure(dataset, data_dir, seed, minimum_interactions, load_settings(), asked, previous)
+    config = configure(configuration.data, configuration.seed, load_settings())
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
             summary = prepare(config, folder, folder / TRUTH_FOLDER)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error
-    told = f"written: {output}, with the pages {STATISTICS_PAGE_FILE} and {VALIDATION_PAGE_FILE}"
-    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else told)
+    message = f"written: {output}, with the pages {STATISTICS_PAGE_FILE} and {VALIDATION_PAGE_FILE}"
+    print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else message)

@@ -1,46 +1,92 @@
-"""Options that several commands take, each under one name and with one explanation."""
+"""Options of commands that are derived from the sections of a run's configuration, and those that commands share."""
 
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, get_origin
 
 import typer
 
-from components.behavior_encoder.encoders import ENCODERS
+from components.foundation.configuration import SEED, Option, changed, options_of
+from pipelines.configuration import read_configuration, section_types
 
-Dataset = Annotated[
-    str,
-    typer.Option(
-        help="simulator (or simulator:USERS), ml-1m, amazon-beauty, or the path of a file or folder: its format is "
-        "found out."
-    ),
-]
-DataDir = Annotated[str, typer.Option(help="Folder of the data set's files. Default: the setting RELAND_DATA_DIR.")]
-MinimumInteractions = Annotated[int, typer.Option(help="k of the k-core filter; a user needs 3 items in any case.")]
-Splits = Annotated[
-    str, typer.Option(help="How interactions are split, separated by commas: leave_one_out, ratio (80/10/10), time.")
-]
-ValidateFrom = Annotated[
-    str,
-    typer.Option(help="First moment to validate with (ISO, UTC), of the split time. Default: after 80% of the rows."),
-]
-TestFrom = Annotated[str, typer.Option(help="First moment to test with, likewise. Default: after 90% of the rows.")]
-Previous = Annotated[
-    str,
-    typer.Option(help="Folder that `prepare` has written: the data set is added to what it accepted, as new days are."),
-]
-Encoder = Annotated[
-    str,
-    typer.Option(
-        help=f"Behavior encoder to train: {', '.join(sorted(ENCODERS))}; or the folder of one trained on the same data."
-    ),
-]
-SeedFraction = Annotated[float, typer.Option(help="Share of the users that become seed users.")]
-SeedPolicy = Annotated[
-    str, typer.Option(help="Who becomes a seed user: adaptive, random, representative, important, facility_location.")
-]
-Clusters = Annotated[int, typer.Option(help="Clusters of the seed sampling; 0 is 5% of the users.")]
-PreviousSeeds = Annotated[
-    str,
-    typer.Option(help="Last week's seeds.parquet: its seed users stay where they still fit. Default: a new sampling."),
-]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with the sections of a run, as each run leaves one.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("-O", metavar="SECTION.FIELD=VALUE", help="Set any field of a section; may be repeated."),
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.", show_default="0")]
+
+
+def takes_configuration(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of these sections, `--config` and `-O`.
+
+    The command is called with the `RunConfiguration` first. An option that is given wins over an assignment by -O, and
+    that over the file.
+    """
+    options = [option for name in sections for option in options_of(section_types()[name]) if _can_be_an_option(option)]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+        @functools.wraps(command)
+        def called(**values: Any) -> None:
+            given: dict[str, Any] = {}
+            for option in options:
+                if (value := values.pop(option.name)) is not None:
+                    given = changed(given, option.path, value)
+            if (seed := values.pop(SEED)) is not None:
+                given[SEED] = seed
+            configuration = read_configuration(values.pop("config"), values.pop("assignments") or [], given)
+            command(configuration, **values)
+
+        del called.__wrapped__  # whose signature typer would read
+        parameters = [*_positional(own), *_shared(), *(_parameter(option) for option in options), *_keyword(own)]
+        setattr(called, "__signature__", inspect.Signature(parameters))  # noqa: B010 (mypy knows no such attribute)
+        return called
+
+    return decorate
+
+
+def _can_be_an_option(option: Option) -> bool:
+    return get_origin(option.kind) is not dict
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    default = f" (default: {option.default})" if option.default != "" else ""
+    described = typer.Option(
+        help=f"{option.description.rstrip('.')}.{default}", show_default=False, rich_help_panel=option.path[0]
+    )
+    kind: Any = option.kind
+    annotation = Annotated[kind | None, described]
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _shared() -> list[inspect.Parameter]:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter("config", kind, default=None, annotation=ConfigFile),
+        inspect.Parameter("assignments", kind, default=None, annotation=Assignments),
+        inspect.Parameter(SEED, kind, default=None, annotation=Seed),
+    ]
+
+
+def _positional(own: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Options that have to be given come first in the help."""
+    return [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in own
+        if parameter.default is inspect.Parameter.empty
+    ]
+
+
+def _keyword(own: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in own
+        if parameter.default is not inspect.Parameter.empty
+    ]

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from components.foundation.errors import InputError
-from reland.commands.options import AsJson, Clusters, PreviousSeeds, Seed, SeedFraction, SeedPolicy
+from pipelines.configuration import RunConfiguration
+from reland.commands.options import AsJson, takes_configuration
 
 
 def register(app: typer.Typer) -> None:
@@ -16,18 +17,12 @@ def register(app: typer.Typer) -> None:
     app.command()(seeds)
 
 
+@takes_configuration("seeds")
 def seeds(
+    configuration: RunConfiguration,
     prepared: Annotated[Path, typer.Option(help="Folder of prepared tables, as `reland prepare` writes it.")],
     embeddings: Annotated[Path, typer.Option(help="Folder of the users' behavior embeddings.")],
     output: Annotated[Path, typer.Option(help="Folder to write seeds and diagnostics into; must be new or empty.")],
-    seed_fraction: SeedFraction = 0.1,
-    seed_policy: SeedPolicy = "adaptive",
-    clusters: Clusters = 0,
-    previous_seeds: PreviousSeeds = "",
-    tokens_per_call: Annotated[
-        float, typer.Option(help="Tokens of a request and its answer, for the cost of a number of seeds.")
-    ] = 1500.0,
-    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Choose the seed users alone: their table, how well they stand for all users, and what another number costs."""
@@ -35,13 +30,11 @@ def seeds(
 
     from components.contracts.artifacts import SEEDS_PAGE_FILE, SUMMARY_FILE
     from components.foundation.files import creating_directory, write_json
-    from components.seed_sampling.seed_users import SamplingConfig, sample_seed_users
+    from components.seed_sampling.seed_users import sample_seed_users
 
-    previous = Path(previous_seeds) if previous_seeds else None
-    config = SamplingConfig(seed_fraction, clusters, None, seed, seed_policy, previous, tokens_per_call)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), creating_directory(output) as folder:
-            summary = sample_seed_users(prepared, embeddings, config, folder)
+            summary = sample_seed_users(prepared, embeddings, configuration.seeds, folder, seed=configuration.seed)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error

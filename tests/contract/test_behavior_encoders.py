@@ -22,7 +22,7 @@ from components.behavior_encoder.encoder import (
     EncoderConfig,
     TrainingResources,
 )
-from components.behavior_encoder.encoders import ENCODERS, encoder_class, load_encoder, new_encoder, take_encoder
+from components.behavior_encoder.encoders import ENCODERS, configured_encoder, encoder_class, load_encoder, take_encoder
 from components.behavior_encoder.gat_encoder import GATConfig
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.inference import embed_users
@@ -119,9 +119,9 @@ def test_every_encoder_is_in_the_suite() -> None:
     assert set(CONFIGS) == set(ENCODERS)
     for name, config in CONFIGS.items():
         assert encoder_class(name).name == name and type(config) is encoder_class(name).config_type
-        assert new_encoder(name, seed=3).config.seed == 3
+        assert configured_encoder(name, {}, seed=3).config.seed == 3
     with pytest.raises(InputError, match=r"--encoder 'word2vec': unknown encoder, known are .*lightgcn, sasrec"):
-        new_encoder("word2vec", seed=0)
+        configured_encoder("word2vec", {}, seed=0)
 
 
 def test_a_finite_vector_of_the_configured_length_for_every_user(

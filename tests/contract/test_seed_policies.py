@@ -98,5 +98,5 @@ def test_important_users_are_the_active_ones():
 
 
 def test_an_unknown_policy():
-    with pytest.raises(InputError, match="--seed-policy 'best': expected one of adaptive, random, representative"):
+    with pytest.raises(InputError, match="seed_policy 'best': expected one of adaptive, random, representative"):
         find_policy("best")

@@ -57,7 +57,7 @@ def damage(folder, name):
         ("binary", ["ratings.dat"]),
         ("wrong separators", ["ratings.dat", "::"]),
         ("folder", ["ratings.dat", "folder"]),
-        ("emptied by filtering", ["--minimum-interactions 5"]),
+        ("emptied by filtering", ["minimum.interactions 5"]),
     ],
 )
 def test_a_damaged_file_is_named_and_leaves_nothing_behind(reland, folder, tmp_path, name, parts):
@@ -124,7 +124,7 @@ def test_an_output_that_is_there_already(reland, tmp_path):
 
 
 def test_a_seed_or_an_output_at_fault_of_the_commands_that_run_no_chain(reland, tmp_path):
-    assert_one_clear_line(reland("prepare", "--seed", "-1", "--output", str(tmp_path / "out")), "--seed -1")
+    assert_one_clear_line(reland("prepare", "--seed", "-1", "--output", str(tmp_path / "out")), "seed -1")
     (tmp_path / "file").write_text("")
     assert_one_clear_line(reland("compile", "--output", str(tmp_path / "file")), "--output")
 
@@ -132,13 +132,13 @@ def test_a_seed_or_an_output_at_fault_of_the_commands_that_run_no_chain(reland, 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--seed-fraction", "0"], ["--seed-fraction"]),
-        (["--seed-fraction", "1.01"], ["--seed-fraction"]),
+        (["--seed-fraction", "0"], ["seed_fraction 0.0"]),
+        (["--seed-fraction", "1.01"], ["seed_fraction 1.01"]),
         (["--dataset", "netflix"], ["netflix", "simulator"]),
         (["--dataset", "simulator:many"], ["simulator:many", "simulator:USERS"]),
         (["--rationale-engine", "oracle"], ["oracle", "template"]),
-        (["--rationale-engine", "recorded", "--rationales", "none.jsonl"], ["none.jsonl"]),
-        (["--variants", "reland"], ["--variants", "id_only"]),
+        (["--rationale-engine", "recorded", "--recorded-rationales", "none.jsonl"], ["none.jsonl"]),
+        (["--variants", "reland"], ["variants", "id_only"]),
     ],
 )
 def test_a_setting_at_fault_ends_the_run_before_its_first_step(reland, tmp_path, arguments, parts):
@@ -152,9 +152,9 @@ def test_a_recorded_file_that_covers_nobody_and_more_clusters_than_users(reland,
     recorded.write_text(
         json.dumps({"user_id": "nobody", "model": "m", "preference_summary": "s", "recommendation": "r"}) + "\n"
     )
-    outcome = reland("run", "--rationale-engine", "recorded", "--rationales", str(recorded))
+    outcome = reland("run", "--rationale-engine", "recorded", "--recorded-rationales", str(recorded))
     assert_one_clear_line(outcome, "recorded.jsonl", "covers nobody")
-    assert_one_clear_line(reland("run", "--clusters", "100000"), "--clusters")
+    assert_one_clear_line(reland("run", "--clusters", "100000"), "clusters")
     # Neither failure left a run, a registered ranker or features behind.
     assert not (tmp_path / "home" / "runs").exists() and not (tmp_path / "home" / "model_repository").exists()
 

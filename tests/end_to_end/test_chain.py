@@ -32,8 +32,9 @@ from components.contracts.rollout_history import history_file, read_rollout_hist
 from components.contracts.serving import assign_arm
 from components.foundation import mlflow_client
 from components.foundation.settings import Settings
+from components.recommenders.configuration import VARIANTS
 from feature_repo.store import open_feature_store, read_assignments, read_rationales
-from pipelines.parameters import RunParameters
+from pipelines.configuration import RunConfiguration
 from reland.run_chain import run_chain
 from serving.triton.server import free_ports
 
@@ -52,8 +53,12 @@ def runs(tmp_path_factory, triton_environment):
         patch.delenv("no_grpc_proxy")
         settings = Settings()
         heard: list[tuple[str, str]] = []
-        first = run_chain(RunParameters(epochs=1), settings, lambda step, message: heard.append((step, message)))
-        every_variant = RunParameters(epochs=1, variants="id_only,item_features,reland,reland_shuffled", shards=2)
+        ranking = {"training": {"epochs": 1}}
+        short = RunConfiguration.read({"ranking": ranking})
+        first = run_chain(short, settings, lambda step, message: heard.append((step, message)))
+        every_variant = RunConfiguration.read(
+            {"ranking": ranking | {"variants": ",".join(VARIANTS)}, "rationales": {"shards": 2}}
+        )
         second = run_chain(every_variant, settings, lambda step, message: None)
         yield settings, first, second, heard, list(temporary.iterdir())
 

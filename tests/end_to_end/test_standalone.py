@@ -54,7 +54,7 @@ def test_monthly_weekly_and_daily_runs_find_each_other(run):
     features = latest(client, FeaturesRecord)
     assert (features.encoder_version, features.collection, features.slot) == ("1", first.collection, "blue")
 
-    run("fusion-ranker", epochs=1)
+    run("fusion-ranker", ranking={"training": {"epochs": 1}})
     assert registry.champion_tag(client, registry.TAG_COLLECTION) == first.collection
     assert registry.champion_tag(client, registry.TAG_PROMPT_URI) == first.prompt
     (arm,) = read_rollout(rollout_file(run.settings)).arms

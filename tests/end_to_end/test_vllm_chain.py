@@ -15,7 +15,7 @@ def test_a_model_trained_from_nothing_writes_every_rationale(
 ):
     monkeypatch.setenv("RELAND_VLLM_PYTHON", str(vllm_python))
 
-    engine = ("--rationale-engine", "vllm", "--model", "scratch")
+    engine = ("--rationale-engine", "vllm", "--language-model", "scratch")
     outcome = reland("run", "--dataset", "simulator:100", *engine, "--epochs", "1", "--json")
 
     assert outcome.status == 0, outcome.error

@@ -10,6 +10,7 @@ import pipelines.running.kubeflow
 from components.foundation.errors import InputError
 from components.foundation.settings import Settings
 from pipelines.catalogue import define_pipelines
+from pipelines.configuration import RunConfiguration
 from pipelines.running.compilation import compile_pipelines
 from pipelines.running.kubeflow import Kubeflow, Schedule, parse_parameters
 from pipelines.running.placement import LAPTOP
@@ -82,14 +83,17 @@ def test_the_same_content_is_uploaded_once_and_other_content_again(stub, compile
 
 def test_a_run_is_submitted_followed_and_told_as_json(stub, reland):
     stub.states = ["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]
-    arguments = ("--parameter", "epochs=3", "-p", "seed_fraction=0.2", "-p", "encoder=gat", "--wait", "--json")
+    arguments = ("-O", "ranking.training.epochs=3", "-O", "encoder.encoder=gat", "--parameter", "seed=7")
+    arguments += ("--wait", "--json")
     status, output, error = reland("submit", "reland", *arguments, "--experiment", "trials")
     answer = json.loads(output)
     assert status == 0 and answer["state"] == "SUCCEEDED" and answer["experiment"] == "trials"
     assert error.splitlines() == ["PENDING", "RUNNING", "SUCCEEDED"]
     (run,) = stub.kept["runs"]
     assert run["run_id"] == answer["run_id"]
-    assert run["runtime_config"]["parameters"] == {"epochs": 3, "seed_fraction": 0.2, "encoder": "gat"}
+    expected = RunConfiguration.read({"encoder": {"encoder": "gat"}, "ranking": {"training": {"epochs": 3}}})
+    assert run["runtime_config"]["parameters"] == {**expected.changes(), "seed": 7}
+    assert set(run["runtime_config"]["parameters"]) == {"encoder", "ranking", "seed"}
 
 
 def test_a_run_that_fails_is_a_failure_of_the_command_in_one_line(stub, reland):
@@ -112,11 +116,11 @@ def test_schedules_have_the_cadence_of_the_design_and_are_kept_replaced_and_remo
     status, output, _ = reland("schedule", "rationale-refresh")
     assert status == 0 and "scheduled as before" in output
     assert [run["recurring_run_id"] for run in stub.kept["recurringruns"]] == before
-    status, output, _ = reland("schedule", "fusion-ranker", "--cron", "0 30 7 * * *", "--catch-up", "-p", "epochs=4")
-    assert status == 0 and "scheduled: 0 30 7 * * * catching up epochs=4" in output
+    status, output, _ = reland("schedule", "fusion-ranker", "--cron", "0 30 7 * * *", "--catch-up", "-p", "seed=4")
+    assert status == 0 and "scheduled: 0 30 7 * * * catching up seed=4" in output
     (changed,) = [run for run in stub.kept["recurringruns"] if run["display_name"] == "fusion-ranker"]
     assert changed["trigger"]["cron_schedule"]["cron"] == "0 30 7 * * *" and not changed["no_catchup"]
-    assert changed["runtime_config"]["parameters"] == {"epochs": 4}
+    assert changed["runtime_config"]["parameters"] == {"seed": 4}
 
     listed = json.loads(reland("schedule", "--json")[1])
     assert [each["pipeline"] for each in listed] == sorted(crons)
@@ -146,9 +150,11 @@ def test_a_schedule_that_is_there_twice_is_left_once(stub, compiled):
     ("arguments", "message"),
     [
         (("submit", "relnd"), "'relnd': no such pipeline, expected one of reland, "),
-        (("submit", "reland", "-p", "epoch=3"), "--parameter epoch: reland has no such parameter, it has attempts, "),
-        (("submit", "reland", "-p", "epochs=many"), "--parameter epochs=many: expected number integer"),
-        (("submit", "reland", "-p", "epochs"), "--parameter epochs: expected NAME=VALUE"),
+        (("submit", "reland", "-p", "sed=3"), "--parameter sed: reland has no such parameter, it has data, encoder, "),
+        (("submit", "reland", "-p", "seed=many"), "--parameter seed=many: expected number integer"),
+        (("submit", "reland", "-p", "seed"), "--parameter seed: expected NAME=VALUE"),
+        (("submit", "reland", "-O", "ranking.epoch=3"), "ranking.epoch: there is no such parameter, expected one of "),
+        (("submit", "reland", "--config", "none.toml"), "none.toml: no such file"),
         (("submit", "reland", "--node-selector", "pool"), "--node-selector pool=: expected KEY=VALUE"),
         (("submit", "reland", "--retries", "-1"), "--retries -1: expected a number of further attempts"),
         (("schedule", "reland"), "--cron: reland is run on demand, expected six fields"),

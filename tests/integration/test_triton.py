@@ -290,7 +290,13 @@ def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: s
     output = dsl.Artifact(uri=str(report))
     output.path = str(report)
     release_ranker.python_func(
-        **inputs, version=version, item_collection="reland_items_1", slot=slot, generation="one", report=output
+        **inputs,
+        version=version,
+        item_collection="reland_items_1",
+        slot=slot,
+        generation="one",
+        serving={},
+        report=output,
     )
 
 

@@ -34,6 +34,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from components.contracts.artifacts import INTERACTIONS_FILE
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import configure, prepare
 from components.foundation.progress import say
 from components.foundation.settings import load_settings
@@ -145,7 +146,9 @@ def _prepare(warm_up: tuple[str, str], measured: tuple[str, str], folder: Path) 
     for dataset, data_dir in (warm_up, measured):
         with tempfile.TemporaryDirectory(dir=folder) as output:
             begin = time.perf_counter()
-            config = configure(dataset, data_dir, 0, MINIMUM_INTERACTIONS, load_settings())
+            config = configure(
+                DataSection(dataset, data_dir, minimum_interactions=MINIMUM_INTERACTIONS), 0, load_settings()
+            )
             summary = prepare(config, Path(output))
             seconds = time.perf_counter() - begin
     return Outcome(seconds, _peak_gib(), summary["dataset"]["after_k_core"])

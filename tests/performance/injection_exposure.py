@@ -39,12 +39,14 @@ import pyarrow as pa
 import torch
 
 from components.behavior_encoder.encoder import TrainingResources
-from components.behavior_encoder.encoders import new_encoder
+from components.behavior_encoder.encoders import configured_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE
 from components.contracts.batch_format import read_answer
 from components.contracts.language_model import LanguageModel
 from components.contracts.tables import ITEMS, SEEDS, read_table, write_table
+from components.contracts.text_encoder import PACKAGED_MODEL
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import configure, prepare
 from components.foundation.files import read_json, write_json
 from components.foundation.settings import load_settings
@@ -61,7 +63,6 @@ from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.policies import POLICIES, UserBase
 from components.text_encoding.encoder import encode_texts
-from components.text_encoding.models import PACKAGED_MODEL
 from components.text_encoding.sentence_transformer import SentenceTransformerEncoder
 from components.text_encoding.tables import item_text
 from tests.injection.gullible_engine import GullibleEngine
@@ -135,7 +136,7 @@ class TextCache:
 def make_world(prepared: Path, seeds: Path, seed: int) -> World:
     """Train the behavior encoder and choose the seed users."""
     sequences = read_sequences(prepared)
-    encoder = new_encoder(ENCODER, seed)
+    encoder = configured_encoder(ENCODER, {}, seed)
     encoder.fit(prepared, TrainingResources())
     unit = normalise_rows(encoder.encode(read_histories(prepared)))
     base = UserBase(unit, sequences.train_lengths)
@@ -419,7 +420,7 @@ def main() -> None:
     texts = TextCache()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(configure("simulator", "", 0, 5, load_settings()), folder / "prepared")
+        prepare(configure(DataSection(), 0, load_settings()), folder / "prepared")
         seeds = arguments.seeds or range(size.seeds)
         measured = [
             measure_seed(seed, size, folder / "prepared", folder / f"seeds-{seed}", texts, arguments.runs or folder)

@@ -155,7 +155,8 @@ def run_job(folder: Path, engine: str) -> None:
     requests, prepared, tuned, responses = (
         SimpleNamespace(path=str(folder / name)) for name in ("requests", "prepared", "tuned", "responses")
     )
-    generate_rationales.python_func(requests, prepared, tuned, engine, "", 0, 1, ATTEMPTS[engine], 0, 0, 0.0, responses)
+    section = {"rationale_engine": engine, "attempts": ATTEMPTS[engine]}
+    generate_rationales.python_func(requests, prepared, tuned, section, 0, responses)
 
 
 def _keep_what_is_asked(folder: Path) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 from scipy import sparse, stats
 
 from components.behavior_encoder.encoder import TrainingResources
-from components.behavior_encoder.encoders import new_encoder
+from components.behavior_encoder.encoders import configured_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import ITEMS_FILE
 from components.contracts.tables import ITEMS, read_table
@@ -99,7 +99,7 @@ def measure_seed(
     seed: int,
 ) -> dict[str, dict[str, float]]:
     """Mean matching quality by measure and policy, with an encoder and seed users of this seed."""
-    encoder = new_encoder(ENCODER, seed)
+    encoder = configured_encoder(ENCODER, {}, seed)
     encoder.fit(prepared, TrainingResources())
     vectors = encoder.encode(read_histories(prepared))
     base = UserBase(normalise_rows(vectors), sequences.train_lengths)

@@ -30,12 +30,13 @@ import torch
 
 from components.contracts.artifacts import ITEMS_FILE
 from components.contracts.tables import ITEMS, read_table, read_training_interactions
+from components.contracts.text_encoder import PACKAGED_MODEL
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import configure, prepare
 from components.foundation.settings import load_settings
 from components.language_model.template_engine import TemplateEngine
 from components.prompting.catalogue import load_catalogue
 from components.text_encoding.encoder import encode_texts
-from components.text_encoding.models import PACKAGED_MODEL
 from components.text_encoding.sentence_transformer import SentenceTransformerEncoder
 from components.text_encoding.tables import item_text
 from tests.performance.report import Figure, write_report
@@ -48,7 +49,7 @@ TOLERANCE = 1e-5
 
 
 def prepared_data(dataset: str, folder: Path) -> Path:
-    prepare(configure(dataset, "", 0, 5, load_settings()), folder / "prepared", folder / "truth")
+    prepare(configure(DataSection(dataset), 0, load_settings()), folder / "prepared", folder / "truth")
     return folder / "prepared"
 
 

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,8 +5,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from components.behavior_encoder.encoders import load_encoder
-from components.behavior_encoder.train import configured_encoder, main
+from components.behavior_encoder.encoders import configured_encoder, load_encoder
+from components.behavior_encoder.train import main
 from components.contracts.tables import read_vectors
 from components.foundation.errors import InputError
 from reland.main import app
@@ -18,9 +17,9 @@ WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 def test_trained_and_encoded_from_the_command_line(
     write_prepared: WritePrepared, two_tastes: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    prepared, settings = write_prepared("data", two_tastes), tmp_path / "settings.json"
-    settings.write_text(json.dumps({"dimension": 4, "steps": 2, "seed": 3}))
-    options = {"encoder": "lightgcn", "prepared": prepared, "output": tmp_path / "encoder", "config": settings}
+    prepared, settings = write_prepared("data", two_tastes), tmp_path / "config.toml"
+    settings.write_text('seed = 3\n[encoder]\nencoder = "lightgcn"\nsettings = { dimension = 4, steps = 2 }\n')
+    options = {"prepared": prepared, "output": tmp_path / "encoder", "config": settings}
     main([f"--{name}={value}" for name, value in options.items()])
     encoder = load_encoder(tmp_path / "encoder")
     assert (encoder.config.dimension, encoder.config.steps, encoder.config.seed) == (4, 2, 3)
@@ -34,36 +33,36 @@ def test_trained_and_encoded_from_the_command_line(
 
 
 def test_a_setting_that_the_encoder_does_not_have(tmp_path: Path) -> None:
-    settings = tmp_path / "settings.json"
-    settings.write_text('{"heads": 2}')
-    with pytest.raises(InputError, match="--config: lightgcn has no setting heads, known are batch_size, dimension"):
+    settings = tmp_path / "config.toml"
+    settings.write_text("[encoder.settings]\nheads = 2\n")
+    with pytest.raises(InputError, match=r"encoder\.settings\.heads: there is no such parameter, expected one of "):
         main(["--encoder=lightgcn", "--prepared=none", "--output=none", f"--config={settings}"])
 
 
 @pytest.mark.parametrize(
     ("encoder", "settings", "message"),
     [
-        ("lightgcn", {"steps": "many"}, "setting steps of an encoder is 'many', expected a whole number, 1 or more"),
+        ("lightgcn", {"steps": "many"}, r"encoder\.settings\.steps: expected a number, found 'many'"),
         ("lightgcn", {"evaluate_every": 0}, "setting evaluate_every of an encoder is 0, expected a whole number, 1"),
-        ("lightgcn", {"dimension": True}, "setting dimension of an encoder is True, expected a whole number"),
+        ("lightgcn", {"dimension": True}, r"encoder\.settings\.dimension: expected a whole number, found True"),
         ("lightgcn", {"learning_rate": float("nan")}, "setting learning_rate of an encoder is nan, expected a number"),
-        ("lightgcn", {"held_out_share": 1}, "setting held_out_share of an encoder is 1, .*0 or more and below 1"),
-        ("lightgcn", {"seed": -1}, "setting seed of an encoder is -1, expected a whole number, 0 or more"),
+        ("lightgcn", {"held_out_share": 1}, "setting held_out_share of an encoder is 1.0, .*0 or more and below 1"),
+        ("lightgcn", {"seed": 1}, r"encoder\.settings\.seed: the seed is given once, for the whole run"),
         ("sasrec", {"heads": 3}, "setting dimension of an encoder is 64, expected a multiple of heads"),
-        ("gat", {"entities": 1}, "setting entities of an encoder is 1, expected true or false"),
+        ("gat", {"entities": 1}, r"encoder\.settings\.entities: expected true or false, found 1"),
         ("gat", {"neighbors": -2}, "setting neighbors of an encoder is -2, expected a whole number, -1 or more"),
-        ("lightgcn", [1], "--config: expected a JSON object of settings"),
+        ("lightgcn", [1], r"encoder\.settings: expected names and values"),
     ],
 )
 def test_a_setting_that_is_no_such_value(encoder: str, settings: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        configured_encoder(encoder, settings)
+        configured_encoder(encoder, settings, seed=0)
 
 
 def test_settings_at_the_ends_of_their_ranges() -> None:
-    ends = {"held_out_share": 0, "seed": 0, "dimension": 1, "steps": 1, "learning_rate": 0, "weight_decay": 0.0}
-    assert configured_encoder("lightgcn", ends).config.held_out_share == 0
-    assert configured_encoder("gat", {"neighbors": -1, "entities": False}).config.dimension == 64
+    ends = {"held_out_share": 0, "dimension": 1, "steps": 1, "learning_rate": 0, "weight_decay": 0.0}
+    assert configured_encoder("lightgcn", ends, seed=0).config.held_out_share == 0
+    assert configured_encoder("gat", {"neighbors": -1, "entities": False}, seed=0).config.dimension == 64
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

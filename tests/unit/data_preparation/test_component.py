@@ -14,14 +14,8 @@ from components.marketplace.truth import load_truth
 def run(tmp_path: Path, dataset: str, data_dir: str, splits: str = "leave_one_out") -> tuple[Path, Path]:
     prepared, report = tmp_path / "prepared", tmp_path / "report"
     prepare_data.python_func(
-        dataset=dataset,
-        data_dir=data_dir,
+        data={"dataset": dataset, "data_dir": data_dir, "splits": splits, "minimum_interactions": 5.0},
         seed=1,
-        minimum_interactions=5,
-        splits=splits,
-        validate_from="",
-        test_from="",
-        previous="",
         prepared=dsl.Dataset(uri=str(prepared)),
         truth=dsl.Artifact(uri=str(tmp_path / "truth")),
         statistics=dsl.HTML(uri=str(tmp_path / "statistics.html")),

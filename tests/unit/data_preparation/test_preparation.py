@@ -35,6 +35,7 @@ from components.contracts.tables import (
 )
 from components.data_preparation import source_files
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, UNCHECKED_ITEMS, RowBatch, Source
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import PreparationConfig, configure, prepare, prepare_source
 from components.data_preparation.splits import parse_splits
 from components.foundation.errors import InputError
@@ -238,7 +239,7 @@ def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkey
     movielens(source)
     monkeypatch.chdir(tmp_path)
     for dataset in (str(source), "source", "source/ratings.dat"):
-        config = configure(dataset, "", 0, 5, Settings(data_dir=None))
+        config = configure(DataSection(dataset), 0, Settings(data_dir=None))
         assert Path(config.dataset).is_absolute() and config.folder is None
         report = prepare(config, tmp_path / f"out of {dataset.replace('/', ' ')}")["dataset"]
         assert (report["format"], report["accepted"]) == ("movielens-1m", 25)
@@ -247,7 +248,7 @@ def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkey
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
-    config = configure("simulator:100", "", seed=11, minimum_interactions=5, settings=Settings())
+    config = configure(DataSection("simulator:100"), seed=11, settings=Settings())
     reports = [prepare(config, tmp_path / name, tmp_path / name / "truth") for name in ("first", "second")]
     assert reports[0] == reports[1]
     for file in (*FILES, "truth/users.parquet", "truth/items.parquet", "truth/config.json"):
@@ -255,7 +256,7 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path) -> None:
-    config = configure("simulator:100", "", seed=11, minimum_interactions=5, settings=Settings())
+    config = configure(DataSection("simulator:100"), seed=11, settings=Settings())
     report = prepare(config, tmp_path / "out", tmp_path / "truth")["dataset"]
     truth = make_truth(market_of_users(100), 11)
     assert report["accepted"] == write_log(truth, tmp_path / "log")
@@ -264,14 +265,14 @@ def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, ACCEPTED_FOLDER])
     assert np.array_equal(load_truth(tmp_path / "truth").users.brand_taste, truth.users.brand_taste)
 
-    of_log = prepare(configure(str(tmp_path / "log"), "", 0, 5, Settings()), tmp_path / "of log")["dataset"]
+    of_log = prepare(configure(DataSection(str(tmp_path / "log")), 0, Settings()), tmp_path / "of log")["dataset"]
     assert of_log == {**report, "name": "log"}
     for file in (INTERACTIONS_FILE, ITEMS_FILE):
         assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "of log" / file).read_bytes()
 
 
 def test_a_market_too_small_for_the_core_leaves_nothing(tmp_path: Path) -> None:
-    config = configure("simulator:1", "", seed=0, minimum_interactions=50, settings=Settings())
+    config = configure(DataSection("simulator:1", minimum_interactions=50), seed=0, settings=Settings())
     with pytest.raises(InputError, match="--minimum-interactions 50 leaves no interactions"):
         prepare(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -362,7 +363,7 @@ def test_a_file_in_place_of_the_output(tmp_path: Path) -> None:
 
 def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
     def folder(data_dir: str, setting: Path | None, dataset: str = "ml-1m") -> Path | None:
-        return configure(dataset, data_dir, 0, 5, Settings(data_dir=setting)).folder
+        return configure(DataSection(dataset, data_dir), 0, Settings(data_dir=setting)).folder
 
     assert folder("", tmp_path) == tmp_path
     (tmp_path / "ml-1m").mkdir()
@@ -389,7 +390,7 @@ def test_where_the_files_are_looked_for(tmp_path: Path) -> None:
         ("./" + "x" * 5_000, "", "xxx: no such file or folder"),
         ("a\0b/c", "", "no such file or folder"),
         (".", "", "no known format, looked for .*movielens-1m: lines user::movie::stars::seconds.*; amazon-2014: "),
-        (".", "a file", "is a path and --data-dir .* is given"),
+        (".", "a file", "is a path and data_dir .* is given"),
     ],
 )
 def test_settings_at_fault(
@@ -398,7 +399,7 @@ def test_settings_at_fault(
     (tmp_path / "a file").touch()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        configure(dataset, data_dir and str(tmp_path / data_dir), 0, 5, Settings(data_dir=None))
+        configure(DataSection(dataset, data_dir and str(tmp_path / data_dir)), 0, Settings(data_dir=None))
 
 
 @pytest.mark.parametrize(
@@ -433,15 +434,17 @@ def test_real_data_have_the_known_counts(
 
 
 def test_no_core_at_all() -> None:
-    with pytest.raises(InputError, match="--minimum-interactions 0: expected at least 1"):
-        PreparationConfig("simulator", None, seed=0, minimum_interactions=0, max_rejected=0.05)
+    with pytest.raises(InputError, match="minimum_interactions 0: expected at least 1"):
+        DataSection(minimum_interactions=0)
 
 
 @pytest.mark.parametrize(("minimum", "left"), [(5, (8, 35, 249)), (1, (43, 3_276, 4_321))])
 def test_the_taobao_sample(
     tmp_path: Path, real_data: Callable[[str], Path], minimum: int, left: tuple[int, int, int]
 ) -> None:
-    config = configure(str(real_data("taobao-sample")), "", 0, minimum, Settings(max_rejected=0.0))
+    config = configure(
+        DataSection(str(real_data("taobao-sample")), minimum_interactions=minimum), 0, Settings(max_rejected=0.0)
+    )
     found = prepare(config, tmp_path / "out")["dataset"]
     assert (found["users"], found["items"], found["accepted"], found["rejected"]) == (43, 3_276, 4_321, 0)
     assert tuple(found["after_k_core"].values()) == left

@@ -22,8 +22,8 @@ from components.contracts.artifacts import (
     VALIDATION_FILE,
 )
 from components.contracts.tables import PROTOCOLS
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import configure, prepare
-from components.data_preparation.splits import SplitConfig
 from components.foundation.errors import InputError
 from components.foundation.settings import Settings
 from components.marketplace.log import MarketLog
@@ -73,7 +73,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepared(dataset: Path, output: Path, previous: str = "") -> dict[str, Any]:
     settings = Settings(home=output.parent, max_rejected=0.05)
-    config = configure(str(dataset), "", 0, 3, settings, SplitConfig(PROTOCOLS), previous)
+    data = DataSection(str(dataset), minimum_interactions=3, splits=",".join(PROTOCOLS), previous=previous)
+    config = configure(data, 0, settings)
     return prepare(config, output)["dataset"]
 
 
@@ -109,9 +110,8 @@ def test_days_one_by_one_are_all_at_once(days: Path, tmp_path: Path) -> None:
 
 def test_a_file_of_a_name_that_was_read_before_gets_a_number(days: Path, tmp_path: Path) -> None:
     prepared(days / "0", tmp_path / "first")
-    config = configure(
-        str(days / "0"), "", 0, 3, Settings(home=tmp_path, max_rejected=1.0), previous=str(tmp_path / "first")
-    )
+    data = DataSection(str(days / "0"), minimum_interactions=3, previous=str(tmp_path / "first"))
+    config = configure(data, 0, Settings(home=tmp_path, max_rejected=1.0))
     report = prepare(config, tmp_path / "again")["dataset"]
     first, again = (report["files"][f"interactions/day-0.parquet{suffix}"] for suffix in ("", " (2)"))
     assert again == {"read": first["read"], "accepted": 0, "rejected": first["read"]}

@@ -12,6 +12,7 @@ import torch
 from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEMS_FILE, MATCHES_FILE
 from components.contracts.tables import INTERACTIONS, ITEMS, MATCHES, write_table, write_vectors
 from components.foundation.files import write_json
+from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.inputs import RankerInputs, read_ranker_inputs
 from components.fusion_ranker.variants import train_variants
 from components.recommenders.training import TrainingConfig
@@ -92,5 +93,5 @@ def rankers(inputs: RankerInputs, tmp_path_factory: pytest.TempPathFactory) -> P
     """`id_only` and `reland`, trained for a few steps and exported."""
     output = tmp_path_factory.mktemp("rankers")
     config = TrainingConfig(epochs=1, minimum_steps_per_epoch=8, evaluations=2, learning_rate=1e-2)
-    train_variants(inputs, ["id_only", "reland"], USER_VECTOR_DIMENSION, config, output)
+    train_variants(inputs, RankingSection(training=config), USER_VECTOR_DIMENSION, output, seed=0)
     return output

@@ -42,7 +42,7 @@ def test_variants_are_parsed_in_the_order_given() -> None:
     ],
 )
 def test_variants_that_cannot_be_run(text: str, message: str) -> None:
-    with pytest.raises(InputError, match=f"^setting --variants: {message}"):
+    with pytest.raises(InputError, match=f"^variants: {message}"):
         parse_variants(text)
 
 

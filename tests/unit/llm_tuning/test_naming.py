@@ -41,8 +41,8 @@ def test_an_engine_that_loads_nothing_is_told_the_name(model_folder, monkeypatch
         ("", "vllm", "--rationale-engine vllm needs --model"),
         ("/no/such/folder", "vllm", "--model /no/such/folder: no such folder"),
         ("nofolder", "vllm", "--model nofolder: no such folder, and no Hugging Face id"),
-        ("scratch", "openai", "--model scratch is loaded by --rationale-engine vllm, not by openai"),
-        ("lora:some/model", "template", "is loaded by --rationale-engine vllm, not by template"),
+        ("scratch", "openai", "language_model scratch is loaded by rationale_engine vllm, not by openai"),
+        ("lora:some/model", "template", "is loaded by rationale_engine vllm, not by template"),
     ],
 )
 def test_a_wrong_model_is_one_clear_line(language_model, engine, message):
@@ -77,9 +77,11 @@ def test_the_step_describes_what_is_not_trained_here(model_folder, tmp_path):
     tuned.path = str(tmp_path / "tuned")
     tune_model.python_func(
         prepared=dsl.Dataset(uri="unused"),
-        language_model=str(model_folder),
-        rationale_engine="vllm",
-        prompt_version="numbered-v1",
+        rationales={
+            "language_model": str(model_folder),
+            "rationale_engine": "vllm",
+            "prompt_version": "numbered-v1",
+        },
         seed=0,
         tuned=tuned,
     )

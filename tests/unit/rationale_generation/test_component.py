@@ -35,16 +35,24 @@ def run(
     )
     output.mkdir()
     write_language_model(output / "tuned", LanguageModel(name=model))
-    numbers = build_prompts.python_func(prepared, seeds, tuned, "", version, engine, str(recorded), shards, requests)
+    max_calls, max_tokens, max_cost = ceilings
+    section = {
+        "rationale_engine": engine,
+        "recorded_rationales": str(recorded),
+        "prompt_version": version,
+        "shards": shards,
+        "max_calls": max_calls,
+        "max_tokens": max_tokens,
+        "max_cost": max_cost,
+    }
+    numbers = build_prompts.python_func(prepared, seeds, tuned, section, requests)
     responses = [SimpleNamespace(path=str(output / f"responses-{shard}")) for shard in numbers]
     for shard, answered in enumerate(responses):
-        generate_rationales.python_func(
-            requests, prepared, tuned, engine, str(recorded), shard, shards, 2, *ceilings, answered
-        )
+        generate_rationales.python_func(requests, prepared, tuned, section, shard, answered)
     if tamper:
         path = output / "responses-0" / "responses.jsonl"
         write_lines(path, tamper([row for _, row in read_lines(path)]))
-    validate_rationales.python_func(requests, responses, prepared, engine, rationales, report)
+    validate_rationales.python_func(requests, responses, prepared, section, rationales, report)
     folder = output / "rationales"
     return (
         read_table(folder / RATIONALES_FILE, RATIONALES).to_pylist(),

@@ -35,13 +35,13 @@ def test_the_representative_half_is_rounded_up(budget, seats):
 @pytest.mark.parametrize(
     ("users", "fraction", "clusters", "setting"),
     [
-        (100, 0.0, 0, "--seed-fraction"),
-        (100, -0.1, 0, "--seed-fraction"),
-        (100, 1.01, 0, "--seed-fraction"),
-        (100, float("nan"), 0, "--seed-fraction"),
-        (100, 0.001, 0, "--seed-fraction"),  # no seed user at all
-        (100, 0.1, 101, "--clusters"),
-        (100, 0.1, -1, "--clusters"),
+        (100, 0.0, 0, "seed_fraction"),
+        (100, -0.1, 0, "seed_fraction"),
+        (100, 1.01, 0, "seed_fraction"),
+        (100, float("nan"), 0, "seed_fraction"),
+        (100, 0.001, 0, "seed_fraction"),  # no seed user at all
+        (100, 0.1, 101, "clusters"),
+        (100, 0.1, -1, "clusters"),
     ],
 )
 def test_bad_settings_are_named(users, fraction, clusters, setting):

@@ -1,8 +1,7 @@
 """The step: tables in, seeds and report out."""
 
-import dataclasses
 import json
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,10 +12,13 @@ from components.contracts.artifacts import INTERACTIONS_FILE, SEEDS_DIAGNOSTICS_
 from components.contracts.batch_format import make_response, write_lines
 from components.contracts.tables import INTERACTIONS, SEEDS, read_table, write_table, write_vectors
 from components.foundation.errors import InputError
+from components.language_model.configuration import RationalesSection
 from components.seed_sampling.component import sample_seeds
-from components.seed_sampling.seed_users import SamplingConfig, count_training_interactions, sample_seed_users
+from components.seed_sampling.configuration import SeedsSection
+from components.seed_sampling.seed_users import count_training_interactions, sample_seed_users
 
 USERS = 40
+CONFIG = SeedsSection(0.25, clusters=4)
 
 
 def write_interactions(folder, held_out_repeats=1):
@@ -57,7 +59,9 @@ def run_component(prepared, embeddings, output, recorded="", policy="adaptive", 
     artifacts = [SimpleNamespace(path=str(path)) for path in (prepared, embeddings)]
     names = ("seeds", "page.html", "report.json")
     seeds, page, report = (SimpleNamespace(path=str(output / name)) for name in names)
-    sample_seeds.python_func(*artifacts, 0.25, policy, 4, previous_seeds, str(recorded), 11, seeds, page, report)
+    section = SeedsSection(0.25, policy, 4, previous_seeds).values()
+    rationales = RationalesSection(recorded_rationales=str(recorded)).values()
+    sample_seeds.python_func(*artifacts, section, rationales, 11, seeds, page, report)
     assert (output / "page.html").read_bytes() == (output / "seeds" / SEEDS_PAGE_FILE).read_bytes()
     return (output / "seeds" / SEEDS_FILE), json.loads((output / "report.json").read_text())["seeds"]
 
@@ -102,7 +106,7 @@ def test_recorded_users_and_seeds_of_last_week_exclude_each_other(prepared, embe
     write_recorded(recorded, "user07")
     run_component(prepared, embeddings, tmp_path / "a")
     with pytest.raises(
-        InputError, match=r"--previous-seeds .*recorded\.jsonl are the seed users, expected one of the two"
+        InputError, match=r"previous_seeds .*recorded\.jsonl are the seed users, expected one of the two"
     ):
         run_component(
             prepared, embeddings, tmp_path / "b", recorded, previous_seeds=str(next(tmp_path.rglob("seeds.parquet")))
@@ -126,7 +130,7 @@ def test_a_recorded_file_that_covers_nobody(prepared, embeddings, tmp_path):
     recorded = tmp_path / "recorded.jsonl"
     write_recorded(recorded, "nobody")
     with pytest.raises(InputError, match=r"recorded\.jsonl: covers nobody"):
-        sample_seed_users(prepared, embeddings, SamplingConfig(0.25, 4, recorded, 0), tmp_path / "out")
+        sample_seed_users(prepared, embeddings, CONFIG, tmp_path / "out", seed=0, recorded_rationales=recorded)
 
 
 def test_a_recorded_batch_leaves_the_sampling_adaptive(prepared, embeddings, tmp_path):
@@ -139,7 +143,7 @@ def test_a_recorded_batch_leaves_the_sampling_adaptive(prepared, embeddings, tmp
 def test_a_user_without_an_embedding(prepared, tmp_path):
     write_vectors(tmp_path / "few", "user_id", ["user00"], np.ones((1, 8), np.float32))
     with pytest.raises(InputError, match="no embedding of 39 of 40 users, the first is 'user01'"):
-        sample_seed_users(prepared, tmp_path / "few", SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
+        sample_seed_users(prepared, tmp_path / "few", CONFIG, tmp_path / "out", seed=0)
 
 
 @pytest.mark.parametrize("policy", ["random", "representative", "important", "facility_location"])
@@ -167,8 +171,8 @@ def test_the_diagnostics_and_the_page(prepared, embeddings, tmp_path):
 
 def test_last_weeks_seeds_stay_where_nothing_has_changed(prepared, embeddings, tmp_path):
     first, _ = run_component(prepared, embeddings, tmp_path / "a")
-    config = SamplingConfig(0.25, 4, None, 11, previous_seeds=first)
-    report = sample_seed_users(prepared, embeddings, config, tmp_path / "b")["seeds"]
+    config = replace(CONFIG, previous_seeds=str(first))
+    report = sample_seed_users(prepared, embeddings, config, tmp_path / "b", seed=11)["seeds"]
     assert (tmp_path / "b" / SEEDS_FILE).read_bytes() == first.read_bytes()
     assert report["refresh"]["calls_saved"] == report["refresh"]["kept"] == 10
     assert report["refresh"]["stability"] == {"jaccard": 1.0, "users_who_keep_their_seed": 1.0}
@@ -185,9 +189,9 @@ def test_last_weeks_seeds_with_a_user_twice(prepared, embeddings, tmp_path):
     first, _ = run_component(prepared, embeddings, tmp_path / "a")
     table = read_table(first, SEEDS)
     write_table(pa.concat_tables([table, table.slice(0, 1)]), tmp_path / "last.parquet", SEEDS)
-    config = SamplingConfig(0.25, 4, None, 11, previous_seeds=tmp_path / "last.parquet")
+    config = replace(CONFIG, previous_seeds=str(tmp_path / "last.parquet"))
     with pytest.raises(InputError, match=r"--previous-seeds .*last\.parquet: a seed user is there twice"):
-        sample_seed_users(prepared, embeddings, config, tmp_path / "b")
+        sample_seed_users(prepared, embeddings, config, tmp_path / "b", seed=11)
 
 
 def test_last_weeks_seeds_who_have_left(prepared, embeddings, tmp_path):
@@ -195,34 +199,33 @@ def test_last_weeks_seeds_who_have_left(prepared, embeddings, tmp_path):
     table = read_table(first, SEEDS)
     renamed = table.set_column(0, SEEDS.field(0), pa.array(["gone", *table.column("user_id").to_pylist()[1:]]))
     write_table(renamed, tmp_path / "last.parquet", SEEDS)
-    config = SamplingConfig(0.25, 4, None, 11, previous_seeds=tmp_path / "last.parquet")
-    weekly = sample_seed_users(prepared, embeddings, config, tmp_path / "b")["seeds"]["refresh"]
+    config = replace(CONFIG, previous_seeds=str(tmp_path / "last.parquet"))
+    weekly = sample_seed_users(prepared, embeddings, config, tmp_path / "b", seed=11)["seeds"]["refresh"]
     assert weekly["left_the_base"] == 1 and weekly["previous"] == 10 and weekly["kept"] + weekly["new"] == 10
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"policy": "best"}, "--seed-policy 'best': expected one of adaptive, random"),
-        ({"seed_fraction": 0.0}, "--seed-fraction is 0.0"),
-        ({"clusters": USERS + 1}, "--clusters is 41, but there are only 40 users"),
-        ({"tokens_per_call": float("nan")}, "--tokens-per-call nan"),
-        ({"previous_seeds": Path("none.parquet")}, "--previous-seeds none.parquet: no such file"),
-        ({"previous_seeds": Path("none.parquet"), "policy": "random"}, "--previous-seeds goes with .* adaptive, not"),
+        ({"seed_policy": "best"}, "seed.policy 'best': expected one of adaptive, random"),
+        ({"seed_fraction": 0.0}, "seed_fraction 0.0: expected"),
+        ({"clusters": USERS + 1}, "clusters is 41, but there are only 40 users"),
+        ({"tokens_per_call": float("nan")}, "tokens_per_call nan"),
+        ({"previous_seeds": "none.parquet"}, "previous_seeds none.parquet: no such file"),
+        ({"previous_seeds": "none.parquet", "seed_policy": "random"}, "previous_seeds goes with .* adaptive, not"),
     ],
 )
 def test_bad_settings(prepared, embeddings, tmp_path, changes, message):
-    config = dataclasses.replace(SamplingConfig(0.25, 4, None, 0), **changes)
     with pytest.raises(InputError, match=message):
-        sample_seed_users(prepared, embeddings, config, tmp_path / "out")
+        sample_seed_users(prepared, embeddings, replace(CONFIG, **changes), tmp_path / "out", seed=0)
 
 
 def test_last_weeks_seeds_of_other_data(prepared, embeddings, tmp_path):
     rows = [{"user_id": "somebody", "origin": "important", "cluster": 0, "n_interactions": 5}]
     write_table(pa.Table.from_pylist(rows, schema=SEEDS), tmp_path / "last.parquet", SEEDS)
-    config = SamplingConfig(0.25, 4, None, 0, previous_seeds=tmp_path / "last.parquet")
+    config = replace(CONFIG, previous_seeds=str(tmp_path / "last.parquet"))
     with pytest.raises(InputError, match=r"last\.parquet: none of its 1 seed users is in the data"):
-        sample_seed_users(prepared, embeddings, config, tmp_path / "out")
+        sample_seed_users(prepared, embeddings, config, tmp_path / "out", seed=0)
 
 
 def test_embeddings_that_are_not_numbers(prepared, tmp_path):
@@ -230,13 +233,13 @@ def test_embeddings_that_are_not_numbers(prepared, tmp_path):
     matrix[7, 3] = np.nan
     write_vectors(tmp_path / "bad", "user_id", [f"user{user:02}" for user in range(USERS)], matrix)
     with pytest.raises(InputError, match="bad: a vector holds a number that is not finite"):
-        sample_seed_users(prepared, tmp_path / "bad", SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
+        sample_seed_users(prepared, tmp_path / "bad", CONFIG, tmp_path / "out", seed=0)
 
 
 def test_no_training_interactions(embeddings, tmp_path):
     write_table(INTERACTIONS.empty_table(), tmp_path / "empty" / INTERACTIONS_FILE, INTERACTIONS)
     with pytest.raises(InputError, match="empty: no training interactions"):
-        sample_seed_users(tmp_path / "empty", embeddings, SamplingConfig(0.25, 4, None, 0), tmp_path / "out")
+        sample_seed_users(tmp_path / "empty", embeddings, CONFIG, tmp_path / "out", seed=0)
 
 
 @pytest.mark.filterwarnings("error")  # nothing to warn of: a cluster may be empty
@@ -245,7 +248,7 @@ def test_no_training_interactions(embeddings, tmp_path):
 def test_users_who_cannot_be_told_apart(prepared, tmp_path, matrix, clusters):
     names = [f"user{user:02}" for user in range(USERS)]
     write_vectors(tmp_path / "equal", "user_id", names, matrix.astype(np.float32))
-    config = SamplingConfig(0.25, clusters, None, 0)
-    report = sample_seed_users(prepared, tmp_path / "equal", config, tmp_path / "out")["seeds"]
+    config = replace(CONFIG, clusters=clusters)
+    report = sample_seed_users(prepared, tmp_path / "equal", config, tmp_path / "out", seed=0)["seeds"]
     assert report["count"] == 10 and report["similarity_mean"] == pytest.approx(matrix[0, 0])
     assert report["recommended_count"] is None

@@ -9,11 +9,12 @@ import pytest
 
 from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, RATIONALES_FILE
 from components.contracts.tables import ITEMS, RATIONALES, read_vectors, write_table
+from components.contracts.text_encoder import PACKAGED_MODEL
+from components.foundation.files import write_json
 from components.text_encoding.component import encode_items, encode_rationales
-from components.text_encoding.models import PACKAGED_MODEL
 from components.text_encoding.tables import item_text
 
-CONFIG = {"text_encoder": "all-MiniLM-L6-v2", "dimension": 384}
+CONFIG = {"text_encoder": "all-MiniLM-L6-v2", "model": PACKAGED_MODEL, "dimension": 384}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_rationales(tmp_path):
     write_table(pa.Table.from_pylist(rows, schema=RATIONALES), tmp_path / "in" / RATIONALES_FILE, RATIONALES)
     for name in ("a", "b"):
         source, output = (SimpleNamespace(path=str(tmp_path / folder)) for folder in ("in", name))
-        encode_rationales.python_func(PACKAGED_MODEL, source, output)
+        encode_rationales.python_func({"text_encoder": PACKAGED_MODEL}, source, output)
 
     keys, matrix = read_vectors(tmp_path / "a", "rationale_id")
     assert keys == ["r1", "r2", "r3"]
@@ -64,8 +65,9 @@ def test_items(tmp_path):
         {"item_id": "a", "title": "", "brand": "", "categories": [], "description": "not encoded"},
     ]
     write_table(pa.Table.from_pylist(rows, schema=ITEMS), tmp_path / "in" / ITEMS_FILE, ITEMS)
-    source, output = (SimpleNamespace(path=str(tmp_path / folder)) for folder in ("in", "out"))
-    encode_items.python_func(PACKAGED_MODEL, source, output)
+    write_json(tmp_path / "rationales" / CONFIG_FILE, CONFIG)
+    source, rationales, output = (SimpleNamespace(path=str(tmp_path / name)) for name in ("in", "rationales", "out"))
+    encode_items.python_func(source, rationales, output)
     keys, matrix = read_vectors(tmp_path / "out", "item_id")
     assert keys == ["a", "b"]
     assert not matrix[0].any()

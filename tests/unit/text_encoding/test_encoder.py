@@ -9,6 +9,7 @@ class LengthEncoder(TextEncoder):
     """A text's vector is its length, so that every answer is known; it keeps what it was given."""
 
     name = "length"
+    model = "length"
     dimension = 1
 
     def __init__(self):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from components.contracts.text_encoder import PACKAGED_MODEL, check_text_encoder
 from components.foundation.errors import InputError
 from components.text_encoding.encoder import BATCH_LENGTH, encode_texts
-from components.text_encoding.models import PACKAGED_MODEL, check_text_encoder
 from components.text_encoding.sentence_transformer import SentenceTransformerEncoder
 
 GENRES = ["Action", "Drama", "Comedy", "Horror", "Documentary"]
@@ -57,11 +57,11 @@ def test_a_folder_is_named_by_its_content(packaged, folder, tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("", "--text-encoder: expected all-MiniLM-L6-v2, a Hugging Face id or a folder, found nothing"),
-        ("./none", "--text-encoder ./none: no such folder"),
-        ("~nobody-at-all/model", "--text-encoder ~nobody-at-all/model: no such folder"),
-        ("models/of/mine", "--text-encoder models/of/mine: no such folder"),
-        (".", r"--text-encoder \.: no model in this folder, expected modules.json or config.json"),
+        ("", "text_encoder: expected all-MiniLM-L6-v2, a Hugging Face id or a folder, found nothing"),
+        ("./none", "text_encoder ./none: no such folder"),
+        ("~nobody-at-all/model", "text_encoder ~nobody-at-all/model: no such folder"),
+        ("models/of/mine", "text_encoder models/of/mine: no such folder"),
+        (".", r"text_encoder \.: no model in this folder, expected modules.json or config.json"),
     ],
 )
 def test_a_wrong_folder(model, message, tmp_path, monkeypatch):
@@ -77,7 +77,7 @@ def test_an_id_is_not_looked_for_before_it_is_needed():
 
 def test_an_id_that_cannot_be_loaded_is_one_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="--text-encoder no-such/model: no folder, and not loaded as an id") as caught:
+    with pytest.raises(InputError, match="text_encoder no-such/model: no folder, and not loaded as an id") as caught:
         SentenceTransformerEncoder("no-such/model")
     assert "\n" not in str(caught.value)
 

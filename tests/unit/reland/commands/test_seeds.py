@@ -1,6 +1,5 @@
 """`reland seeds`, as a user runs it."""
 
-import inspect
 import json
 import sys
 
@@ -10,9 +9,6 @@ import pytest
 
 from components.contracts.artifacts import INTERACTIONS_FILE, SEEDS_FILE
 from components.contracts.tables import INTERACTIONS, SEEDS, read_table, write_table, write_vectors
-from components.seed_sampling.policies import DEFAULT_POLICY
-from components.seed_sampling.seed_number import ASSUMED_TOKENS_PER_CALL
-from reland.commands.seeds import seeds
 from reland.main import main
 
 USERS = [f"u{user:02}" for user in range(40)]
@@ -49,10 +45,10 @@ def test_seeds_then_a_week_later_the_same(folders, tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seed-policy", "best"], "reland: --seed-policy 'best'"),
-        (["--clusters", "41"], "reland: --clusters is 41, but there are only 40 users"),
+        (["--seed-policy", "best"], "reland: seed_policy 'best'"),
+        (["--clusters", "41"], "reland: clusters is 41, but there are only 40 users"),
         (["--embeddings", "nowhere"], "reland: nowhere: no embeddings"),
-        (["--previous-seeds", "none.parquet"], "reland: --previous-seeds none.parquet: no such file"),
+        (["--previous-seeds", "none.parquet"], "reland: previous_seeds none.parquet: no such file"),
     ],
 )
 def test_a_fault_is_one_line_and_leaves_nothing(folders, tmp_path, monkeypatch, capsys, arguments, message):
@@ -60,8 +56,3 @@ def test_a_fault_is_one_line_and_leaves_nothing(folders, tmp_path, monkeypatch, 
     error = capsys.readouterr().err
     assert error.startswith(message) and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_the_defaults_are_the_steps():
-    defaults = {name: parameter.default for name, parameter in inspect.signature(seeds).parameters.items()}
-    assert defaults["seed_policy"] == DEFAULT_POLICY and defaults["tokens_per_call"] == ASSUMED_TOKENS_PER_CALL

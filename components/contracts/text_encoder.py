@@ -29,11 +29,11 @@ def check_text_encoder(model: str) -> None:
         InputError: it is empty, or written like a path and no model is there.
     """
     if not model.strip():
-        raise InputError(f"--text-encoder: expected {PACKAGED_MODEL}, a Hugging Face id or a folder, found nothing")
+        raise InputError(f"text_encoder: expected {PACKAGED_MODEL}, a Hugging Face id or a folder, found nothing")
     if not is_model_path(model):
         return
     folder = model_folder(model)
     if not folder.is_dir():
-        raise InputError(f"--text-encoder {model}: no such folder")
+        raise InputError(f"text_encoder {model}: no such folder")
     if not any((folder / name).is_file() for name in MODEL_FILES):
-        raise InputError(f"--text-encoder {model}: no model in this folder, expected {' or '.join(MODEL_FILES)}")
+        raise InputError(f"text_encoder {model}: no model in this folder, expected {' or '.join(MODEL_FILES)}")

@@ -1,0 +1,25 @@
+"""The section `ranking`: which rankers are trained, of what, and for how long."""
+
+from dataclasses import dataclass, field
+
+from components.foundation.configuration import Section
+from components.recommenders.configuration import BackboneConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class RankingSection(Section):
+    """Which rankers are trained, of what, and for how long.
+
+    Attributes:
+        variants: rankers to compare, separated by commas: id_only, item_features, reland, reland_shuffled.
+        backbone: what turns a history into a vector: sasrec.
+        model: what the backbone is made of.
+        training: how it is trained.
+    """
+
+    title = "ranking"
+
+    variants: str = "id_only,reland"
+    backbone: str = "sasrec"
+    model: BackboneConfig = field(default_factory=BackboneConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)

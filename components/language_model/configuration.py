@@ -1,0 +1,71 @@
+"""The section `rationales`: who is asked about the seed users, how, and for how much."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from components.contracts.language_model import LORA_PREFIX
+from components.contracts.text_encoder import PACKAGED_MODEL, is_model_path
+from components.foundation.configuration import Section
+from components.foundation.errors import InputError
+from components.foundation.files import absolute_path
+from components.language_model.budget import Ceilings
+from components.language_model.ledger import PARTITIONS
+from components.language_model.trained_models import absolute_model
+
+
+@dataclass(frozen=True)
+class RationalesSection(Section):
+    """Who is asked about the seed users, how, and for how much (section 3.1.2).
+
+    Attributes:
+        rationale_engine: who writes the rationales: template (no language model), recorded, vllm, or openai (an
+            endpoint).
+        recorded_rationales: file of recorded rationales, for the engine recorded.
+        language_model: Hugging Face id, folder, scratch (a small model, trained here on these data) or lora:BASE; for
+            the engine openai its name there.
+        prompt_version: how the model is asked: a file of components/prompting/templates; empty: as the model can be.
+        shards: tasks among which the requests are divided, 1 to 64.
+        attempts: how often an invalid answer is asked for again.
+        max_calls: ceiling on calls of the language model in this run; 0: none.
+        max_tokens: ceiling on tokens of prompts and answers; 0: none.
+        max_cost: ceiling on their cost, at the prices of the settings RELAND_*_PRICE; 0: none.
+        text_encoder: model of sentence-transformers for rationales and items: the packaged one, a Hugging Face id or a
+            folder.
+    """
+
+    title = "rationales"
+
+    rationale_engine: str = "template"
+    recorded_rationales: str = ""
+    language_model: str = ""
+    prompt_version: str = ""
+    shards: int = 1
+    attempts: int = 2
+    max_calls: int = 0
+    max_tokens: int = 0
+    max_cost: float = 0.0
+    text_encoder: str = PACKAGED_MODEL
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shards <= PARTITIONS:
+            raise InputError(f"shards {self.shards}: expected 1 to {PARTITIONS}")
+        if self.attempts < 0:
+            raise InputError(f"attempts {self.attempts}: expected a number of further attempts, or 0 for none")
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """What all shards together may take."""
+        return Ceilings(self.max_calls, self.max_tokens, self.max_cost)
+
+    def resolved(self) -> Self:
+        return replace(
+            self,
+            recorded_rationales=absolute_path(self.recorded_rationales),
+            language_model=absolute_model(self.language_model),
+            text_encoder=absolute_path(self.text_encoder) if is_model_path(self.text_encoder) else self.text_encoder,
+        )
+
+    def read_paths(self) -> list[Path]:
+        names = (self.recorded_rationales, self.language_model.removeprefix(LORA_PREFIX), self.text_encoder)
+        return [Path(name) for name in names if Path(name).is_absolute()]
