@@ -6,7 +6,7 @@ import sys
 import typer
 
 from components.foundation.errors import InputError
-from reland.commands import cluster, data, doctor, encoder, experiment, rollout, run, seeds, serve
+from reland.commands import cluster, data, doctor, encoder, experiment, generations, rollout, run, seeds, serve
 
 INTERRUPTED = 130
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, data, encoder, seeds, serve, experiment, rollout, cluster, doctor):
+for command in (run, data, encoder, seeds, generations, serve, experiment, rollout, cluster, doctor):
     command.register(app)
 
 

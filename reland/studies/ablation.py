@@ -19,6 +19,7 @@ from components.foundation.errors import InputError
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.progress import say
 from components.foundation.settings import Settings
+from reland.generations.finding import Generation
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,14 +28,14 @@ TAG_VARIANT = "served_variant"  # of a registered version that serves another va
 ABLATED, SERVED = "id_only", "reland"
 
 
-def release_ablation(settings: Settings, artifacts: Path) -> int:
+def release_ablation(settings: Settings, generation: Generation) -> int:
     """Release the champion's variant `id_only` as a version, beside whatever is served; returns the version.
 
     It is registered with the champion's files, which hold both variants, and its tags, so a rollout finds its
     generation and slot as those of any version. One that was released before is found again.
 
     Args:
-        artifacts: of the run that made the champion (`simulated_market.artifacts_of`).
+        generation: the champion's.
 
     Raises:
         InputError: there is no champion, or the variant is not among the run's rankers.
@@ -56,15 +57,15 @@ def release_ablation(settings: Settings, artifacts: Path) -> int:
         return version
     with tempfile.TemporaryDirectory(prefix="reland-ablation-") as temporary:
         rankers = Path(temporary)
-        _ablate(artifacts / "train-rankers" / "rankers", rankers)
+        _ablate(generation.rankers, rankers)
         used = versions_in_use(settings, client) | {int(champion)}
         with connect_milvus(settings) as milvus:
             build_index(milvus, rankers / SERVED, version, tags[TAG_GENERATION], used)
         released = release(
             settings,
             rankers,
-            artifacts / "prepare-data" / "prepared",
-            artifacts / "embed-users" / "embeddings",
+            generation.prepared,
+            generation.embeddings,
             open_feature_store(settings),
             tags[TAG_SLOT],
             version,

@@ -32,8 +32,9 @@ from components.foundation.files import creating_directory, write_json
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from components.marketplace.truth import Truth, load_truth
+from reland.generations.finding import find_generation
 from reland.studies.ablation import ABLATED, release_ablation
-from reland.studies.simulated_market import artifacts_of, truth_of
+from reland.studies.simulated_market import truth_of
 from reland.studies.simulated_visits import Served, SimulationConfig, serve_visits, write_simulated_log
 from reland.studies.true_lift import TrueRates, lists_of_arm, true_rates
 from serving.experiment.analysis import AnalysisConfig
@@ -142,8 +143,8 @@ def simulate_experiment(
     if truth is not None:
         market = load_truth(truth)
     else:
-        artifacts = artifacts_of(settings, champion.generation)
-        market, activity = truth_of(artifacts), artifacts / "prepare-data" / "prepared"
+        generation = find_generation(settings, champion.generation)
+        market, activity = truth_of(generation), generation.prepared
     if not 1 <= config.days <= market.config.days_after:
         raise InputError(f"--days {config.days}: the market's truth covers 1 to {market.config.days_after}")
     if config.visits_factor <= 0:
@@ -185,7 +186,7 @@ def _arms_to_compare(settings: Settings, against: str | None) -> Iterator[Compar
         yield Comparison(CANDIDATE, CONTROL, title)
         return
     champion = _arm(settings, CHAMPION)
-    version = release_ablation(settings, artifacts_of(settings, champion.generation))
+    version = release_ablation(settings, find_generation(settings, champion.generation))
     held_out = sum(arm.weight for arm in read_rollout(rollout_file(settings)).arms if arm.name == HOLD_OUT)
     state = controller.start(settings, version, (1 - held_out) / 2, f"simulation against {ABLATED}")
     try:

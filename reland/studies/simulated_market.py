@@ -1,23 +1,22 @@
-"""A finished run over the simulated market: where its artifacts lie, its truth, and what its rankers think of everyone.
+"""A finished run over the simulated market: its truth, and what its rankers think of everyone.
 
 The truth is an artifact that no step after the preparation reads. Here it meets the rankers that were trained without
 it, so that what an experiment finds can be held against what is true.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from components.contracts.artifacts import ITEM_INDEX_FILE, MANIFEST_FILE, TRUTH_FOLDER
+from components.contracts.artifacts import ITEM_INDEX_FILE
 from components.contracts.registry import CHAMPION
 from components.contracts.serving import POPULAR_ITEMS, POPULAR_ITEMS_FILE, read_rollout, rollout_file
 from components.contracts.tables import ITEM_INDEX, read_table
 from components.foundation.errors import InputError
-from components.foundation.files import read_json
 from components.foundation.settings import Settings
 from components.marketplace.truth import Truth, load_truth
+from reland.generations.finding import Generation, find_generation
 
 POPULARITY = "popularity"
 
@@ -45,31 +44,19 @@ class RankedMarket:
         return self.items[np.argsort(-open_scores, axis=1, kind="stable")[:, :length]]
 
 
-def artifacts_of(settings: Settings, generation: str) -> Path:
-    """The folder of the artifacts of the local run that made a generation.
-
-    Raises:
-        InputError: RELAND_HOME has no such run.
-    """
-    for manifest in sorted((settings.home / "pipelines").glob(f"*/summarize/summary/{MANIFEST_FILE}")):
-        if read_json(manifest)["generation"] == generation:
-            return manifest.parents[2]
-    raise InputError(f"{settings.home / 'pipelines'}: holds no finished run of the generation {generation!r}")
-
-
-def truth_of(artifacts: Path) -> Truth:
+def truth_of(generation: Generation) -> Truth:
     """The truth of the market that a run was over.
 
     Raises:
         InputError: the run was over other data than a simulated market, or the truth is damaged.
     """
-    folder = artifacts / "prepare-data" / TRUTH_FOLDER
+    folder = generation.truth
     if not folder.is_dir() or not any(folder.iterdir()):
         raise InputError(f"{folder}: no truth, expected a run over a simulated market (`--dataset simulator`)")
     return load_truth(folder)
 
 
-def read_ranked_market(artifacts: Path) -> RankedMarket:
+def read_ranked_market(generation: Generation) -> RankedMarket:
     """Score every user and item with every ranker of a run, in this process: no server is asked.
 
     Beside the run's variants there is `POPULARITY`, the logarithm of an item's training visits.
@@ -83,15 +70,15 @@ def read_ranked_market(artifacts: Path) -> RankedMarket:
     from components.ranker_release.replay import Artifacts, OfflineFeatures
     from components.recommenders.ranker import load_ranker
 
-    truth = truth_of(artifacts)
-    rankers = artifacts / "train-rankers" / "rankers"
+    truth = truth_of(generation)
+    rankers = generation.rankers
     features = OfflineFeatures(
         Artifacts(
             rankers=rankers,
-            prepared=artifacts / "prepare-data" / "prepared",
-            embeddings=artifacts / "embed-users" / "embeddings",
-            matches=artifacts / "match-users" / "matches",
-            rationale_embeddings=artifacts / "encode-rationales" / "rationale_embeddings",
+            prepared=generation.prepared,
+            embeddings=generation.embeddings,
+            matches=generation.matches,
+            rationale_embeddings=generation.rationale_embeddings,
         )
     )
     user_ids = sorted(features.rationale_id)
@@ -114,9 +101,9 @@ def read_ranked_market(artifacts: Path) -> RankedMarket:
 
 
 def ranked_market_of_champion(settings: Settings) -> RankedMarket:
-    """The market of the run that made the champion. Raises InputError as `artifacts_of` and `read_ranked_market`."""
+    """The market of the run that made the champion. Raises InputError as `find_generation` and `read_ranked_market`."""
     path = rollout_file(settings)
     for arm in read_rollout(path).arms:
         if arm.name == CHAMPION:
-            return read_ranked_market(artifacts_of(settings, arm.generation))
+            return read_ranked_market(find_generation(settings, arm.generation))
     raise InputError(f"{path}: has no arm {CHAMPION!r}")
