@@ -11,7 +11,7 @@ from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
 from components.data_preparation.splits import parse_splits
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from components.fusion_ranker.variants import parse_variants
 from components.language_model.budget import Ceilings, Prices
@@ -109,6 +109,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
 
     Raises:
         InputError: a parameter is at fault; the message names its option.
+        EnvironmentFaultError: what the run needs is not installed, or a port is in use.
     """
     check_encoder(parameters.encoder)
     if not 0 < parameters.seed_fraction <= 1:
@@ -134,7 +135,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
     _check_generation(parameters, settings)
     check_text_encoder(parameters.text_encoder)
     if not (settings.triton_environment / "bin" / "python").exists():
-        raise InputError(
+        raise EnvironmentFaultError(
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
             "(`make install` makes it)"
         )

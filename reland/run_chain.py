@@ -11,7 +11,7 @@ from typing import Any
 
 from components.contracts.artifacts import MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.generation import generation_id
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, write_failure
 from components.foundation.files import creating_directory, read_json, write_json
 from components.foundation.settings import Settings
 from pipelines.parameters import RunParameters, check_parameters
@@ -36,7 +36,7 @@ def run_chain(
         The summary and the folder of the run.
 
     Raises:
-        InputError: a file or a setting is at fault.
+        RelandError: a file or a setting is at fault, or a step raised an error of one of its kinds.
         StepFailedError: a step failed otherwise.
     """
     if runner not in RUNNERS:
@@ -75,5 +75,5 @@ def _make_logs(home: Path) -> Path:
         if os.geteuid() == 0:  # containers run as the owner of the home, and the release writes Triton's log there
             shutil.chown(logs, home.stat().st_uid, home.stat().st_gid)
     except OSError as error:
-        raise InputError(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})") from error
+        raise write_failure(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})", error) from error
     return logs

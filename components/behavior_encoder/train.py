@@ -24,7 +24,7 @@ import torch.distributed as dist
 from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
 from components.behavior_encoder.encoders import ENCODERS, encoder_class
 from components.behavior_encoder.training import current_share
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError, RelandError
 from components.foundation.files import read_json
 from components.foundation.progress import say
 
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch finds no GPU on this machine")
+        raise EnvironmentFaultError("--device cuda: torch finds no GPU on this machine")
     encoder = configured_encoder(options.encoder, read_json(options.config) if options.config else {})
     with process_group(options.device):
         encoder.fit(options.prepared, TrainingResources(checkpoint=options.checkpoint, device=options.device))
@@ -81,6 +81,6 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except InputError as error:
+    except RelandError as error:
         print(f"behavior_encoder.train: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)

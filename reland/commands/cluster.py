@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, write_failure
 
 if TYPE_CHECKING:
     from pipelines.running.kubeflow import Kubeflow, Version
@@ -69,7 +69,7 @@ def compile_command(
     try:
         paths = compile_pipelines(output, define_pipelines(cluster))
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     for path in paths:
         print(path)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import write_failure
 from reland.commands.options import AsJson, Clusters, PreviousSeeds, Seed, SeedFraction, SeedPolicy
 
 
@@ -44,7 +44,7 @@ def seeds(
             summary = sample_seed_users(prepared, embeddings, config, folder)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
