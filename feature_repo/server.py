@@ -7,7 +7,7 @@ on another address than loopback, what stands before it has to.
 import argparse
 import sys
 
-from components.foundation.errors import InputError
+from components.foundation.errors import RelandError
 from components.foundation.settings import load_settings
 from feature_repo.store import open_feature_store
 
@@ -19,9 +19,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         store = open_feature_store(load_settings())
-    except InputError as error:
+    except RelandError as error:
         print(f"reland: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)
     store.serve(arguments.host, arguments.port, no_access_log=True)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError, RelandError, write_failure
 from components.foundation.settings import Settings
 
 CONNECT_SECONDS = 3.0
@@ -64,7 +64,7 @@ def _examine(name: str, check: Callable[[Settings], str], settings: Settings) ->
             found.append(Finding(name, "ok", check(settings)))
         except UnusedError as error:
             found.append(Finding(name, "unused", str(error)))
-        except InputError as error:
+        except RelandError as error:
             found.append(Finding(name, "failed", _one_line(str(error))))
         except Exception as error:  # whatever a client of a broken server raises is a finding
             found.append(Finding(name, "failed", _one_line(f"{type(error).__name__}: {error}")))
@@ -100,9 +100,11 @@ def _tables(settings: Settings) -> str:
     try:
         version = metadata.version("pyspark")
     except metadata.PackageNotFoundError:
-        raise InputError("setting RELAND_TABLE_ENGINE: spark needs the extra `spark` (`make services`)") from None
+        raise EnvironmentFaultError(
+            "setting RELAND_TABLE_ENGINE: spark needs the extra `spark` (`make services`)"
+        ) from None
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        raise InputError("setting RELAND_TABLE_ENGINE: spark needs Java 17 on PATH or by JAVA_HOME")
+        raise EnvironmentFaultError("setting RELAND_TABLE_ENGINE: spark needs Java 17 on PATH or by JAVA_HOME")
     return f"Spark {version}"
 
 
@@ -141,7 +143,9 @@ def _milvus(settings: Settings) -> str:
         for name in collections:
             fields = {field["name"] for field in client.describe_collection(name)["fields"]}
             if name.startswith("reland_") and "vector" not in fields:
-                raise InputError(f"Milvus: the collection {name} has no field `vector`, another version made it")
+                raise EnvironmentFaultError(
+                    f"Milvus: the collection {name} has no field `vector`, another version made it"
+                )
     return f"{settings.milvus_uri or milvus_folder(settings)}: {version}, {len(collections)} collections"
 
 
@@ -161,7 +165,7 @@ def _feast(settings: Settings) -> str:
         raise UnusedError(f"{settings.feature_store}, {online}: no features yet, a first run applies the definitions")
     expected = {found.name for found in definitions(folder) if type(found).__name__.endswith("View")}
     if missing := sorted(expected - applied):
-        raise InputError(
+        raise EnvironmentFaultError(
             f"Feast: the registry has no {', '.join(missing)}: another version applied it, a refresh applies this one"
         )
     return f"{settings.feature_store}, {online}: {len(applied)} feature views"
@@ -175,13 +179,13 @@ def _redis(store: "object") -> str:
     try:
         client.set("reland:doctor", "written", px=1_000)
         if client.get("reland:doctor") != b"written":
-            raise InputError("setting RELAND_REDIS: what is written is not read again: is it a replica?")
+            raise EnvironmentFaultError("setting RELAND_REDIS: what is written is not read again: is it a replica?")
         return f"Redis {client.info('server')['redis_version']}"
     except OSError as error:
-        raise InputError(f"setting RELAND_REDIS: {error}") from error
+        raise EnvironmentFaultError(f"setting RELAND_REDIS: {error}") from error
     except Exception as error:
         if type(error).__module__.startswith("redis."):
-            raise InputError(f"setting RELAND_REDIS: Redis refuses it ({error})") from error
+            raise EnvironmentFaultError(f"setting RELAND_REDIS: Redis refuses it ({error})") from error
         raise
 
 
@@ -192,7 +196,7 @@ def _triton(settings: Settings) -> str:
     question = "import json, numpy, onnxruntime; print(json.dumps([numpy.__version__, onnxruntime.__version__]))"
     numpy, onnxruntime = _ask(environment.python, question, "RELAND_TRITON_ENVIRONMENT")
     if int(numpy.split(".")[0]) >= 2:
-        raise InputError(
+        raise EnvironmentFaultError(
             f"setting RELAND_TRITON_ENVIRONMENT: NumPy {numpy} there corrupts tensors, expected 1.26 (`make install`)"
         )
     return f"{settings.triton_environment}: NumPy {numpy}, ONNX Runtime {onnxruntime}"
@@ -208,7 +212,7 @@ def _triton_server(settings: Settings) -> str:
         server = client.get_server_metadata(client_timeout=CONNECT_SECONDS)
         for arm in _arms(settings):
             if not client.is_model_ready(arm.model, str(arm.version), client_timeout=CONNECT_SECONDS):
-                raise InputError(
+                raise EnvironmentFaultError(
                     f"Triton at {settings.triton_grpc} does not serve {arm.model} version {arm.version}, which the arm "
                     f"{arm.name} names: is its model repository the one of RELAND_MODEL_REPOSITORY?"
                 )
@@ -266,7 +270,9 @@ def _vllm(settings: Settings) -> str:
     )
     versions = _ask(python, question, "RELAND_VLLM_PYTHON")
     if not versions:
-        raise InputError(f"setting RELAND_VLLM_PYTHON: {python} has no vLLM (`make vllm` makes such an environment)")
+        raise EnvironmentFaultError(
+            f"setting RELAND_VLLM_PYTHON: {python} has no vLLM (`make vllm` makes such an environment)"
+        )
     return f"{python}: vLLM {versions[0]}"
 
 
@@ -280,7 +286,7 @@ def _openai(settings: Settings) -> str:
     try:
         models = [model["id"] for model in json.loads(answer)["data"]]
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"setting RELAND_OPENAI_BASE_URL: {base}/models is no list of models") from None
+        raise EnvironmentFaultError(f"setting RELAND_OPENAI_BASE_URL: {base}/models is no list of models") from None
     return f"{base}: {', '.join(models[:5]) or 'no models'}{', …' if len(models) > 5 else ''}"
 
 
@@ -323,16 +329,16 @@ def _check_writable(folder: Path, setting: str) -> None:
     """A folder that is not there yet is tried where it would be made.
 
     Raises:
-        InputError: nothing can be written there, or less than `FREE_BYTES` are free.
+        RelandError: nothing can be written there (`write_failure`), or less than `FREE_BYTES` are free.
     """
     there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise InputError(f"setting {setting}: {there} cannot be written to ({error.strerror})") from error
+        raise write_failure(f"setting {setting}: {there} cannot be written to ({error.strerror})", error) from error
     if shutil.disk_usage(there).free < FREE_BYTES:
-        raise InputError(
+        raise EnvironmentFaultError(
             f"setting {setting}: {_free_space(there)} free at {there}, expected {FREE_BYTES / 1024**3:.0f} GiB"
         )
 
@@ -343,13 +349,15 @@ def _free_space(folder: Path) -> str:
 
 
 def _check_reachable(uri: str, setting: str, port: int | None = None) -> None:
-    """Raises InputError where nothing listens at the URI's host and port; clients would try for much longer."""
+    """Raises EnvironmentFaultError where nothing listens at the URI: clients would try for much longer."""
     parts = urlsplit(uri)
     number = parts.port or port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname or "", number), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise InputError(f"setting {setting}: nothing answers at {parts.hostname}:{number} ({error})") from error
+        raise EnvironmentFaultError(
+            f"setting {setting}: nothing answers at {parts.hostname}:{number} ({error})"
+        ) from error
 
 
 def _get(url: str, setting: str, headers: dict[str, str] | None = None) -> str:
@@ -358,9 +366,9 @@ def _get(url: str, setting: str, headers: dict[str, str] | None = None) -> str:
             return got.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         hint = ": is the key right?" if error.code in (401, 403) else ""
-        raise InputError(f"setting {setting}: {url} answers {error.code} {error.reason}{hint}") from error
+        raise EnvironmentFaultError(f"setting {setting}: {url} answers {error.code} {error.reason}{hint}") from error
     except OSError as error:
-        raise InputError(f"setting {setting}: {url}: {error}") from error
+        raise EnvironmentFaultError(f"setting {setting}: {url}: {error}") from error
 
 
 def _ask(python: Path, question: str, setting: str) -> list[str]:
@@ -372,9 +380,9 @@ def _ask(python: Path, question: str, setting: str) -> list[str]:
         )
     except subprocess.CalledProcessError as error:
         last = error.stderr.strip().rpartition("\n")[2]
-        raise InputError(f"setting {setting}: {python} is not as expected ({last})") from error
+        raise EnvironmentFaultError(f"setting {setting}: {python} is not as expected ({last})") from error
     except OSError as error:
-        raise InputError(f"setting {setting}: {python} does not run ({error.strerror})") from error
+        raise EnvironmentFaultError(f"setting {setting}: {python} does not run ({error.strerror})") from error
     return json.loads(answer.stdout)
 
 

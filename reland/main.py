@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import RelandError
 from reland.commands import cluster, data, doctor, encoder, experiment, generations, rollout, run, seeds, serve
 
 INTERRUPTED = 130
@@ -22,19 +22,14 @@ for command in (run, data, encoder, seeds, generations, serve, experiment, rollo
 
 
 def main() -> None:
-    """Entry point: a user's fault ends with one line and status 2, a failed step with one line and status 1."""
-    from pipelines.running.run_log import StepFailedError
-
+    """Entry point: an error that is meant for the user ends it with one line and the exit status of its kind."""
     # A termination ends a run as Ctrl-C does: the running step is ended too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
-    except InputError as error:
+    except RelandError as error:
         print(f"reland: {error}", file=sys.stderr)
-        sys.exit(2)
-    except StepFailedError as error:
-        print(f"reland: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.exit_status)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's ending of a KeyboardInterrupt, which says nothing
             print("reland: interrupted", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.contracts.artifacts import CONFIGURATION_FILE, MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.generation import generation_id
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError, write_failure
 from components.foundation.files import creating_directory, read_json, write_json
 from components.foundation.settings import Settings
 from pipelines.configuration import RunConfiguration, write_configuration
@@ -40,7 +40,7 @@ def run_chain(
         The summary and the folder of the run.
 
     Raises:
-        InputError: a file or a setting is at fault.
+        RelandError: a file or a setting is at fault, or a step raised an error of one of its kinds.
         StepFailedError: a step failed otherwise.
     """
     if runner not in RUNNERS:
@@ -80,10 +80,11 @@ def check_machine(configuration: RunConfiguration, settings: Settings) -> None:
     """Find what this machine lacks for a run.
 
     Raises:
-        InputError: there is no Triton, a port is in use, or a path holds what the local runner replaces.
+        EnvironmentFaultError: there is no Triton, or a port is in use.
+        InputError: a path holds what the local runner replaces.
     """
     if not (settings.triton_environment / "bin" / "python").exists():
-        raise InputError(
+        raise EnvironmentFaultError(
             f"setting RELAND_TRITON_ENVIRONMENT: no Python environment at {settings.triton_environment} "
             "(`make install` makes it)"
         )
@@ -103,5 +104,5 @@ def _make_logs(home: Path) -> Path:
         if os.geteuid() == 0:  # containers run as the owner of the home, and the release writes Triton's log there
             shutil.chown(logs, home.stat().st_uid, home.stat().st_gid)
     except OSError as error:
-        raise InputError(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})") from error
+        raise write_failure(f"setting RELAND_HOME: {logs} cannot be made a folder ({error.strerror})", error) from error
     return logs

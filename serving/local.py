@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from components.contracts.serving import TRITON_FILE, rollout_file
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.loopback import without_proxy
 from components.foundation.milvus import LITE_FILE, SERVER_FILE, milvus_folder
 from components.foundation.progress import say
@@ -51,14 +51,14 @@ class Child:
     def wait_until_it_answers(self) -> None:
         """
         Raises:
-            InputError: it ends, or does not answer in time; it has printed why.
+            EnvironmentFaultError: it ends, or does not answer in time; it has printed why.
         """
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None:
-                raise InputError(f"{self.name} ended with status {self._process.returncode} at its start")
+                raise EnvironmentFaultError(f"{self.name} ended with status {self._process.returncode} at its start")
             if time.monotonic() > deadline:
-                raise InputError(f"{self.name} did not answer within {START_SECONDS:.0f} s")
+                raise EnvironmentFaultError(f"{self.name} did not answer within {START_SECONDS:.0f} s")
             time.sleep(0.1)
 
     def look(self) -> None:
@@ -86,7 +86,8 @@ def serve(settings: Settings) -> None:
     """Serve until interrupted (SIGINT, or SIGTERM where it raises KeyboardInterrupt, as the `reland` command sets it).
 
     Raises:
-        InputError: a setting or a file is at fault, or a part does not start.
+        InputError: a setting or a file is at fault.
+        EnvironmentFaultError: a part does not start.
     """
     # For this process, which watches Triton, and for those that it starts.
     os.environ.update(no_grpc_proxy=without_proxy(os.environ))
@@ -153,7 +154,7 @@ def _port(settings: Settings) -> int:
     """The gateway's port, chosen here where the setting is 0.
 
     Raises:
-        InputError: the address is not this machine's, or in use.
+        EnvironmentFaultError: the address is not this machine's, or in use.
     """
     family = socket.AF_INET6 if ":" in settings.gateway_host else socket.AF_INET
     with socket.socket(family) as listener:
@@ -161,7 +162,7 @@ def _port(settings: Settings) -> int:
         try:
             listener.bind((settings.gateway_host, settings.gateway_port))
         except OSError as error:
-            raise InputError(
+            raise EnvironmentFaultError(
                 f"settings RELAND_GATEWAY_HOST, RELAND_GATEWAY_PORT: {settings.gateway_host}:{settings.gateway_port}: "
                 f"{error.strerror}"
             ) from error

@@ -32,7 +32,7 @@ from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from components.contracts.lineage import lineage_of
 from components.contracts.registry import TAG_FINGERPRINT
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.interaction_sequences import InteractionSequences
 
@@ -223,7 +223,7 @@ class BehaviorEncoder(ABC):
         weights = Weights(folder / WEIGHTS_FILE)
         try:
             encoder.restore(weights)
-        except InputError:
+        except RelandError:
             raise
         except Exception as error:
             raise InputError(f"{weights.path}: not the weights of a {cls.name} of {CONFIG_FILE} ({error})") from error

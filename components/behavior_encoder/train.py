@@ -23,7 +23,7 @@ from components.behavior_encoder.configuration import EncoderSection
 from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import ENCODERS, configured_encoder
 from components.behavior_encoder.training import current_share
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, RelandError
 from components.foundation.files import read_toml
 from components.foundation.progress import say
 
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch finds no GPU on this machine")
+        raise EnvironmentFaultError("--device cuda: torch finds no GPU on this machine")
     values = read_toml(options.config) if options.config else {}
     section = EncoderSection.read(values.get("encoder", {}) | ({"encoder": options.encoder} if options.encoder else {}))
     encoder = configured_encoder(section.encoder, section.settings, values.get("seed", 0))
@@ -67,6 +67,6 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except InputError as error:
+    except RelandError as error:
         print(f"behavior_encoder.train: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)

@@ -23,7 +23,7 @@ from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
 from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.registry import CHAMPION, SLOTS
 from components.contracts.tables import read_table
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 from components.foundation.files import read_json, write_json
 from components.foundation.settings import Settings
 
@@ -225,12 +225,12 @@ def _check(condition: bool, path: Path, expected: str) -> None:
 def check_slot_is_free(settings: Settings, slot: str) -> None:
     """
     Raises:
-        InputError: an arm is served from this slot of the user features, which must not be overwritten.
+        ConflictError: an arm is served from this slot of the user features, which must not be overwritten.
     """
     path = rollout_file(settings)
     for arm in read_rollout(path).arms if path.exists() else ():
         if arm.slot == slot:
-            raise InputError(
+            raise ConflictError(
                 f"{path}: the arm {arm.name!r} is served from the slot {slot}, where new features would go: promote or "
                 "abort the rollout first, and set a hold-out anew (`reland rollout hold-out`)"
             )

@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 
 ROWS_A_BATCH = 2**17
 
@@ -36,13 +36,14 @@ def table_engine(temporary: Path, config: EngineConfig = DEFAULT_ENGINE) -> Iter
     """DuckDB in memory, which goes on in files in the folder `temporary` where memory does not suffice; or Spark.
 
     Raises:
-        InputError: the engine is not installed or does not start; in the block, its memory or disk does not suffice.
+        EnvironmentFaultError: the engine is not installed or does not start; in the block, Spark or the disk fails.
+        InputError: in the block, the memory that the settings allow DuckDB does not suffice.
     """
     if config.name == "spark":
         try:
             from components.data_preparation.spark_engine import spark_tables
         except ImportError as error:
-            raise InputError(
+            raise EnvironmentFaultError(
                 f"setting RELAND_TABLE_ENGINE=spark: {error.name} is not installed, the extra `spark` of this project "
                 "has it"
             ) from error
@@ -59,7 +60,7 @@ def table_engine(temporary: Path, config: EngineConfig = DEFAULT_ENGINE) -> Iter
         memory = config.memory or "(its default)"
         raise InputError(f"setting RELAND_TABLE_MEMORY={memory}: too little for this ({first_line})") from error
     except duckdb.IOException as error:
-        raise InputError(f"{temporary}: not written or read ({str(error).splitlines()[0]})") from error
+        raise EnvironmentFaultError(f"{temporary}: not written or read ({str(error).splitlines()[0]})") from error
     finally:
         connection.disconnect()
 

@@ -84,7 +84,7 @@ from components.data_preparation.user_profiles import (
     profiles_of,
 )
 from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, write_failure
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from components.marketplace.log import write_log
@@ -474,7 +474,7 @@ def _output_folder(output: Path) -> Iterator[Path]:
         output.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(dir=output, prefix=".preparing-")
     except OSError as error:
-        raise InputError(f"{output}: cannot be made a folder ({error.strerror})") from error
+        raise write_failure(f"{output}: cannot be made a folder ({error.strerror})", error) from error
     try:
         with temporary:
             yield Path(temporary.name)
@@ -482,5 +482,5 @@ def _output_folder(output: Path) -> Iterator[Path]:
         if made and not any(output.iterdir()):
             output.rmdir()
         if isinstance(error, OSError):
-            raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
+            raise write_failure(f"{output}: cannot be written ({error.strerror or error})", error) from error
         raise

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.tables import REJECTED
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 
 BLOCK_BYTES = 8 * 2**20
 LONGEST_ROW = 16 * 2**20  # bytes; a longer row is damaged
@@ -164,8 +164,8 @@ def read_blocks(path: Path, encoding: str, header: bool = False) -> Iterator[Sou
     The line end after the last row makes no row. Of a file with a `header`, line 1 is no row.
 
     Raises (while it is read):
-        InputError: the file is missing, not a regular file, not readable, a damaged gzip, empty, not text, or changed
-            while it was read.
+        InputError: the file is missing, not a regular file, not readable, a damaged gzip, empty or not text.
+        ConflictError: it changed while it was read.
     """
     line = 1
     blank = True
@@ -213,7 +213,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             file.seek(0)
             yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[misc]
         if _state(path) != before:
-            raise InputError(f"{path}: the file changed while it was read")
+            raise ConflictError(f"{path}: the file changed while it was read")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: truncated or damaged gzip file ({error})") from error
     except OSError as error:

@@ -17,7 +17,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 
 # Of a Spark on this machine, where its configuration does not say otherwise: nobody else's, and as small as the data.
 LOCAL = {
@@ -81,7 +81,7 @@ def spark_tables(temporary: Path) -> Iterator[SparkTables]:
     names no master, it has all cores of this machine.
 
     Raises:
-        InputError: Spark does not start; in the block, its memory or disk does not suffice.
+        EnvironmentFaultError: Spark does not start; in the block, its memory or disk does not suffice.
     """
     active = session = SparkSession.getActiveSession()
     try:
@@ -95,7 +95,9 @@ def spark_tables(temporary: Path) -> Iterator[SparkTables]:
         starved = [line.strip(": ") for line in lines if any(sign in line for sign in STARVED)]
         if session is not None and not starved:
             raise
-        raise InputError(f"setting RELAND_TABLE_ENGINE=spark: Spark failed ({[*starved, *lines][0]})") from error
+        raise EnvironmentFaultError(
+            f"setting RELAND_TABLE_ENGINE=spark: Spark failed ({[*starved, *lines][0]})"
+        ) from error
     finally:
         if active is None and session is not None:
             session.stop()

@@ -1,15 +1,62 @@
-"""The one kind of failure a user of the platform is meant to read."""
+"""The failures that a user of the platform is meant to read: each is one line, and its kind is the exit status.
+
+| kind | exit status | what helps |
+|---|---|---|
+| `InputError` | 2 | give another file, option or setting |
+| `EnvironmentFaultError` | 3 | start, install or free what is missing, then run the same command |
+| `ConflictError` | 4 | wait for, or end, what another process or rollout does, then run the same command |
+"""
+
+import errno
+from typing import ClassVar
+
+# A write that fails for one of these fails wherever the user lets it write on this machine.
+_FAULTS_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
 
-class InputError(Exception):
-    """A fault of a file or a setting that the user can mend.
+class RelandError(Exception):
+    """A failure that ends a command with its message as one line, no traceback, and `exit_status`.
 
-    The message is one line that names the file (and line) or the setting, says what is wrong with it and, where it
-    helps, what was expected. Commands print it as it is and end with a non-zero status; they print no traceback.
+    Raise one of its kinds. The message names the file (and line), the setting or the server, says what is wrong with
+    it and, where it helps, what was expected.
     """
+
+    exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+class InputError(RelandError):
+    """A fault of what the user typed or gave: an option, a setting, the content of a file."""
+
+    exit_status = 2
+
+
+class EnvironmentFaultError(RelandError):
+    """The environment lacks what the command needs.
+
+    A server does not answer; a program, a package, an image or a port is not to be had; a disk is full.
+    """
+
+    exit_status = 3
+
+
+class ConflictError(RelandError):
+    """What the command would change is in another's hands.
+
+    Another process holds the lock, a rollout runs, a version is in use, or a guardrail stopped it.
+    """
+
+    exit_status = 4
+
+
+KINDS: tuple[type[RelandError], ...] = (InputError, EnvironmentFaultError, ConflictError)
+
+
+def write_failure(message: str, error: OSError) -> RelandError:
+    """The error to raise for a failed write: the environment's where the disk is at fault, else the user's path is."""
+    return (EnvironmentFaultError if error.errno in _FAULTS_OF_THE_DISK else InputError)(message)
 
 
 def first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, write_failure
 from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
     Milvus Lite lets one process at a time have its file; while `reland serve` has it, its server is asked.
 
     Raises:
-        InputError: nothing answers at `RELAND_MILVUS_URI`, or the file cannot be opened.
+        EnvironmentFaultError: nothing answers at `RELAND_MILVUS_URI`, or the file cannot be opened.
     """
     from pymilvus import MilvusClient, MilvusException
 
@@ -46,12 +46,12 @@ def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{folder}: cannot be made ({error.strerror}), see RELAND_HOME") from error
+            raise write_failure(f"{folder}: cannot be made ({error.strerror}), see RELAND_HOME", error) from error
         uri = _running_server(folder) or str(folder / LITE_FILE)
     try:
         client = MilvusClient(uri=uri)
     except (MilvusException, OSError) as error:
-        raise InputError(f"{uri}: Milvus does not open it ({error}), see RELAND_MILVUS_URI") from error
+        raise EnvironmentFaultError(f"{uri}: Milvus does not open it ({error}), see RELAND_MILVUS_URI") from error
     try:
         yield client
     finally:

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from typing import cast
 
 from components.contracts.batch_format import Request, Response, make_failure, make_request, read_answer
-from components.foundation.errors import InputError
+from components.foundation.errors import RelandError
 from components.foundation.progress import say
 from components.language_model.account import Account
 from components.language_model.budget import SECONDS_AN_HOUR, Budget, Usage
@@ -76,7 +76,7 @@ class BatchExchange:
         A response is the first valid answer, or else the last one, or else an error that says why there is none.
 
         Raises:
-            InputError: a fault of the engine or of the ledger that the user can mend; what was answered is kept.
+            RelandError: a fault of the engine or of the ledger; what was answered is kept.
         """
         originals = {request["custom_id"]: request for request in requests}
         kept = self._read_ledger(requests)
@@ -157,7 +157,7 @@ class BatchExchange:
                         if time.monotonic() - told >= TOLD_SECONDS:
                             told = time.monotonic()
                             _tell_progress(len(responses), len(unknown), told - began)
-                except InputError:
+                except RelandError:
                     any_answer = any_kept or self._account.inferences
                     if not any_answer or len(responses) + len(refused) < len(unknown):
                         raise

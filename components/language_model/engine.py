@@ -10,6 +10,8 @@ from components.contracts.batch_format import Request, Response
 LOST = "no_answer"
 NOT_REPEATED = "not_repeated"  # lost, and `may_repeat` said no
 
+REFUSED = "refused"  # a failure by the request itself: another attempt would be refused as well
+
 
 class RationaleEngine(ABC):
     """Answers requests of the OpenAI batch format with responses of the OpenAI batch format.

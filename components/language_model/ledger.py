@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from components.contracts.batch_format import Response
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, RelandError, write_failure
 from components.foundation.progress import say
 
 PARTITIONS = 64
@@ -49,7 +49,8 @@ class Ledger:
         folder: the ledger, which all shards share; made where it is missing.
 
     Raises:
-        InputError: the folder cannot be used, or another process works on one of the partitions.
+        InputError: the folder cannot be used.
+        ConflictError: another process works on one of the partitions.
     """
 
     def __init__(self, folder: Path, shard: int = 0, shards: int = 1):
@@ -63,8 +64,10 @@ class Ledger:
                 self._files[number] = _open_locked(path)
         except OSError as error:
             self.close()
-            raise InputError(f"{folder}: not usable as a ledger ({error.strerror}), see RELAND_LEDGER") from error
-        except InputError:
+            raise write_failure(
+                f"{folder}: not usable as a ledger ({error.strerror}), see RELAND_LEDGER", error
+            ) from error
+        except RelandError:
             self.close()
             raise
 
@@ -101,7 +104,7 @@ class Ledger:
             request_id: `custom_id` of the request whose shard this is, where the answer is to another attempt at it.
 
         Raises:
-            InputError: it cannot be written; the ledger is as it was before.
+            RelandError: it cannot be written (`write_failure`); the ledger is as it was before.
         """
         custom_id = response["custom_id"]
         number = partition_of(request_id or custom_id)
@@ -118,9 +121,10 @@ class Ledger:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(file, before)
-            raise InputError(
+            raise write_failure(
                 f"{self._paths[number]}: not writable ({error.strerror}); the answers until here are kept, "
-                "run it again to go on"
+                "run it again to go on",
+                error,
             ) from error
 
     def close(self) -> None:
@@ -147,7 +151,7 @@ def _open_locked(path: Path) -> int:
         _remove_cut_line(file)
     except BlockingIOError:
         os.close(file)
-        raise InputError(
+        raise ConflictError(
             f"{path}: another run works on this part of the ledger; wait until it ends, or name another ledger "
             "by RELAND_LEDGER"
         ) from None

@@ -13,9 +13,9 @@ import httpx2
 from pydantic import SecretStr
 
 from components.contracts.batch_format import Request, Response, make_failure, make_response, read_answer
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.progress import say
-from components.language_model.engine import LOST, NOT_REPEATED, RationaleEngine
+from components.language_model.engine import LOST, NOT_REPEATED, REFUSED, RationaleEngine
 
 TOLD_CHARACTERS = 300  # of what an endpoint says is wrong
 
@@ -76,7 +76,8 @@ class OpenAIEngine(RationaleEngine):
         """As the contract says; between two responses that are drawn from the iterator, nothing is sent or received.
 
         Raises:
-            InputError: the endpoint is dead, knows no such model or refuses the key; or it answers no request at all.
+            InputError: the endpoint knows no such model, refuses the key, or refuses every request.
+            EnvironmentFaultError: it does not answer, or answers no request at all.
         """
         waiting = iter(requests)
         answered = 0
@@ -106,7 +107,8 @@ class OpenAIEngine(RationaleEngine):
                     task.cancel()
                 runner.run(session.close())
         if first_failure and not answered:
-            raise InputError(f"{self._endpoint.base_url}: no request is answered: {first_failure['error']['message']}")
+            kind = InputError if first_failure["error"]["code"] == REFUSED else EnvironmentFaultError
+            raise kind(f"{self._endpoint.base_url}: no request is answered: {first_failure['error']['message']}")
 
 
 class _PassingError(Exception):
@@ -161,7 +163,7 @@ class _Session:
             try:
                 response = await self._attempt(custom_id, request["body"])
             except _RefusedError as refusal:
-                return make_failure(custom_id, "refused", str(refusal))
+                return make_failure(custom_id, REFUSED, str(refusal))
             except _PassingError as fault:
                 failed, slowed = (failed, slowed + 1) if fault.too_fast else (failed + 1, slowed)
                 if failed >= self._endpoint.attempts:
@@ -204,7 +206,7 @@ class _Session:
             wait = min(fault.wait, endpoint.patience)
         if fault.too_fast:
             if self._loop.time() - self._last_answer > endpoint.patience:
-                raise InputError(f"{self._url}: no answer for {endpoint.patience:g} s, only {fault}")
+                raise EnvironmentFaultError(f"{self._url}: no answer for {endpoint.patience:g} s, only {fault}")
             # Everybody waits, not only this request: the others would be told the same.
             self._resume_at = max(self._resume_at, self._loop.time() + wait)
         if not self._told:
@@ -217,7 +219,9 @@ class _Session:
         self._failures_in_a_row += 1
         told = f"{fault} ({self._endpoint.attempts} attempts)"
         if self._failures_in_a_row >= self._endpoint.failures:
-            raise InputError(f"{self._url}: {self._failures_in_a_row} requests in a row without an answer; {told}")
+            raise EnvironmentFaultError(
+                f"{self._url}: {self._failures_in_a_row} requests in a row without an answer; {told}"
+            )
         return make_failure(custom_id, LOST if fault.paid else "unavailable", told)
 
 

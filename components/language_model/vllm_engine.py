@@ -15,7 +15,7 @@ from typing import Any
 
 from components.contracts.batch_format import Request, Response, write_lines
 from components.contracts.language_model import LanguageModel
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError, RelandError
 from components.foundation.progress import say
 from components.language_model.engine import RationaleEngine
 
@@ -59,7 +59,8 @@ class VllmEngine(RationaleEngine):
     there. The worker ends with this process, however that ends.
 
     Raises:
-        InputError: the interpreter or a folder of the model is missing.
+        EnvironmentFaultError: the interpreter is missing.
+        InputError: a folder of the model is missing.
     """
 
     name = "vllm"
@@ -79,8 +80,9 @@ class VllmEngine(RationaleEngine):
         """As the contract says.
 
         Raises:
-            InputError: vLLM does not load the model, the tokenizer has no chat template, the worker ended, or no
-                request at all can be answered.
+            InputError: vLLM does not load the model, the tokenizer has no chat template, or no request at all can be
+                answered.
+            EnvironmentFaultError: the worker ended.
         """
         requests = iter(requests)
         first = next(requests, None)
@@ -110,9 +112,9 @@ class VllmEngine(RationaleEngine):
 
 
 def check_python(python: Path) -> None:
-    """Raises InputError where there is no interpreter."""
+    """Raises EnvironmentFaultError where there is no interpreter."""
     if not (python.is_file() and os.access(python, os.X_OK)):
-        raise InputError(
+        raise EnvironmentFaultError(
             f"setting RELAND_VLLM_PYTHON: no Python of a vLLM environment at {python} (`make vllm` makes it)"
         )
 
@@ -178,13 +180,13 @@ class _Worker:
                     yield json.loads(line)
                 if not lines:
                     if ended:
-                        raise InputError(self._why_it_ended())
+                        raise self._why_it_ended()
                     time.sleep(POLL_SECONDS)
 
-    def _why_it_ended(self) -> str:
+    def _why_it_ended(self) -> RelandError:
         fault = self._path / "fault.txt"
         if fault.exists():
-            return fault.read_text(encoding="utf-8")
+            return InputError(fault.read_text(encoding="utf-8"))
         status = self._process.returncode
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return f"the vLLM worker {how}; what it printed stands above"
+        return EnvironmentFaultError(f"the vLLM worker {how}; what it printed stands above")

@@ -29,7 +29,7 @@ from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_IND
 from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, MODEL_NAME
 from components.contracts.serving import ID_ONLY_MODEL, RANKED_REQUESTS, read_log
 from components.contracts.tables import HISTORIES, ITEM_INDEX, MATCHES, read_table, read_vectors
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.files import read_json
 from components.ranker_release.configuration import DEFAULT_SERVING
 
@@ -204,9 +204,9 @@ def main() -> int:
     folder, version = given.pop("requests"), given.pop("version")
     try:
         found = replay(read_log(folder, RANKED_REQUESTS), Artifacts(**given), version)
-    except InputError as error:
+    except RelandError as error:
         print(f"reland: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     print(json.dumps(asdict(found), indent=2))
     return int(found.has_skew)
 

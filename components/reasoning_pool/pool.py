@@ -7,7 +7,7 @@ from pymilvus import DataType, MilvusClient
 
 from components.contracts.artifacts import RATIONALES_FILE
 from components.contracts.tables import IDENTIFIER_BYTES, RATIONALES, read_table, read_vectors
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 from components.foundation.milvus import collection_name, collection_of_alias, fill_collection, switch_alias
 from components.foundation.progress import say
 
@@ -30,12 +30,13 @@ def build_collection(
         The name of the collection and the number of its seed users.
 
     Raises:
-        InputError: the generation is in use already, or a seed user has no embedding.
+        InputError: a seed user has no embedding.
+        ConflictError: the generation is in use already.
     """
     name = collection_name(ALIAS, generation)
     rows, dimension = _pool_rows(rationales, embeddings, encoder_version)
     if collection_of_alias(client, ALIAS) == name:
-        raise InputError(f"generation {generation!r}: its pool {name} is in use already, take another generation id")
+        raise ConflictError(f"generation {generation!r}: its pool {name} is in use already, take another generation id")
     if client.has_collection(name):
         client.drop_collection(name)
     say(f"building the pool {name}: {len(rows)} seed users, {dimension} dimensions")

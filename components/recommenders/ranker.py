@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from components.contracts.artifacts import CONFIG_FILE, WEIGHTS_FILE
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALES_PER_USER
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.backbones.sasrec import SASRec
 from components.recommenders.configuration import FUSION_VARIANTS, ITEM_TEXT_VARIANTS, VARIANTS
@@ -144,7 +144,7 @@ def load_ranker(directory: Path) -> Ranker:
         text = torch.zeros_like(weights["item_encoder.text"]) if "item_encoder.text" in weights else None
         ranker = Ranker(config, text)
         ranker.load_state_dict(weights)
-    except InputError:
+    except RelandError:
         raise
     except Exception as error:
         raise InputError(f"{directory}: not a ranker ({error})") from error

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.foundation.errors import InputError
+from components.foundation.errors import RelandError
 from infra.audit.advisories import OSV, audit, load_advisories
 from infra.audit.licences import check_licences
 from infra.audit.pins import read_pins
@@ -32,9 +32,9 @@ def main() -> int:
         else:
             known = load_advisories(arguments.file, datetime.now(UTC))
             told, faults = audit(read_pins([ROOT / name for name in PINS]), known, policy)
-    except InputError as error:
+    except RelandError as error:
         print(f"audit: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     for fault in faults:
         print(fault)
     print(told)

@@ -14,7 +14,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from infra.audit.policy import Policy
 
 OSV = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
@@ -31,7 +31,8 @@ def load_advisories(path: Path | None, now: datetime) -> Advisories:
         path: the saved archive; None: it is fetched.
 
     Raises:
-        InputError: there are none to be had, or none of the last `LARGEST_AGE`: nothing could be audited.
+        EnvironmentFaultError: they cannot be fetched.
+        InputError: the saved archive is not readable, or none is of the last `LARGEST_AGE`.
     """
     try:
         if path is None:
@@ -44,7 +45,8 @@ def load_advisories(path: Path | None, now: datetime) -> Advisories:
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         source = OSV if path is None else path
         hint = ", name a saved copy by --file (make audit ADVISORIES=FILE)" if path is None else ""
-        raise InputError(f"{source}: no advisories, so nothing could be audited ({error}){hint}") from error
+        kind = EnvironmentFaultError if path is None else InputError
+        raise kind(f"{source}: no advisories, so nothing could be audited ({error}){hint}") from error
     newest = max((_moment(one["modified"]) for one in documents), default=datetime.min.replace(tzinfo=UTC))
     if now - newest > LARGEST_AGE:
         told = f"{len(documents)} advisories, the newest of {newest:%Y-%m-%d}"

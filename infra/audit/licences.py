@@ -5,7 +5,7 @@ from importlib.metadata import Distribution, distributions
 
 from packaging.utils import canonicalize_name
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 from infra.audit.policy import Policy
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.+-]+")
@@ -19,13 +19,13 @@ def check_licences(pins: set[tuple[str, str]], policy: Policy) -> tuple[str, lis
         a line that says what was looked at, and a line for each package whose licence is unknown or not allowed.
 
     Raises:
-        InputError: nothing of what is pinned is installed.
+        EnvironmentFaultError: nothing of what is pinned is installed.
     """
     pinned = {name for name, _ in pins}
     found = {canonicalize_name(one.metadata["Name"]): one for one in distributions() if one.metadata["Name"]}
     looked_at = {name: one for name, one in sorted(found.items()) if name in pinned}
     if not looked_at:
-        raise InputError("nothing of what is pinned is installed here, so no licence could be checked")
+        raise EnvironmentFaultError("nothing of what is pinned is installed here, so no licence could be checked")
     faults = []
     for name, distribution in looked_at.items():
         if name in policy.packages:

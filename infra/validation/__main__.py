@@ -2,7 +2,7 @@
 
 import sys
 
-from components.foundation.errors import InputError
+from components.foundation.errors import RelandError
 from infra.validation.consistency import consistency_faults
 from infra.validation.manifests import OVERLAYS, build, folders
 from infra.validation.policies import policy_faults
@@ -19,9 +19,9 @@ def main(with_policies: bool) -> int:
             faults += consistency_faults(documents)
             if with_policies and name in OVERLAYS:  # checkov knows built-in kinds alone
                 faults += policy_faults(documents)
-        except InputError as error:
+        except RelandError as error:
             print(f"reland: {error}", file=sys.stderr)
-            return 2
+            return error.exit_status
         print(f"{name}: {len(documents)} objects, {len(faults)} faults")
         for fault in faults:
             print(f"  {fault}")

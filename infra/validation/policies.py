@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 from infra.validation.manifests import Document
 
 CHECKOV = Path(__file__).parents[2] / ".venv-checkov" / "bin" / "checkov"
@@ -28,10 +28,10 @@ def policy_faults(documents: list[Document], checkov: Path = CHECKOV) -> list[st
     """What breaks a policy, a line each.
 
     Raises:
-        InputError: checkov is not installed, or ends without a report.
+        EnvironmentFaultError: checkov is not installed, or ends without a report.
     """
     if not checkov.exists():
-        raise InputError(f"no checkov at {checkov}: `make checkov` installs it")
+        raise EnvironmentFaultError(f"no checkov at {checkov}: `make checkov` installs it")
     with tempfile.TemporaryDirectory() as folder:
         manifests = Path(folder) / "manifests.yaml"
         manifests.write_text(yaml.safe_dump_all(documents))
@@ -46,5 +46,5 @@ def policy_faults(documents: list[Document], checkov: Path = CHECKOV) -> list[st
             raise ValueError("nothing was checked")
         failed = report["results"]["failed_checks"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"checkov gave no report ({error}): {ended.stderr[-300:]}") from error
+        raise EnvironmentFaultError(f"checkov gave no report ({error}): {ended.stderr[-300:]}") from error
     return [f"{fault['resource']}: {fault['check_name']} ({fault['check_id']})" for fault in failed]

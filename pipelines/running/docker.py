@@ -11,7 +11,7 @@ from docker.errors import DockerException, ImageNotFound
 from kfp import local
 from kfp.local import docker_task_handler
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 from components.foundation.settings import ENVIRONMENT_PREFIX, SECRET_VARIABLES, Settings
 from pipelines.running.local import Steps, environment_variables
 
@@ -31,7 +31,7 @@ def container_runner(settings: Settings, environment: dict[str, str], run: str) 
         run: label of the containers of this run.
 
     Raises:
-        InputError: no container engine answers.
+        EnvironmentFaultError: no container engine answers.
     """
     try:
         client = docker.from_env()
@@ -40,7 +40,7 @@ def container_runner(settings: Settings, environment: dict[str, str], run: str) 
         finally:
             client.close()
     except DockerException as error:
-        raise InputError(
+        raise EnvironmentFaultError(
             f"--runner docker: no container engine answers ({error}); start Docker, or `podman system service` and "
             "name its socket in DOCKER_HOST"
         ) from error
@@ -68,7 +68,7 @@ def container_steps(settings: Settings, read: list[Path], run: str) -> Iterator[
         run: label of the containers of this run.
 
     Raises:
-        InputError: no container engine answers.
+        EnvironmentFaultError: no container engine answers.
     """
     secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
     runner = container_runner(settings, environment_variables(settings) | secrets, run)
@@ -106,12 +106,14 @@ def run_container(
     """Run a container to its end, printing what it prints; returns its exit status, and leaves no container.
 
     Raises:
-        InputError: the image is not on this machine.
+        EnvironmentFaultError: the image is not on this machine.
     """
     try:
         container = client.containers.create(image, command, volumes=volumes, **arguments)
     except ImageNotFound as error:
-        raise InputError(f"--runner docker: no image {image} on this machine (`make images` builds it)") from error
+        raise EnvironmentFaultError(
+            f"--runner docker: no image {image} on this machine (`make images` builds it)"
+        ) from error
     try:
         container.start()
         for line in container.logs(stream=True, follow=True):

@@ -26,7 +26,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
 
 from components.contracts.images import VERSION
 from components.foundation.code_revision import git_revision
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 
 ATTEMPTS = 4  # of a request that only reads: after 1, 2 and 4 seconds
@@ -93,7 +93,8 @@ class Kubeflow:
     def __init__(self, settings: Settings):
         """
         Raises:
-            InputError: the settings name no endpoint, or it does not answer.
+            InputError: the settings name no endpoint.
+            EnvironmentFaultError: it does not answer.
         """
         if not settings.kfp_endpoint:
             raise InputError(
@@ -298,10 +299,11 @@ class Kubeflow:
                     return call()
             except kfp_server_api.ApiException as error:
                 if error.status not in TRANSIENT or attempt == attempts:
-                    raise InputError(self._told(error)) from None
+                    kind = EnvironmentFaultError if error.status in TRANSIENT else InputError
+                    raise kind(self._told(error)) from None
             except urllib3.exceptions.HTTPError as error:  # urllib3 has tried again to connect
                 reason = getattr(error, "reason", None) or error
-                raise InputError(
+                raise EnvironmentFaultError(
                     f"setting RELAND_KFP_ENDPOINT: {self._endpoint} cannot be reached ({reason})"
                 ) from None
             except OSError as error:

@@ -14,7 +14,6 @@ from kfp import local
 from kfp.dsl.base_component import BaseComponent
 from pydantic import SecretStr
 
-from components.foundation.errors import InputError
 from components.foundation.loopback import without_proxy
 from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
 from pipelines.running.run_log import RunLog, StepFailedError
@@ -44,7 +43,7 @@ def run_pipeline(
         steps: how its steps are run; None: as subprocesses.
 
     Raises:
-        InputError: a file or a setting is at fault.
+        RelandError: the step raised one; it is raised again here, with its kind and message.
         StepFailedError: a step failed otherwise.
     """
     steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
@@ -63,8 +62,8 @@ def run_pipeline(
         except RuntimeError as error:
             if log.failed_step is None:
                 raise
-            if (message := log.input_error()) is not None:
-                raise InputError(message) from None
+            if (user_error := log.user_error()) is not None:
+                raise user_error from None
             raise StepFailedError(
                 f"step {log.failed_step} failed: {log.failure or error} (all it printed: {log.path})"
             ) from None

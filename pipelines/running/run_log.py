@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from components.foundation.errors import InputError
+from components.foundation.errors import KINDS, RelandError
 from components.foundation.progress import PROGRESS_PREFIX
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _STEP_BEGINS = re.compile(r"Executing task '([^']+)'")
 _STEP_ENDS = re.compile(r"Task '([^']+)' finished with status (\w+)")
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)(?:: |$)")
-_INPUT_ERROR = f"{InputError.__module__}.{InputError.__qualname__}: "
+_ERROR_KINDS = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in KINDS}
 
 
-class StepFailedError(Exception):
-    """A step ended for a reason that is not the user's; the message names the step, the error and the log."""
+class StepFailedError(RelandError):
+    """A step ended by an error of no kind that a user can act on; the message names the step, the error and the log."""
 
 
 class RunLog(io.TextIOBase):
@@ -55,11 +55,10 @@ class RunLog(io.TextIOBase):
         self._file.close()
         super().close()
 
-    def input_error(self) -> str | None:
-        """The user's fault that ended the run, if it was one."""
-        if self.failure is not None and self.failure.startswith(_INPUT_ERROR):
-            return self.failure.removeprefix(_INPUT_ERROR)
-        return None
+    def user_error(self) -> RelandError | None:
+        """The error that ended the run, of the kind that the step raised; None where it is of none of `KINDS`."""
+        name, _, message = (self.failure or "").partition(": ")
+        return _ERROR_KINDS[name](message) if name in _ERROR_KINDS else None
 
     def _take(self, line: str) -> None:
         if match := _STEP_BEGINS.search(line):

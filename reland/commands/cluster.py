@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, write_failure
 from reland.commands.options import Assignments, ConfigFile
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def compile_command(
     try:
         paths = compile_pipelines(output, define_pipelines(cluster))
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     for path in paths:
         print(path)
 

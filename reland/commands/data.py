@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import write_failure
 from pipelines.configuration import RunConfiguration
 from reland.commands.options import AsJson, takes_configuration
 
@@ -37,6 +37,6 @@ def prepare(
             summary = prepare(config, folder, folder / TRUTH_FOLDER)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     message = f"written: {output}, with the pages {STATISTICS_PAGE_FILE} and {VALIDATION_PAGE_FILE}"
     print(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else message)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import write_failure
 
 
 def register(app: typer.Typer) -> None:
@@ -26,5 +26,5 @@ def encode(
     try:
         embed_users(load_encoder(encoder), prepared, output, shards)
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     print(f"written: {output}")

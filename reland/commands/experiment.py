@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, write_failure
 
 INTERRUPTED = 130
 
@@ -118,7 +118,7 @@ def report(
         with creating_directory(output) as written:
             content = write_report(folder, written, config)
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     if as_json:
         print(json.dumps(content, indent=2, ensure_ascii=False))
         return
@@ -236,7 +236,7 @@ def bandit(
             ways = compare_ways(market, best, lists, repetitions, seed)
             (folder / PAGE_FILE).write_text(render(market, best, ways, repetitions), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     for way in ways:
         print(f"{way.name}: {way.clicks[-1]:,.0f} clicks missed in {way.lists[-1]:,} lists")
     print(f"written: {output} (open {output / PAGE_FILE})")

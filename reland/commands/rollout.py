@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from components.foundation.errors import ConflictError
 from components.foundation.settings import Settings
 
 group = typer.Typer(
@@ -145,7 +145,7 @@ def guard(
     ] = 0.1,
     diversity_ratio: Annotated[float, typer.Option(help="Least ratio of the effective numbers of items served.")] = 0.5,
 ) -> None:
-    """Watch the rollout that runs, and abort it when the candidate breaches a guardrail (then the status is 1)."""
+    """Watch the rollout that runs, and abort it when the candidate breaches a guardrail (then the status is 4)."""
     from serving.rollout.guard import watch
     from serving.rollout.guardrails import Limits
 
@@ -157,6 +157,5 @@ def guard(
     )
     watched = watch(_settings(), limits, seconds)
     if watched.breached:
-        print(f"reland: aborted: {'; '.join(map(str, watched.breached))}", file=sys.stderr)
-        raise typer.Exit(1)
+        raise ConflictError(f"aborted: {'; '.join(map(str, watched.breached))}")
     print("the rollout has ended" if watched.ended else "no guardrail was breached")

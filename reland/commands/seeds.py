@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from components.foundation.errors import InputError
+from components.foundation.errors import write_failure
 from pipelines.configuration import RunConfiguration
 from reland.commands.options import AsJson, takes_configuration
 
@@ -37,7 +37,7 @@ def seeds(
             summary = sample_seed_users(prepared, embeddings, configuration.seeds, folder, seed=configuration.seed)
             write_json(folder / SUMMARY_FILE, summary)
     except OSError as error:
-        raise InputError(f"--output {output}: {error.strerror or error}") from error
+        raise write_failure(f"--output {output}: {error.strerror or error}", error) from error
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:

@@ -27,7 +27,7 @@ from components.contracts.serving import (
     read_rollout,
     rollout_file,
 )
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.files import creating_directory, write_json
 from components.foundation.progress import say
 from components.foundation.settings import Settings
@@ -134,7 +134,8 @@ def simulate_experiment(
         what was found, and the folder.
 
     Raises:
-        InputError: nothing serves, there is no truth, the arms cannot be compared, or the folder is in use.
+        InputError: there is no truth, the arms cannot be compared, or the folder is there already.
+        EnvironmentFaultError: no gateway answers.
     """
     if against not in (None, ABLATED):
         raise InputError(f"--against {against}: expected {ABLATED}, or nothing to simulate the rollout that runs")
@@ -199,12 +200,14 @@ def _arms_to_compare(settings: Settings, against: str | None) -> Iterator[Compar
 def _wait_until_taken_over(settings: Settings, gateway: str) -> None:
     """
     Raises:
-        InputError: the gateway goes on serving another record of arms.
+        EnvironmentFaultError: the gateway goes on serving another record of arms.
     """
     wanted, deadline = read_rollout(rollout_file(settings)).state, time.monotonic() + TAKEN_OVER_SECONDS
     while (state := _served_state(gateway)) != wanted:
         if time.monotonic() > deadline:
-            raise InputError(f"{gateway}: serves state {state} of the arms, {rollout_file(settings)} has {wanted}")
+            raise EnvironmentFaultError(
+                f"{gateway}: serves state {state} of the arms, {rollout_file(settings)} has {wanted}"
+            )
         time.sleep(0.5)
 
 
@@ -212,12 +215,13 @@ def _served_state(gateway: str) -> int:
     """The state of the arms' record that a gateway serves.
 
     Raises:
-        InputError: no gateway answers there.
+        EnvironmentFaultError: no gateway answers there.
+        InputError: what answers is no gateway.
     """
     try:
         return int(httpx2.get(f"{gateway}/readyz", timeout=10.0, trust_env=False).json()["state"])
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
-        raise InputError(
+        raise EnvironmentFaultError(
             f"{gateway}: no gateway answers there ({error or type(error).__name__}); `reland serve` starts one, "
             "--gateway names one"
         ) from error

@@ -32,7 +32,7 @@ from components.contracts.serving import (
     read_log,
 )
 from components.contracts.tables import write_table
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError, RelandError
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from components.marketplace.sessions import DAY_SECONDS, draw_outcomes
@@ -120,13 +120,14 @@ def serve_visits(gateway: str, truth: Truth, config: SimulationConfig) -> Served
     Ctrl-C ends it after the batch at work, a gateway that fails for good before it.
 
     Raises:
-        InputError: no gateway answers, what it serves is of another market, or not one visit was served.
+        InputError: what the gateway serves is of another market, or not one visit was served.
+        EnvironmentFaultError: no gateway answers.
     """
     served = Served()
     with _stop_flag() as stop:
         try:
             asyncio.run(_serve_visits(gateway, truth, config, stop, served))
-        except InputError as error:
+        except RelandError as error:
             if not len(served):
                 raise
             # What was served until then is an experiment, shorter than it was to be.
@@ -215,9 +216,10 @@ async def _post(client: httpx2.AsyncClient, path: str, body: dict[str, Any], ans
     """The answer to a request, which is made again while the gateway is busy or, once it has answered, started again.
 
     Raises:
-        InputError: nothing answers there, or it refuses.
+        EnvironmentFaultError: nothing answers there, or it is too busy or fails.
+        InputError: it refuses the request.
     """
-    fault = ""
+    fault, refused = "", False
     for _ in range(ATTEMPTS):
         try:
             response = await client.post(path, json=body)
@@ -231,10 +233,11 @@ async def _post(client: httpx2.AsyncClient, path: str, body: dict[str, Any], ans
             return response.json()
         fault = f"status {response.status_code}, {response.text[:200]}"
         if response.status_code != 429:
+            refused = response.status_code < 500
             break
         fault = f"too busy for a request, {ATTEMPTS} times in a row"
         await asyncio.sleep(min(1.0, float(response.headers.get("retry-after", "1"))))
-    raise InputError(f"{client.base_url}: {fault}")
+    raise (InputError if refused else EnvironmentFaultError)(f"{client.base_url}: {fault}")
 
 
 def write_simulated_log(settings: Settings, folder: Path, served: Served) -> int:

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from components.contracts.tables import check_table
-from components.foundation.errors import InputError, first_line
+from components.foundation.errors import EnvironmentFaultError, InputError, first_line
 
 DEFAULT_MEMORY = "2GiB"
 
@@ -20,7 +20,8 @@ def experiment_tables(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of its own, which keeps nothing.
 
     Raises:
-        InputError: `memory` is no amount of memory or, in the block, memory or disk do not suffice.
+        InputError: `memory` is no amount of memory or, in the block, does not suffice.
+        EnvironmentFaultError: in the block, the disk fails or is full.
     """
     with tempfile.TemporaryDirectory(prefix="reland-experiment-") as folder:
         try:
@@ -35,7 +36,7 @@ def experiment_tables(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
         except duckdb.OutOfMemoryException as error:
             raise InputError(f"memory {memory}: too little for this ({first_line(error)})") from error
         except duckdb.IOException as error:
-            raise InputError(f"{folder}: not written or read ({first_line(error)})") from error
+            raise EnvironmentFaultError(f"{folder}: not written or read ({first_line(error)})") from error
         finally:
             connection.close()
 

@@ -5,7 +5,7 @@ import sys
 
 import uvicorn
 
-from components.foundation.errors import InputError
+from components.foundation.errors import RelandError
 from components.foundation.progress import say
 from components.foundation.settings import Settings, load_settings
 from serving.gateway.app import create_app
@@ -19,7 +19,8 @@ def serve(settings: Settings) -> None:
     """Answer requests until a signal comes.
 
     Raises:
-        InputError: a setting is at fault, or the address is in use.
+        InputError: a setting is at fault.
+        EnvironmentFaultError: the address is in use.
     """
     server = uvicorn.Server(
         uvicorn.Config(
@@ -46,9 +47,9 @@ def main() -> None:
         settings = load_settings()
         say(f"gateway: http://{settings.gateway_host}:{settings.gateway_port}")
         serve(settings)
-    except InputError as error:
+    except RelandError as error:
         print(f"reland: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

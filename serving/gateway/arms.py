@@ -11,7 +11,7 @@ from pathlib import Path
 from components.contracts.generation import generation_begun
 from components.contracts.serving import ROLLOUT_FOLDER, Arm, RolloutRecord, assign_arm, read_rollout
 from components.contracts.user_list import UserList, read_user_list
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.progress import say
 from feature_repo.definitions import user_service
 from serving.gateway.catalogue import Catalogue, read_catalogue
@@ -94,7 +94,7 @@ class Arms:
                 self.record, self._arms, self._lists = await asyncio.to_thread(self._read)
                 for index in before - self._milvus_indexes():
                     await index.close()
-            except InputError as error:
+            except RelandError as error:
                 self._metrics.record_errors.inc()
                 say(f"the arms stay as they are: {error}")
             else:

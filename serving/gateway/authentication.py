@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.request import urlopen
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError, RelandError
 from components.foundation.files import read_json
 from components.foundation.settings import Settings
 
@@ -146,7 +146,7 @@ class OidcTokens:
         """`keys` is the URL or the file of the issuer's keys (JWKS).
 
         Raises:
-            InputError: the keys cannot be read.
+            RelandError: the keys cannot be read.
         """
         self._issuer = issuer
         self._audience = audience
@@ -185,7 +185,7 @@ class OidcTokens:
             async with self._lock:
                 if time.monotonic() - self._read > UNKNOWN_KEY_SECONDS:  # nobody has read them while we waited
                     self._read = time.monotonic()
-                    with suppress(InputError):  # the keys that are known stay
+                    with suppress(RelandError):  # the keys that are known stay
                         self._keys = await asyncio.to_thread(self._read_keys)
         if key_id not in self._keys:
             raise UnauthorizedError("the token is signed with a key that the issuer does not name")
@@ -194,15 +194,18 @@ class OidcTokens:
     def _read_keys(self) -> dict[str | None, "PyJWK"]:
         from jwt import PyJWKSet, PyJWTError
 
+        is_address = re.match(r"https?://", self._source) is not None
         try:
-            if re.match(r"https?://", self._source):
+            if is_address:
                 with urlopen(self._source, timeout=FETCH_SECONDS) as answer:
                     text = answer.read()
             else:
                 text = Path(self._source).read_bytes()
             return {key.key_id: key for key in PyJWKSet.from_json(text).keys}
         except (OSError, ValueError, PyJWTError) as error:
-            raise InputError(f"setting RELAND_GATEWAY_OIDC_KEYS: {self._source}: no keys ({error})") from error
+            unreachable = isinstance(error, OSError) and is_address
+            kind = EnvironmentFaultError if unreachable else InputError
+            raise kind(f"setting RELAND_GATEWAY_OIDC_KEYS: {self._source}: no keys ({error})") from error
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> bytes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from components.contracts.registry import CANDIDATE, CHAMPION
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import ALLOWED, CONTROL, HOLD_OUT, Arm
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 
 LARGEST_HOLD_OUT = 0.5
 
@@ -47,10 +47,11 @@ def start(
         weight: share of the users who take part; the control gets as much.
 
     Raises:
-        InputError: a rollout runs, the candidate is the champion, or the weight is out of range.
+        ConflictError: a rollout runs.
+        InputError: the candidate is the champion, or the weight is out of range.
     """
     if base.candidate is not None:
-        raise InputError(
+        raise ConflictError(
             f"a rollout of version {base.candidate.version} runs (stage {base.stage}): promote or abort it first"
         )
     if candidate.version == base.champion.version:
@@ -104,10 +105,11 @@ def hold_out(base: DesiredState, change: Change, share: float) -> DesiredState:
         share: of all users, 0 ends the hold-out. A larger one holds out the same users and more.
 
     Raises:
-        InputError: a rollout runs, or the share is out of range.
+        ConflictError: a rollout runs.
+        InputError: the share is out of range.
     """
     if base.candidate is not None:
-        raise InputError(f"a rollout of version {base.candidate.version} runs: the hold-out is set between rollouts")
+        raise ConflictError(f"a rollout of version {base.candidate.version} runs: the hold-out is set between rollouts")
     if not 0 <= share <= LARGEST_HOLD_OUT:
         raise InputError(f"hold-out {share:g}: expected a share from 0 to {LARGEST_HOLD_OUT:g}")
     held_out = replace(base.champion, name=HOLD_OUT, weight=share) if share else None

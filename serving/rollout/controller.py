@@ -21,7 +21,7 @@ from components.contracts.registry import CANDIDATE, CHAMPION, RANKER_MODEL, SLO
 from components.contracts.rollout_history import DesiredState, append_state, history_file, read_rollout_history
 from components.contracts.serving import Arm, item_collection, read_rollout, rollout_file, rollout_folder
 from components.contracts.user_list import read_user_ids, write_user_list
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError, write_failure
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.progress import say
 from components.foundation.settings import Settings
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LOCK_FILE = "lock"
 
 
-class LockedError(InputError):
+class LockedError(ConflictError):
     """Another command runs."""
 
 
@@ -55,7 +55,9 @@ def start(
         segment: file of the users who take part; None: all.
 
     Raises:
-        InputError: another command runs, the state does not allow it, or the candidate is not served everywhere.
+        ConflictError: another command or a rollout runs.
+        InputError: the record or the candidate does not allow it.
+        EnvironmentFaultError: a replica does not serve the candidate.
     """
     with _controlling(settings):
         base = _finished(settings)
@@ -75,14 +77,14 @@ def start(
 
 
 def ramp(settings: Settings, weight: float, reason: str = "") -> DesiredState:
-    """Give the candidate and the control more weight. Raises InputError as `start`."""
+    """Give the candidate and the control more weight. Raises as `start`."""
     with _controlling(settings):
         base = _finished(settings)
         return _change_to(settings, changes.ramp(base, _change(base, reason), weight))
 
 
 def promote(settings: Settings, reason: str = "") -> DesiredState:
-    """Make the candidate the champion. Raises InputError as `start`."""
+    """Make the candidate the champion. Raises as `start`."""
     with _controlling(settings):
         base = _finished(settings)
         return _change_to(settings, changes.promote(base, _change(base, reason)))
@@ -98,7 +100,8 @@ def abort(settings: Settings, reason: str = "", rollout: str | None = None) -> D
         the state; None where another rollout runs, or none any longer, than the one named.
 
     Raises:
-        InputError: another command runs, or no rollout does.
+        ConflictError: another command runs.
+        InputError: no rollout runs.
     """
     with _controlling(settings):
         desired, effective = _states(settings)
@@ -113,14 +116,14 @@ def abort(settings: Settings, reason: str = "", rollout: str | None = None) -> D
 
 
 def hold_out(settings: Settings, share: float, reason: str = "") -> DesiredState:
-    """Keep a share of the users from the rollouts to come, with the present champion. Raises InputError as `start`."""
+    """Keep a share of the users from the rollouts to come, with the present champion. Raises as `start`."""
     with _controlling(settings):
         base = _finished(settings)
         return _change_to(settings, changes.hold_out(base, _change(base, reason), share))
 
 
 def resume(settings: Settings) -> DesiredState:
-    """Finish what a killed command has begun. Raises InputError as `start`."""
+    """Finish what a killed command has begun. Raises as `start`."""
     with _controlling(settings):
         return _finished(settings)
 
@@ -155,7 +158,7 @@ def _controlling(settings: Settings) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_failure(f"{path}: cannot be written ({error.strerror})", error) from error
     with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,7 +23,7 @@ from components.contracts.registry import CANDIDATE
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import CONTROL, EXPOSURES, EXPOSURES_FOLDER, log_folder
 from components.contracts.tables import read_table
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from serving.rollout.controller import LockedError, abort, status
@@ -73,7 +73,7 @@ class ExposureReader:
             self._seen.add(path.name)
             try:
                 tables.append(read_table(path, EXPOSURES, columns).filter(pc.field("state") == self._state))
-            except InputError as error:
+            except RelandError as error:
                 say(f"a file of the exposure log is passed over: {error}")
         return pa.concat_tables(tables)
 
@@ -118,7 +118,8 @@ def watch(settings: Settings, limits: Limits, seconds: float | None = None) -> W
     """Watch the rollout that runs until it ends, for `seconds` at most, and abort it when a guardrail is breached.
 
     Raises:
-        InputError: no rollout runs, or another command does not end.
+        InputError: no rollout runs.
+        LockedError: another command does not end.
     """
     began = said = time.monotonic()
     state = status(settings).desired

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from components.contracts.registry import CANDIDATE, CHAMPION, RANKER_MODEL
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import read_rollout, rollout_file, write_rollout
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.progress import say
 from components.foundation.settings import Settings
@@ -45,8 +45,10 @@ def make_ready(settings: Settings, desired: DesiredState) -> None:
     """Step 1: have every replica serve the versions of the arms, beside what it serves.
 
     Raises:
-        InputError: a file of the candidate is damaged or missing, or a replica does not serve a version; the versions
-            that were served before go on being served, and they alone.
+        InputError: a file of the candidate is damaged or missing.
+        EnvironmentFaultError: a replica does not serve a version.
+
+    After either, the versions that were served before go on being served, and they alone.
     """
     repository = settings.resolved_model_repository
     versions = {arm.version for arm in desired.arms}
@@ -61,7 +63,7 @@ def make_ready(settings: Settings, desired: DesiredState) -> None:
     try:
         for version in sorted(versions):
             confirm_everywhere(replicas, version, catalogues[version])
-    except InputError:
+    except RelandError:
         change_served_versions(repository, set(), added)
         raise
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
 from components.contracts.serving import ID_ONLY_MODEL, TRITON_FILE, rollout_file
-from components.foundation.errors import InputError, first_line
+from components.foundation.errors import EnvironmentFaultError, InputError, first_line
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from serving.gateway.catalogue import Catalogue
@@ -72,13 +72,13 @@ def confirm_everywhere(replicas: list[str], version: int, catalogue: Catalogue, 
         catalogue: the items of the version.
 
     Raises:
-        InputError: a replica does not within `seconds`; the message names it and says what it answers.
+        EnvironmentFaultError: a replica does not within `seconds`; the message names it and says what it answers.
     """
     with ThreadPoolExecutor(len(replicas)) as pool:
         faults = list(pool.map(lambda address: _confirm(address, version, catalogue, seconds), replicas))
     for address, fault in zip(replicas, faults, strict=True):
         if fault is not None:
-            raise InputError(f"Triton {address} does not serve version {version}: {fault}")
+            raise EnvironmentFaultError(f"Triton {address} does not serve version {version}: {fault}")
     say(f"version {version} answers on {len(replicas)} of {len(replicas)} Triton replicas")
 
 

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 
 START_SECONDS = 60.0
 LOAD_SECONDS = 120.0
@@ -65,7 +65,7 @@ class TritonServer:
         """Load `model`, or load it anew after its folder changed, and wait until `versions` are ready.
 
         Raises:
-            InputError: Triton cannot load it, or a version is not ready afterwards; the message has Triton's reason.
+            EnvironmentFaultError: Triton cannot load it, or a version is not ready afterwards; the message says why.
         """
         from tritonclient.grpc import InferenceServerClient
         from tritonclient.utils import InferenceServerException
@@ -75,9 +75,11 @@ class TritonServer:
                 client.load_model(model, client_timeout=LOAD_SECONDS)
                 missing = [version for version in versions if not client.is_model_ready(model, str(version))]
             except InferenceServerException as error:
-                raise InputError(f"Triton cannot load {model}: {error.message()} (log: {self.log})") from error
+                raise EnvironmentFaultError(
+                    f"Triton cannot load {model}: {error.message()} (log: {self.log})"
+                ) from error
         if missing:
-            raise InputError(f"Triton loaded {model} without the versions {missing} (log: {self.log})")
+            raise EnvironmentFaultError(f"Triton loaded {model} without the versions {missing} (log: {self.log})")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def running_triton(
         http_port, grpc_port: loopback ports; 0 takes a free one.
 
     Raises:
-        InputError: the environment is not there, a given port is in use, or the server does not start.
+        EnvironmentFaultError: the environment is not there, a given port is in use, or the server does not start.
     """
     parts = inspect_environment(environment)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -151,12 +153,12 @@ def running_triton(
 def inspect_environment(environment: Path) -> TritonEnvironment:
     """
     Raises:
-        InputError: there is no environment, its Python does not run, or it has no Triton.
+        EnvironmentFaultError: there is no environment, its Python does not run, or it has no Triton.
     """
     python = environment / "bin" / "python"
     hint = "setting RELAND_TRITON_ENVIRONMENT: expected a Python environment with nvidia-pytriton (`make install`)"
     if not python.exists():
-        raise InputError(f"{hint}, found none at {environment}")
+        raise EnvironmentFaultError(f"{hint}, found none at {environment}")
     question = (
         "import json, sysconfig as s; "
         "print(json.dumps([s.get_path('purelib'), s.get_config_var('LIBDIR'), s.get_python_version()]))"
@@ -164,11 +166,11 @@ def inspect_environment(environment: Path) -> TritonEnvironment:
     # -I: this process's PYTHONPATH is of another environment.
     answer = subprocess.run([python, "-I", "-c", question], capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise InputError(f"{hint}, {python} does not run: {answer.stderr.strip()[-200:]}")
+        raise EnvironmentFaultError(f"{hint}, {python} does not run: {answer.stderr.strip()[-200:]}")
     packages, libraries, version = json.loads(answer.stdout)
     tritonserver = Path(packages) / "pytriton" / "tritonserver"
     if not (tritonserver / "bin" / "tritonserver").is_file():
-        raise InputError(f"{hint}, found no pytriton in {environment}")
+        raise EnvironmentFaultError(f"{hint}, found no pytriton in {environment}")
     return TritonEnvironment(python, f"{libraries}:{Path(packages) / 'nvidia_pytriton.libs'}", version, tritonserver)
 
 
@@ -186,7 +188,7 @@ def free_ports(*wanted: int) -> list[int]:
     """The given loopback ports where they are free; for 0 one that the kernel chooses.
 
     Raises:
-        InputError: a given port is in use.
+        EnvironmentFaultError: a given port is in use.
     """
     with ExitStack() as stack:  # holds all until all are chosen, so that no port is given twice
         ports = []
@@ -196,7 +198,7 @@ def free_ports(*wanted: int) -> list[int]:
             try:
                 listener.bind(("127.0.0.1", port))
             except OSError as error:
-                raise InputError(
+                raise EnvironmentFaultError(
                     f"settings RELAND_TRITON_HTTP_PORT, RELAND_TRITON_GRPC_PORT: port {port}: {error.strerror}; "
                     "give another, or 0 for a free one"
                 ) from error
@@ -213,14 +215,14 @@ def _wait_until_live(server: TritonServer) -> None:
         while time.monotonic() < deadline:
             if server.process.poll() is not None:
                 last = server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-                raise InputError(
+                raise EnvironmentFaultError(
                     f"Triton ended with status {server.process.returncode} at its start: {last} (log: {server.log})"
                 )
             with suppress(InferenceServerException):
                 if client.is_server_live(client_timeout=1):
                     return
             time.sleep(0.1)
-    raise InputError(f"Triton did not start within {START_SECONDS:.0f} s (log: {server.log})")
+    raise EnvironmentFaultError(f"Triton did not start within {START_SECONDS:.0f} s (log: {server.log})")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

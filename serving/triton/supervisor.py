@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.contracts.artifacts import ONNX_FILE
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from serving.triton.repository import CONFIGURATION_FILE, model_names, read_configuration
@@ -83,7 +83,8 @@ class TritonSupervisor:
         """Start the server and wait until every model answers.
 
         Raises:
-            InputError: there is no model, the server does not start, or a model has no version that can be loaded.
+            InputError: there is no model.
+            EnvironmentFaultError: the server does not start, or a model has no version that can be loaded.
         """
         if not model_names(self._repository):
             raise InputError(f"{self._repository}: no model to serve, `reland run` releases one")
@@ -108,7 +109,7 @@ class TritonSupervisor:
                 with running_triton(self._environment, self._repository, self._log, *ports) as server:
                     reason = self._watch(server)
                 if reason is not None and not self._ready.is_set():
-                    raise InputError(f"Triton {reason} (log: {self._log})")
+                    raise EnvironmentFaultError(f"Triton {reason} (log: {self._log})")
                 if reason is not None:
                     say(f"Triton {reason}; it is started again")
             except Exception as error:
@@ -147,10 +148,10 @@ class TritonSupervisor:
         return None
 
     def _require_versions(self) -> None:
-        """Raises InputError where a model has no version that can be served."""
+        """Raises EnvironmentFaultError where a model has no version that can be served."""
         for name in model_names(self._repository):
             if not self._models[name].versions:
-                raise InputError(f"Triton can load no version of {name} (log: {self._log})")
+                raise EnvironmentFaultError(f"Triton can load no version of {name} (log: {self._log})")
 
     def _load_what_changed(self, server: TritonServer) -> None:
         """Load the models whose files are others than before, beside each other: each takes seconds."""
@@ -238,7 +239,8 @@ def supervised_triton(settings: Settings) -> Iterator[TritonSupervisor]:
     Nothing of it is left when the block ends, nor when this process is killed.
 
     Raises:
-        InputError: a port of the settings is in use, nothing is released, or the server or a model does not start.
+        InputError: nothing is released.
+        EnvironmentFaultError: a port of the settings is in use, or the server or a model does not start.
     """
     ports = free_ports(settings.triton_http_port, settings.triton_grpc_port)
     log = settings.home / "logs" / "triton.log"

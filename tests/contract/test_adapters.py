@@ -32,7 +32,7 @@ from components.data_preparation.validation import (
     USER_SCHEMA,
     validate,
 )
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 
 COLUMNS = [name for name in RAW_INTERACTIONS.names if name != "sequence"]
 
@@ -301,7 +301,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, case: Case) -> Non
     with (tmp_path / case.interactions_file).open("ab") as file:
         file.write(b"\n")
         os.fsync(file.fileno())
-    with pytest.raises(InputError, match="changed while it was read"):
+    with pytest.raises(ConflictError, match="changed while it was read"):
         list(batches)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.contracts import images
 from components.contracts.handover import EncoderRecord, latest
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 from components.foundation.files import write_json
 from components.foundation.mlflow_client import open_registry
 from components.foundation.settings import Settings
@@ -102,5 +102,5 @@ def test_the_status_is_that_of_the_container_every_time(client, capsys, status, 
 
 
 def test_an_image_that_is_not_there_is_named(client):
-    with pytest.raises(InputError, match=r"no image reland/nothing:0 .*make images"):
+    with pytest.raises(EnvironmentFaultError, match=r"no image reland/nothing:0 .*make images"):
         run_container(client, "reland/nothing:0", ["true"], {})

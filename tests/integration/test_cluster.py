@@ -7,7 +7,7 @@ import time
 import pytest
 
 import pipelines.running.kubeflow
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from pipelines.catalogue import define_pipelines
 from pipelines.configuration import RunConfiguration
@@ -205,7 +205,7 @@ def test_an_api_that_is_busy_is_asked_again_but_nothing_is_written_twice(stub, c
     version = kubeflow.upload(*compiled["reland"])
     kubeflow.submit(version, "reland", "run", {})
     stub.busy = 4
-    with pytest.raises(InputError, match="Kubeflow Pipelines answers 503 upstream connect error"):
+    with pytest.raises(EnvironmentFaultError, match="Kubeflow Pipelines answers 503 upstream connect error"):
         kubeflow.schedules("reland")
 
     answer = stub.answer
@@ -215,21 +215,21 @@ def test_an_api_that_is_busy_is_asked_again_but_nothing_is_written_twice(stub, c
         return answer(method, *rest)
 
     stub.answer = busy_when_written
-    with pytest.raises(InputError, match="503"):
+    with pytest.raises(EnvironmentFaultError, match="503"):
         kubeflow.submit(version, "reland", "run", {})
     assert stub.requests["POST", "/runs"] == 2 and len(stub.kept["runs"]) == 1
 
 
 def test_an_endpoint_that_is_not_there_or_no_address_is_told_in_one_line(monkeypatch, reland, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for endpoint, message in (
-        ("http://127.0.0.1:9", "setting RELAND_KFP_ENDPOINT: http://127.0.0.1:9 cannot be reached ("),
-        ("ml-pipeline:8888", "setting RELAND_KFP_ENDPOINT: expected http:// or https:// (found 'ml-pipeline:8888')"),
-        ("", "setting RELAND_KFP_ENDPOINT: not set"),
+    for endpoint, expected_status, message in (
+        ("http://127.0.0.1:9", 3, "setting RELAND_KFP_ENDPOINT: http://127.0.0.1:9 cannot be reached ("),
+        ("ml-pipeline:8888", 2, "setting RELAND_KFP_ENDPOINT: expected http:// or https:// (found 'ml-pipeline:8888')"),
+        ("", 2, "setting RELAND_KFP_ENDPOINT: not set"),
     ):
         monkeypatch.setenv("RELAND_KFP_ENDPOINT", endpoint)
         status, _, error = reland("schedule")
-        assert status == 2 and error.count("\n") == 1 and message in error
+        assert status == expected_status and error.count("\n") == 1 and message in error
 
 
 def test_the_stub_refuses_what_the_schema_does_not_have(stub, compiled):

@@ -11,7 +11,7 @@ import pytest
 from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.tables import MATCHES, RATIONALES, read_table, write_table, write_vectors
 from components.foundation import milvus
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 from components.foundation.milvus import connect_milvus
 from components.foundation.settings import load_settings
 from components.reasoning_pool.component import build_pool, match_users
@@ -154,7 +154,7 @@ def test_a_dead_attempt_is_replaced_and_the_pool_in_use_is_not(rationales, embed
         client.create_collection("reland_pool_second", dimension=5)  # left by an attempt that died
         name, size = build_collection(client, rationales, embeddings, "second", "7")
         assert (name, size) == ("reland_pool_second", 3)
-        with pytest.raises(InputError, match="is in use already"):
+        with pytest.raises(ConflictError, match="is in use already"):
             build_collection(client, rationales, embeddings, "second", "7")
         assert client.query(name, output_fields=["count(*)"])[0]["count(*)"] == 3
 

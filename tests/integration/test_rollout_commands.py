@@ -32,7 +32,7 @@ from components.contracts.serving import (
     write_rollout,
 )
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, EnvironmentFaultError, InputError
 from components.foundation.files import write_json
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.settings import Settings
@@ -206,10 +206,10 @@ def test_a_killed_promotion_whose_candidate_no_replica_serves_any_longer_is_abor
 
     def refuse(replicas, version, catalogue) -> None:
         if version == 2:
-            raise InputError("Triton does not serve version 2")
+            raise EnvironmentFaultError("Triton does not serve version 2")
 
     monkeypatch.setattr(reconciler, "confirm_everywhere", refuse)
-    with pytest.raises(InputError, match="does not serve version 2"):
+    with pytest.raises(EnvironmentFaultError, match="does not serve version 2"):
         controller.resume(settings)
     controller.abort(settings)
     assert seen(settings)["arms"] == [("champion", 1, 1.0)] and seen(settings)["aliases"] == {"champion": "1"}
@@ -238,7 +238,7 @@ def test_two_commands_at_once_are_refused(settings, monkeypatch):
     thread.start()
     try:
         assert entered.wait(60)
-        with pytest.raises(InputError, match=r"rollout/lock: another rollout command runs \(process \d+ of "):
+        with pytest.raises(ConflictError, match=r"rollout/lock: another rollout command runs \(process \d+ of "):
             controller.hold_out(settings, 0.1)
         assert controller.status(settings).desired.state == 0  # looking is allowed
     finally:

@@ -33,7 +33,7 @@ from components.data_preparation.adapters.contract import (
 from components.data_preparation.engines import EngineConfig, table_engine
 from components.data_preparation.preparation import PreparationConfig, prepare, prepare_source
 from components.data_preparation.splits import SplitConfig
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError
 from components.marketplace.log import write_log
 from components.marketplace.truth import make_truth
 from components.marketplace.world import market_of
@@ -119,7 +119,7 @@ def test_a_spark_short_of_memory_is_one_clear_line(tmp_path: Path, spark: Engine
 
     told = "An error occurred while calling o1.parquet.\n: java.lang.OutOfMemoryError: Java heap space\n\tat a.b.C"
     expected = r"setting RELAND_TABLE_ENGINE=spark: Spark failed \(java\.lang\.OutOfMemoryError: Java heap space\)"
-    with pytest.raises(InputError, match=expected), table_engine(tmp_path, spark):
+    with pytest.raises(EnvironmentFaultError, match=expected), table_engine(tmp_path, spark):
         raise PySparkException(told)
 
 

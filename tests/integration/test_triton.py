@@ -43,7 +43,7 @@ from components.contracts.tables import HISTORIES, ITEM_INDEX, vectors, write_ta
 from components.contracts.tables import ITEMS as ITEMS_TABLE
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.foundation import mlflow_client
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings, load_settings
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.ranker_release.release import ServedScoresDifferError
@@ -172,7 +172,7 @@ def test_a_damaged_model_is_named_and_nothing_is_left_when_the_body_raises(tmp_p
     before = shared_memory()
 
     with (
-        pytest.raises(InputError, match=r"Triton cannot load reland_ranker: .*model\.onnx"),
+        pytest.raises(EnvironmentFaultError, match=r"Triton cannot load reland_ranker: .*model\.onnx"),
         running_triton(triton_environment, repository, tmp_path / "triton.log") as server,
     ):
         server.load(MODEL_NAME, [1])
@@ -212,7 +212,7 @@ def test_a_port_in_use_is_named(tmp_path, triton_environment):
         other.listen()
         port = other.getsockname()[1]
         with (
-            pytest.raises(InputError, match=f"port {port}: "),
+            pytest.raises(EnvironmentFaultError, match=f"port {port}: "),
             running_triton(triton_environment, tmp_path, tmp_path / "log", grpc_port=port),
         ):
             pass
@@ -220,7 +220,7 @@ def test_a_port_in_use_is_named(tmp_path, triton_environment):
 
 def test_a_missing_environment_is_named(tmp_path):
     with (
-        pytest.raises(InputError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"),
+        pytest.raises(EnvironmentFaultError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"),
         running_triton(tmp_path / "none", tmp_path, tmp_path / "log"),
     ):
         pass

@@ -20,7 +20,7 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from serving.triton.client import rank
 from serving.triton.repository import ModelFiles, SignatureDimensions, ranking_model, release_version
@@ -197,7 +197,7 @@ def test_a_repository_without_a_model_or_with_a_damaged_one_alone_is_named(setti
         pass
     (settings.resolved_model_repository / MODEL_NAME / "1" / "model.onnx").write_bytes(b"damaged")
     with (
-        pytest.raises(InputError, match=f"Triton can load no version of {MODEL_NAME} "),
+        pytest.raises(EnvironmentFaultError, match=f"Triton can load no version of {MODEL_NAME} "),
         supervised_triton(settings),
     ):
         pass

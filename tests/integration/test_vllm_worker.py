@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from components.contracts.batch_format import make_request, read_answer, write_lines
 from components.contracts.language_model import LanguageModel
 from components.contracts.recorded_rationales import read_recorded_file
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from components.language_model.recorded_engine import RecordedEngine
 from components.language_model.vllm_engine import WORKER, VllmConfiguration, VllmEngine
@@ -75,7 +75,7 @@ class TestLife:
         answered = [next(responses)]
         (worker,) = workers(os.getpid())
         worker.kill()
-        with pytest.raises(InputError, match="the vLLM worker was ended by SIGKILL"):
+        with pytest.raises(EnvironmentFaultError, match="the vLLM worker was ended by SIGKILL"):
             answered.extend(responses)
         assert {request["custom_id"] for request in short} == set(contents(answered))
 
@@ -199,6 +199,8 @@ def write_adapter(folder: Path, model: Path) -> Path:
 def test_no_interpreter(tmp_path):
     configuration = VllmConfiguration(LanguageModel(name="tiny", weights="hub/model"), tmp_path / "python")
     for _ in range(2):
-        with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: no Python .* \(`make vllm` makes it\)"):
+        with pytest.raises(
+            EnvironmentFaultError, match=r"setting RELAND_VLLM_PYTHON: no Python .* \(`make vllm` makes it\)"
+        ):
             VllmEngine(configuration)
         (tmp_path / "python").touch(mode=0o644)  # a file that cannot be run is none either

@@ -30,7 +30,7 @@ from components.data_preparation.adapters.contract import (
 from components.data_preparation.adapters.profiles import attributes, attributes_by_name
 from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows, files_in
 from components.data_preparation.timestamps import seconds
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 
 NEEDED_OF_INTERACTIONS = ("user_id", "item_id", "timestamp", "behavior")
 NEEDED_OF_ITEMS = ("item_id",)
@@ -179,7 +179,7 @@ def _read(
     except (OSError, ValueError, pa.ArrowException, MemoryError) as error:
         raise InputError(f"{path}: not readable as Parquet ({error})") from error
     if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
-        raise InputError(f"{path}: the file changed while it was read")
+        raise ConflictError(f"{path}: the file changed while it was read")
 
 
 def _rows(

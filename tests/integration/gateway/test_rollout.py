@@ -18,7 +18,7 @@ from components.contracts.serving import (
     rollout_file,
     write_rollout,
 )
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.settings import Settings
 from serving.rollout import controller
@@ -176,7 +176,7 @@ def test_a_candidate_that_is_not_served_everywhere_moves_nobody(place):
     settings = place.settings
     before = rollout_file(settings).read_bytes()
     unreachable = settings.model_copy(update={"triton_replicas": f"{settings.triton_replicas},127.0.0.1:1"})
-    with pytest.raises(InputError, match=r"Triton 127\.0\.0\.1:1 does not serve version 1: "):
+    with pytest.raises(EnvironmentFaultError, match=r"Triton 127\.0\.0\.1:1 does not serve version 1: "):
         controller.start(unreachable, 1, 0.1)
     with pytest.raises(InputError, match=r"RELAND_TRITON_REPLICAS: not set"):
         controller.start(settings.model_copy(update={"triton_replicas": ""}), 1, 0.1)
@@ -199,7 +199,7 @@ def test_a_damaged_candidate_is_not_promoted_and_can_be_aborted(place):
                 change()
             assert rollout_file(settings).read_bytes() == before
         controller.abort(settings)
-        with pytest.raises(InputError, match=r"Triton .* does not serve version 1: "):
+        with pytest.raises(EnvironmentFaultError, match=r"Triton .* does not serve version 1: "):
             controller.start(settings, 1, 0.1)
     finally:
         model.write_bytes(whole)

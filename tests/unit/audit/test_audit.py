@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from infra.audit.__main__ import PINS
 from infra.audit.advisories import audit, load_advisories
 from infra.audit.licences import check_licences, identifiers
@@ -94,7 +94,7 @@ def test_an_audit_that_could_look_at_nothing_fails(saved, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             load_advisories(path, NOW)
-    with pytest.raises(InputError, match="nothing of what is pinned is installed here"):
+    with pytest.raises(EnvironmentFaultError, match="nothing of what is pinned is installed here"):
         check_licences({("not-installed", "1.0")}, POLICY)
     (tmp_path / "constraints.txt").write_text("# nothing\n")
     with pytest.raises(InputError, match="nothing is pinned"):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from components.behavior_encoder.encoders import configured_encoder, load_encoder
 from components.behavior_encoder.train import main
 from components.contracts.tables import read_vectors
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from reland.main import app
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
@@ -67,5 +67,5 @@ def test_settings_at_the_ends_of_their_ranges() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="--device cuda: torch finds no GPU on this machine"):
+    with pytest.raises(EnvironmentFaultError, match="--device cuda: torch finds no GPU on this machine"):
         main(["--encoder=lightgcn", "--prepared=none", "--output=none", "--device=cuda"])

@@ -21,7 +21,7 @@ from components.contracts.serving import (
     write_rollout,
 )
 from components.contracts.tables import write_table
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 from components.foundation.settings import Settings
 
 
@@ -161,7 +161,7 @@ def test_a_slot_that_an_arm_is_served_from_is_not_free(tmp_path):
     check_slot_is_free(home, "blue")  # nobody is served yet
     write_rollout(rollout_file(home), record(0.25))
     check_slot_is_free(home, "green")
-    with pytest.raises(InputError, match="the arm 'champion' is served from the slot blue"):
+    with pytest.raises(ConflictError, match="the arm 'champion' is served from the slot blue"):
         check_slot_is_free(home, "blue")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.data_preparation.engines import EngineConfig, table_engine
 from components.data_preparation.preparation import PreparationConfig, prepare
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", [1_000, 30_000, 120_000], ids=["staging", "tables", "reports"])
 def test_a_disk_that_is_full_is_one_clear_line(tmp_path: Path, size: int) -> None:
     config = PreparationConfig("simulator", None, seed=0, minimum_interactions=5, max_rejected=0.0)
-    with files_of_at_most(size), pytest.raises(InputError, match=r"out.*(too large|not written)") as fault:
+    with files_of_at_most(size), pytest.raises(EnvironmentFaultError, match=r"out.*(too large|not written)") as fault:
         prepare(config, tmp_path / "out")
     assert "\n" not in str(fault.value)
 
@@ -44,5 +44,5 @@ def test_spark_that_is_not_installed_names_the_extra(tmp_path: Path, monkeypatch
     for name in [name for name in sys.modules if name.startswith(("pyspark.", "ibis.backends.pyspark"))]:
         monkeypatch.delitem(sys.modules, name)
     expected = "setting RELAND_TABLE_ENGINE=spark: pyspark is not installed, the extra `spark` of this project"
-    with pytest.raises(InputError, match=expected), table_engine(tmp_path, EngineConfig("spark")):
+    with pytest.raises(EnvironmentFaultError, match=expected), table_engine(tmp_path, EngineConfig("spark")):
         pass

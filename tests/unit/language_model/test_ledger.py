@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from components.contracts.batch_format import make_response
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, EnvironmentFaultError, InputError
 from components.language_model.ledger import PARTITIONS, Ledger, partition_of, shard_of
 
 
@@ -84,7 +84,7 @@ def test_a_damaged_line_is_told_and_asked_again(tmp_path, capsys):
 
 @pytest.mark.parametrize(("first", "second"), [((0, 1), (0, 1)), ((0, 2), (2, 4)), ((3, 8), (0, 1))])
 def test_two_writers_of_one_part_are_refused_with_one_line(tmp_path, first, second):
-    with Ledger(tmp_path, *first), pytest.raises(InputError, match=r"part-\d\d.tsv: another run works on this part"):
+    with Ledger(tmp_path, *first), pytest.raises(ConflictError, match=r"part-\d\d.tsv: another run works on this part"):
         Ledger(tmp_path, *second)
     Ledger(tmp_path, *second).close()  # and what was locked before the refusal is free again
 
@@ -119,7 +119,10 @@ def test_another_attempt_is_kept_with_the_request_it_is_an_attempt_at(tmp_path):
 
 def test_a_full_disk_is_one_clear_line(tmp_path):
     path_of(tmp_path, 1).symlink_to("/dev/full")
-    with Ledger(tmp_path) as ledger, pytest.raises(InputError, match=r"part-..\.tsv: not writable \(No space left"):
+    with (
+        Ledger(tmp_path) as ledger,
+        pytest.raises(EnvironmentFaultError, match=r"part-..\.tsv: not writable \(No space left"),
+    ):
         ledger.append(answer(1))
 
 
@@ -131,7 +134,7 @@ def test_what_a_full_disk_cut_off_is_taken_back(tmp_path):
     with Ledger(tmp_path) as ledger:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, limits[1]))
         try:
-            with pytest.raises(InputError, match="run it again to go on"):
+            with pytest.raises(EnvironmentFaultError, match="run it again to go on"):
                 ledger.append({**answer(1), "more": "x" * 1000})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

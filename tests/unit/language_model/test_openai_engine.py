@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from components.contracts.batch_format import make_request, read_answer
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.language_model.openai_engine import Endpoint, OpenAIEngine, _retry_after
 from tests.contract.chat_endpoint import FAULTS, Reply, answer, chat_endpoint
 
@@ -93,7 +93,7 @@ def test_requests_that_are_all_refused_end_the_run():
 def test_a_dead_endpoint_ends_the_run_with_one_line(fault, capsys):
     with (
         chat_endpoint(lambda body, before: FAULTS[fault]) as it,
-        pytest.raises(InputError, match=r"\d requests in a row without an answer; .* \(3 attempts\)"),
+        pytest.raises(EnvironmentFaultError, match=r"\d requests in a row without an answer; .* \(3 attempts\)"),
     ):
         generate(it.url, 20, timeout=timeout_of(fault))
     assert capsys.readouterr().out.count("asked again") == 1
@@ -102,7 +102,7 @@ def test_a_dead_endpoint_ends_the_run_with_one_line(fault, capsys):
 def test_nobody_listens():
     with chat_endpoint(lambda body, before: answer()) as it:
         pass
-    with pytest.raises(InputError, match=r"/v1: no request is answered: ConnectError \(.*\) \(3 attempts\)"):
+    with pytest.raises(EnvironmentFaultError, match=r"/v1: no request is answered: ConnectError \(.*\) \(3 attempts\)"):
         generate(it.url, 2)
 
 
@@ -148,7 +148,7 @@ def test_everybody_waits_when_one_is_told_how_long():
 def test_slowing_everybody_down_for_ever_ends_the_run():
     with (
         chat_endpoint(lambda body, before: FAULTS["too many"]) as it,
-        pytest.raises(InputError, match=r"no answer for 0.2 s, only status 429"),
+        pytest.raises(EnvironmentFaultError, match=r"no answer for 0.2 s, only status 429"),
     ):
         generate(it.url, 2, patience=0.2)
 
@@ -214,7 +214,7 @@ def test_what_is_answered_is_yielded_before_a_fault_ends_the_run():
         responses = open_engine(it.url, concurrency=1, attempts=1, failures=2).generate(make_requests(9))
         answered = [next(responses)["error"] for _ in range(5)]
         assert [error is None for error in answered] == [True] * 4 + [False]
-        with pytest.raises(InputError, match="2 requests in a row"):
+        with pytest.raises(EnvironmentFaultError, match="2 requests in a row"):
             next(responses)
 
 

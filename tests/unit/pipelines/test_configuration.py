@@ -6,7 +6,7 @@ import pytest
 
 from components.behavior_encoder.encoders import ENCODERS
 from components.foundation.configuration import options_of
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from pipelines.catalogue import define_pipelines
 from pipelines.configuration import RunConfiguration, read_configuration, section_types, write_configuration
@@ -36,7 +36,7 @@ def test_the_defaults_are_fine(settings):
 def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
     without = settings.model_copy(update={"vllm_python": tmp_path / "none"})
     check(without)
-    with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
+    with pytest.raises(EnvironmentFaultError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
         check(without, rationales={"rationale_engine": "vllm", "language_model": "scratch"})
 
 
@@ -118,7 +118,7 @@ def test_recorded_rationales_go_with_the_recorded_engine_and_one_task(settings, 
 
 def test_no_triton_environment(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("RELAND_TRITON_ENVIRONMENT", str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"):
+    with pytest.raises(EnvironmentFaultError, match=r"RELAND_TRITON_ENVIRONMENT.*make install"):
         check_machine(RunConfiguration(), Settings())
 
 

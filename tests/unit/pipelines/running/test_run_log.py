@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.foundation.errors import ConflictError, EnvironmentFaultError, InputError
 from pipelines.running.run_log import RunLog
 
 
@@ -44,7 +45,10 @@ TRACEBACK = """\
 @pytest.mark.parametrize(
     ("last", "fault"),
     [
-        ("components.foundation.errors.InputError: ratings.dat:3: no", "ratings.dat:3: no"),
+        ("components.foundation.errors.InputError: ratings.dat:3: no", (InputError, "ratings.dat:3: no")),
+        ("components.foundation.errors.EnvironmentFaultError: no GPU", (EnvironmentFaultError, "no GPU")),
+        ("components.foundation.errors.ConflictError: in use: a, b", (ConflictError, "in use: a, b")),
+        ("components.foundation.errors.RelandError: of no kind", None),
         ("KeyError: 'x'", None),
         ("RuntimeError", None),
     ],
@@ -55,7 +59,8 @@ def test_the_last_line_of_a_traceback_is_the_failure(log, last, fault):
     log.write("    [KFP Executor] more chatter: ignored\n")
     log.write("ERROR - Task 'a' finished with status FAILURE\n")
     assert log.failed_step == "a" and log.failure == last
-    assert log.input_error() == fault
+    error = log.user_error()
+    assert fault == (error and (type(error), str(error)))
 
 
 def test_what_another_step_prints_is_not_the_failure(log):

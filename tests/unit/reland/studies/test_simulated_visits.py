@@ -23,7 +23,7 @@ from components.contracts.serving import (
     read_log,
 )
 from components.contracts.tables import write_table
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from components.marketplace.truth import Truth, make_truth
 from components.marketplace.world import MarketConfig
@@ -183,22 +183,23 @@ def test_every_visit_is_asked_for_and_every_outcome_told_also_to_a_busy_gateway(
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "message"),
+    ("status", "content", "kind", "message"),
     [
-        (200, recommended(1, ["i000001"], cold=True), "knows none of the first"),
-        (200, recommended(1, ["film 1"]), "'film 1' is not of this market"),
-        (401, {"detail": "no key"}, "status 401"),
-        (429, {"detail": "busy"}, "too busy"),
+        (200, recommended(1, ["i000001"], cold=True), InputError, "knows none of the first"),
+        (200, recommended(1, ["film 1"]), InputError, "'film 1' is not of this market"),
+        (401, {"detail": "no key"}, InputError, "status 401"),
+        (429, {"detail": "busy"}, EnvironmentFaultError, "too busy"),
+        (500, {"detail": "broken"}, EnvironmentFaultError, "status 500"),
     ],
 )
-def test_a_gateway_that_cannot_be_used_is_one_clear_line(truth, gateway, monkeypatch, status, content, message):
+def test_a_gateway_that_cannot_be_used_is_one_clear_line(truth, gateway, monkeypatch, status, content, kind, message):
     monkeypatch.setattr(experiment_simulation, "ATTEMPTS", 2)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(kind, match=message):
         serve_visits(gateway(lambda path, body: (status, content)), truth, CONFIG)
 
 
 def test_no_gateway_at_all(truth):
-    with pytest.raises(InputError, match="no gateway answers there"):
+    with pytest.raises(EnvironmentFaultError, match="no gateway answers there"):
         serve_visits("http://127.0.0.1:9", truth, CONFIG)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from components.contracts.rollout_history import DesiredState
 from components.contracts.serving import Arm
-from components.foundation.errors import InputError
+from components.foundation.errors import ConflictError, InputError
 from serving.rollout import changes
 from serving.rollout.changes import Change
 
@@ -97,7 +97,6 @@ def test_the_allowed_have_an_arm_of_their_own_while_the_rollout_runs():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda: start(start(), 3), r"a rollout of version 2 runs \(stage 1\): promote or abort it first"),
         (lambda: start(version=1), "version 1 is the champion"),
         (lambda: start(weight=0.0), "weight 0: expected more than 0 and at most 0.5"),
         (lambda: start(weight=-0.1), "weight -0.1: expected"),
@@ -111,13 +110,24 @@ def test_the_allowed_have_an_arm_of_their_own_while_the_rollout_runs():
         (lambda: changes.ramp(IDLE, CHANGE, 0.1), "no rollout runs"),
         (lambda: changes.promote(IDLE, CHANGE), "no rollout runs"),
         (lambda: changes.abort(IDLE, CHANGE), "no rollout runs"),
-        (lambda: changes.hold_out(start(), CHANGE, 0.1), "the hold-out is set between rollouts"),
         (lambda: changes.hold_out(IDLE, CHANGE, 0.6), "hold-out 0.6: expected a share from 0 to 0.5"),
         (lambda: changes.hold_out(IDLE, CHANGE, float("nan")), "hold-out nan: expected"),
     ],
 )
 def test_what_cannot_be_is_one_line(change, told):
     with pytest.raises(InputError, match=told):
+        change()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: start(start(), 3), r"a rollout of version 2 runs \(stage 1\): promote or abort it first"),
+        (lambda: changes.hold_out(start(), CHANGE, 0.1), "the hold-out is set between rollouts"),
+    ],
+)
+def test_what_a_running_rollout_forbids_is_a_conflict(change, message):
+    with pytest.raises(ConflictError, match=message):
         change()
 
 
