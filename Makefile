@@ -14,7 +14,7 @@ CHECKOV_ENVIRONMENT := .venv-checkov
 BIN := $(ENVIRONMENT)/bin
 
 # By files, whose fixtures are servers and whole runs; in their own order, in which the longest come early.
-TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 
 .PHONY: help
 help: ## this list
@@ -28,8 +28,16 @@ run: install ## run the whole chain on the built-in simulator
 	$(BIN)/reland run
 
 .PHONY: test
-test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m "not services and not vllm and not images"
+test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (about 4 minutes on 2 cores)
+	$(PYTEST) -m "not slow and not services and not vllm and not images"
+
+.PHONY: test-slow
+test-slow: install ## the rest that needs only Python packages: training, faults, whole runs
+	$(PYTEST) -m "slow and not services and not vllm and not images"
+
+.PHONY: test-search
+test-search: install ## nightly: the property tests with new random inputs; an input that fails is printed
+	$(PYTEST) -m "hypothesis and not services and not vllm and not images" --hypothesis-profile=search
 
 .PHONY: services
 services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java, faketime (Debian packages; needs root), Spark
@@ -45,14 +53,14 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 
 .PHONY: test-services
 test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 13 minutes)
-	timeout --kill-after=30 750 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
+	$(PYTEST) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
 test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m vllm
+	$(PYTEST) -m vllm
 
 .PHONY: images
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
