@@ -6,6 +6,7 @@ import sys
 import typer
 
 from components.foundation.errors import InputError
+from components.foundation.library_warnings import silence_library_warnings
 from reland.commands import cluster, data, doctor, encoder, experiment, rollout, run, seeds, serve
 
 INTERRUPTED = 130
@@ -25,6 +26,7 @@ def main() -> None:
     """Entry point: a user's fault ends with one line and status 2, a failed step with one line and status 1."""
     from pipelines.running.run_log import StepFailedError
 
+    silence_library_warnings()
     # A termination ends a run as Ctrl-C does: the running step is ended too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
