@@ -13,8 +13,10 @@ VLLM_ENVIRONMENT := .venv-vllm
 CHECKOV_ENVIRONMENT := .venv-checkov
 BIN := $(ENVIRONMENT)/bin
 
-# By files, whose fixtures are servers and whole runs; in their own order, in which the longest come early.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+# By files, whose fixtures are servers and whole runs; in their own order, in which the longest come early. Two processes on
+# two cores are fastest with one thread each. gRPC's own log tells of connections that tests break on purpose.
+PYTEST := OMP_NUM_THREADS=1 GRPC_VERBOSITY=NONE $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile \
+  --no-loadscope-reorder --durations=15 --durations-min=1
 
 .PHONY: help
 help: ## this list
