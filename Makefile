@@ -54,14 +54,14 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 	@infra/install-packages $(ENVIRONMENT) Spark --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 13 minutes)
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults
 	$(PYTEST) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
-test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
+test-vllm: install vllm ## the tests that run vLLM
 	$(PYTEST) -m vllm
 
 .PHONY: images
@@ -81,7 +81,7 @@ compose-secrets: ## make .env, with new passwords, for `docker compose up`
 # pipeline; `make test-all-images` builds all that can be built on it and runs the whole chain.
 TEST_IMAGES := data encoder ranker
 .PHONY: test-images
-test-images: install ## build images from Debian packages with Podman, and run a pipeline in them (needs root; at most 8 minutes)
+test-images: install ## build images from Debian packages with Podman, and run a pipeline in them (needs root)
 	command -v podman >/dev/null && command -v mmdebstrap >/dev/null || { apt-get update -qq \
 	  && $(APT_INSTALL) podman buildah runc fuse-overlayfs mmdebstrap; }
 	@export CONTAINERS_CONF=$(CURDIR)/infra/images/containers.conf CONTAINER_ENGINE=podman; \

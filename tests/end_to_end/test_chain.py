@@ -1,4 +1,4 @@
-"""The whole chain on the simulator: real Milvus Lite, Feast, MLflow and Triton, one process a step; then a second run."""
+"""The chain on the simulator: real Milvus Lite, Feast, MLflow and Triton, one process a step; then a second run."""
 
 import json
 import os
