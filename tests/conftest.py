@@ -5,9 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as property_settings
 
 from components.foundation.settings import ENVIRONMENT_PREFIX, load_settings
 from tests.vllm_fixtures import tiny_model, vllm_server, vllm_settings  # noqa: F401
+
+# Property tests try the same inputs in every run, few of them, unless `make test-search` looks for new ones.
+property_settings.register_profile(
+    "default", derandomize=True, database=None, max_examples=30, deadline=None, print_blob=True
+)
+property_settings.register_profile("search", derandomize=False, max_examples=1_000, deadline=None, print_blob=True)
+property_settings.load_profile("default")
 
 READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT", "RELAND_VLLM_PYTHON"}
 DATA_DIR = os.environ.get("RELAND_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data"

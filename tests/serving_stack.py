@@ -34,7 +34,7 @@ from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
 from feature_repo.definitions import user_service
 from serving.triton.repository import release_version
 
-START_SECONDS = 60.0
+START_SECONDS = 240.0  # not a claim on speed: a busy machine takes its time
 
 
 @dataclass(frozen=True)
@@ -185,4 +185,4 @@ def gateway_process(settings: Settings, port: int, log: Path, **variables: str) 
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

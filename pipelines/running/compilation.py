@@ -1,6 +1,5 @@
 """The same definitions that run on a laptop, compiled to IR YAML for a Kubeflow cluster."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from components.foundation.files import replacing_file
 
 def compile_pipeline(pipeline: BaseComponent, path: Path) -> None:
     """Write the IR YAML of a pipeline; equal definitions give equal bytes."""
-    with replacing_file(path) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with replacing_file(path) as temporary:
         # The compiler tells YAML from JSON by the suffix.
         named = temporary.with_suffix(".yaml")
         compiler.Compiler().compile(pipeline, str(named))

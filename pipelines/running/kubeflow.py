@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -385,7 +384,6 @@ def _message(body: Any) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the links and the warnings that the client prints."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Without the links that the client prints."""
+    with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -4,7 +4,6 @@ import builtins
 import contextlib
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +46,7 @@ def run_pipeline(
         StepFailedError: a step failed otherwise.
     """
     steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
-    with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # config maps do not matter to a local runner, and it says so
+    with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log):
         local.init(
             runner=steps.runner,
             pipeline_root=str(settings.home / "pipelines"),

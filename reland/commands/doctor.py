@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -43,11 +42,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the logs and warnings of clients that fail: they say what the finding says."""
+    """Without the logs of clients that fail: they say what the finding says."""
     logging.disable()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         logging.disable(logging.NOTSET)

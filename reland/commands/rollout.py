@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +30,6 @@ def _settings() -> Settings:
     from components.foundation.loopback import without_proxy
     from components.foundation.settings import load_settings
 
-    warnings.simplefilter("ignore")  # of libraries, about themselves
     os.environ.update(no_grpc_proxy=without_proxy(os.environ))
     return load_settings()
 

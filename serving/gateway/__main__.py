@@ -6,6 +6,7 @@ import sys
 import uvicorn
 
 from components.foundation.errors import RelandError
+from components.foundation.library_warnings import silence_library_warnings
 from components.foundation.progress import say
 from components.foundation.settings import Settings, load_settings
 from serving.gateway.app import create_app
@@ -41,6 +42,7 @@ def serve(settings: Settings) -> None:
 
 
 def main() -> None:
+    silence_library_warnings()
     # It prints a traceback for each failed call; the gateway says once what does not answer.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     try:

@@ -28,7 +28,7 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
 from serving.gateway.row_log import Row, RowLog
 
-START_SECONDS = 15.0  # what the feature store gets to answer for the first time
+START_SECONDS = 60.0  # what the feature store gets to answer for the first time
 
 
 class Gateway:

@@ -1,4 +1,4 @@
-"""Every adapter against sources that nobody wrote on purpose: at least 5,000 generated cases in one run.
+"""Every adapter against sources that nobody wrote on purpose: at least 5,000 generated cases in one search.
 
 Whatever the source, reading it gives batches in which each of its rows is found once, readable or refused, or one
 `InputError` of one line that names the file. How many rows a file has is counted here anew, from its bytes.
@@ -29,6 +29,9 @@ from components.foundation.errors import InputError
 
 
 def fuzz(cases: int) -> settings:
+    """`cases` generated inputs in `make test-search`, a tenth of them in the other tiers."""
+    if settings.get_current_profile_name() != "search":
+        cases = max(10, cases // 10)
     return settings(max_examples=cases, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -323,7 +323,7 @@ def sources(case: Case) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("case", CASES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_any_content_is_rows_or_one_clear_fault(case: Case, data: st.DataObject) -> None:
     content = data.draw(sources(case) if case.is_text else st.binary(max_size=600))

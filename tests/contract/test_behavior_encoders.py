@@ -389,6 +389,7 @@ def killed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return folder, settings
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_to_the_same_vectors(
     name: str,
     killed: tuple[Path, dict[str, Settings]],
@@ -426,6 +427,7 @@ def by_two(market: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return folder, settings
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(name: str, by_two: tuple[Path, dict[str, Settings]], market: Path) -> None:
     folder, settings = by_two
     users = read_histories(market)

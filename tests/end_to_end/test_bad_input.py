@@ -147,6 +147,7 @@ def test_a_setting_at_fault_ends_the_run_before_its_first_step(reland, tmp_path,
     assert outcome.output == "" and not (tmp_path / "home" / "pipelines").exists()
 
 
+@pytest.mark.slow
 def test_a_recorded_file_that_covers_nobody_and_more_clusters_than_users(reland, tmp_path):
     recorded = tmp_path / "recorded.jsonl"
     recorded.write_text(

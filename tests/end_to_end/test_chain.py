@@ -1,4 +1,4 @@
-"""The whole chain on the simulator, twice: real Milvus Lite, Feast, MLflow and Triton, one process a step."""
+"""The chain on the simulator: real Milvus Lite, Feast, MLflow and Triton, one process a step; then a second run."""
 
 import json
 import os
@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import BuiltinFunctionType
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -41,35 +43,62 @@ from serving.triton.server import free_ports
 RELAND = [sys.executable, "-c", "from reland.main import main; main()"]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of the chain, and what it left behind beside its artifacts."""
+
+    settings: Settings
+    summary: dict[str, Any]
+    folder: Path
+    progress: list[tuple[str, str]]
+    temporary_files: list[Path]
+    processes: set[psutil.Process]
+
+    def artifact(self, step: str, name: str, file: str) -> Path:
+        """A file of an artifact of this run, whose folder in `pipelines` is named after the time it began."""
+        runs = sorted((self.settings.home / "pipelines").iterdir())
+        return runs[int(self.summary["registry"]["version"]) - 1] / step / name / file
+
+
+SMALL = {"dataset": "simulator:200"}
+
+
+def run_once(values: dict[str, Any], temporary: Path) -> Run:
+    settings, progress = Settings(), []
+    before = set(psutil.Process().children(recursive=True))
+    configuration = RunConfiguration.read(values)
+    summary, folder = run_chain(configuration, settings, lambda step, message: progress.append((step, message)))
+    after = set(psutil.Process().children(recursive=True))
+    return Run(settings, summary, folder, progress, list(temporary.iterdir()), after - before)
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, triton_environment):
-    """Two runs, one seed, one RELAND_HOME: settings, (summary, folder) twice, what was heard, temporary files left."""
+def temporary(tmp_path_factory, triton_environment) -> Iterator[Path]:
+    """The temporary folder of the runs, while RELAND_HOME is theirs."""
     temporary = tmp_path_factory.mktemp("temporary")
-    home = tmp_path_factory.mktemp("reland") / "home"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RELAND_HOME", str(home))
+        patch.setenv("RELAND_HOME", str(tmp_path_factory.mktemp("reland") / "home"))
         patch.setattr(tempfile, "tempdir", str(temporary))
         patch.setenv("http_proxy", "http://127.0.0.1:9")  # nothing of the chain is reached through a proxy
         patch.delenv("no_grpc_proxy")
-        settings = Settings()
-        heard: list[tuple[str, str]] = []
-        ranking = {"training": {"epochs": 1}}
-        short = RunConfiguration.read({"ranking": ranking})
-        first = run_chain(short, settings, lambda step, message: heard.append((step, message)))
-        every_variant = RunConfiguration.read(
-            {"ranking": ranking | {"variants": ",".join(VARIANTS)}, "rationales": {"shards": 2}}
-        )
-        second = run_chain(every_variant, settings, lambda step, message: None)
-        yield settings, first, second, heard, list(temporary.iterdir())
+        yield temporary
 
 
-def artifact(settings: Settings, run: int, *parts: str) -> Path:
-    return sorted((settings.home / "pipelines").iterdir())[run].joinpath(*parts)
+@pytest.fixture(scope="module")
+def first(temporary) -> Run:
+    """The smallest run in which every step has something to do."""
+    return run_once({"data": SMALL, "ranking": {"training": {"epochs": 1}}}, temporary)
 
 
-@pytest.mark.timeout(600)
-def test_the_summary_has_what_the_design_says(runs):
-    _, (summary, folder), *_ = runs
+@pytest.fixture(scope="module")
+def second(first, temporary) -> Run:
+    """Another in the same home, with the same seed, every variant, and its requests answered in shards."""
+    ranking = {"variants": ",".join(VARIANTS), "training": {"epochs": 1}}
+    return run_once({"data": SMALL, "ranking": ranking, "rationales": {"shards": 2}}, temporary)
+
+
+def test_the_summary_has_what_the_design_says(first):
+    summary, folder = first.summary, first.folder
     assert summary == json.loads((folder / "summary.json").read_text())
     users = summary["dataset"]["after_k_core"]["users"]
     assert summary["dataset"]["name"] == "simulator"
@@ -100,97 +129,107 @@ def test_the_summary_has_what_the_design_says(runs):
     assert summary["seconds"]["total"] >= sum(summary["seconds"]["steps"].values()) * 0.9
 
 
-def test_progress_was_told_step_by_step(runs):
-    _, (summary, folder), _, heard, _ = runs
-    assert list(dict.fromkeys(step for step, _ in heard)) == list(summary["seconds"]["steps"])
-    assert len(summary["seconds"]["steps"]) == 26
-    assert any("validation NDCG@10" in message for _, message in heard)
-    assert (folder / "log.txt").stat().st_size > 10_000
+def test_progress_is_reported_step_by_step(first):
+    steps = first.summary["seconds"]["steps"]
+    assert list(dict.fromkeys(step for step, _ in first.progress)) == list(steps)
+    assert len(steps) == 26
+    assert any("validation NDCG@10" in message for _, message in first.progress)
+    assert (first.folder / "log.txt").stat().st_size > 10_000
 
 
-def test_equal_seeds_give_equal_seeds_prompts_and_matches_byte_for_byte(runs):
+@pytest.mark.slow
+def test_equal_seeds_give_equal_seed_users_prompts_and_matches_byte_for_byte(first, second):
     """Also when the requests are answered in shards."""
-    settings, *_ = runs
-    for parts in (
+    for step, name, file in (
         ("sample-seeds", "seeds", SEEDS_FILE),
         ("build-prompts", "requests", REQUESTS_FILE),
         ("validate-rationales", "rationales", RATIONALES_FILE),
         ("match-users", "matches", MATCHES_FILE),
     ):
-        first, second = (artifact(settings, run, *parts).read_bytes() for run in (0, 1))
-        assert first == second, parts
+        assert first.artifact(step, name, file).read_bytes() == second.artifact(step, name, file).read_bytes(), step
 
 
-def test_no_prompt_names_a_user_and_every_match_is_the_most_similar_seed(runs):
-    settings, *_ = runs
-    requests = artifact(settings, 0, "build-prompts", "requests", REQUESTS_FILE).read_text()
-    seeds = pq.read_table(artifact(settings, 0, "sample-seeds", "seeds", SEEDS_FILE)).column("user_id").to_pylist()
+def test_no_prompt_names_a_user_and_every_match_is_the_most_similar_seed(first):
+    requests = first.artifact("build-prompts", "requests", REQUESTS_FILE).read_text()
+    seeds = pq.read_table(first.artifact("sample-seeds", "seeds", SEEDS_FILE)).column("user_id").to_pylist()
     assert seeds and not [user for user in seeds if user in requests]
-    embeddings = pq.read_table(artifact(settings, 0, "embed-users", "embeddings", EMBEDDINGS_FILE))
+    embeddings = pq.read_table(first.artifact("embed-users", "embeddings", EMBEDDINGS_FILE))
     users = embeddings.column("user_id").to_pylist()
     vectors = np.stack(embeddings.column("vector").to_numpy(zero_copy_only=False))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = vectors @ vectors[[users.index(seed) for seed in seeds]].T  # Eq. 3
-    matches = pq.read_table(artifact(settings, 0, "match-users", "matches", MATCHES_FILE)).to_pylist()
+    matches = pq.read_table(first.artifact("match-users", "matches", MATCHES_FILE)).to_pylist()
     assert [row["user_id"] for row in matches] == users
-    for row, found in zip(matches, similarity, strict=True):
-        assert found[seeds.index(row["seed_user_id"])] == pytest.approx(found.max(), abs=1e-5)
-        assert row["similarity"] == pytest.approx(found.max(), abs=1e-4)
+    for row, to_seeds in zip(matches, similarity, strict=True):
+        assert to_seeds[seeds.index(row["seed_user_id"])] == pytest.approx(to_seeds.max(), abs=1e-5)
+        assert row["similarity"] == pytest.approx(to_seeds.max(), abs=1e-4)
 
 
-def test_the_second_run_is_a_candidate_beside_the_champion(runs):
-    settings, (first, _), (second, folder), *_ = runs
-    assert second["registry"]["alias"] == "candidate" and second["registry"]["version"] == "2"
-    assert second["registry"]["parent_generation"] == first["generation"]
-    assert (first["features"]["slot"], second["features"]["slot"]) == ("blue", "green")
-    assert mlflow_client.aliases(mlflow_client.open_registry(settings), registry.RANKER_MODEL) == {
-        "champion": "1",
-        "candidate": "2",
-    }
-    versions = {path.name for path in (settings.home / "model_repository" / "reland_ranker").iterdir() if path.is_dir()}
-    assert versions == {"1", "2"}
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["generation"] == second["generation"] and manifest["parent_generation"] == first["generation"]
-    assert manifest["milvus_collection"] == second["pool"]["collection"] and manifest["feast_slot"] == "green"
-    assert all(value for value in manifest.values())
+def test_feast_serves_what_was_matched(first):
+    assert_feast_serves_the_matches_of(first)
 
 
-def test_all_variants_were_measured_and_compared(runs):
-    _, _, (second, _), *_ = runs
-    variants = {"id_only", "item_features", "reland", "reland_shuffled"}
-    assert variants <= set(second["ranking"])
-    assert set(second["ranking"]["comparisons"]) == variants - {"id_only"}
-    for comparison in second["ranking"]["comparisons"].values():
-        assert comparison["verdict"] in ("helps", "harms", "no significant difference")
-
-
-def test_what_feast_serves_is_what_was_matched(runs):
-    settings, *_ = runs
+def assert_feast_serves_the_matches_of(run: Run) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RELAND_HOME", str(settings.home))
-        store = open_feature_store(settings)
-    matches = pq.read_table(artifact(settings, 1, "match-users", "matches", MATCHES_FILE)).to_pylist()[:20]
-    for slot in ("blue", "green"):
-        served = read_assignments(store, slot, [row["user_id"] for row in matches])
-        assert {user: found.rationale_ids for user, found in served.items()} == {
-            row["user_id"]: [row["rationale_id"]] for row in matches
-        }
+        patch.setenv("RELAND_HOME", str(run.settings.home))
+        store = open_feature_store(run.settings)
+    matches = pq.read_table(run.artifact("match-users", "matches", MATCHES_FILE)).to_pylist()[:20]
+    assignments = read_assignments(store, run.summary["features"]["slot"], [row["user_id"] for row in matches])
+    assert {user: assignment.rationale_ids for user, assignment in assignments.items()} == {
+        row["user_id"]: [row["rationale_id"]] for row in matches
+    }
     explanations = read_rationales(store, [row["rationale_id"] for row in matches])
     assert all("no language model" in row.explanation for row in explanations.values())
 
 
-def test_nothing_is_left_running_and_no_temporary_folder_stays(runs):
-    settings, *_, stayed = runs
-    assert not stayed
-    assert isinstance(print, BuiltinFunctionType)  # the second run's shards overlapped, each with a print of its own
+def test_nothing_is_left_running_and_no_temporary_file_stays(first):
+    assert_nothing_is_left_of(first)
+
+
+def assert_nothing_is_left_of(run: Run) -> None:
+    assert not run.temporary_files and not run.processes
+    assert isinstance(print, BuiltinFunctionType)  # shards overlap, each with a print of its own
     # Tests beside this one run servers too; what is left over is named after a process that is gone.
     segments = [path.name for path in Path("/dev/shm").glob("reland_triton_*")]
     assert not [name for name in segments if not psutil.pid_exists(int(name.split("_")[2]))]
-    assert not [child for child in psutil.Process().children(recursive=True) if "triton" in child.name()]
-    with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as database:
-        assert database.execute("select count(*) from model_versions where name = 'reland-ranker'").fetchone() == (2,)
+    with sqlite3.connect(run.settings.home / "mlflow" / "mlflow.db") as database:
+        versions = database.execute("select count(*) from model_versions where name = 'reland-ranker'").fetchone()
+    assert versions == (int(run.summary["registry"]["version"]),)
 
 
+@pytest.mark.slow
+def test_the_second_run_is_a_candidate_beside_the_champion(first, second):
+    home, summary = second.settings.home, second.summary
+    assert summary["registry"]["alias"] == "candidate" and summary["registry"]["version"] == "2"
+    assert summary["registry"]["parent_generation"] == first.summary["generation"]
+    assert (first.summary["features"]["slot"], summary["features"]["slot"]) == ("blue", "green")
+    assert mlflow_client.aliases(mlflow_client.open_registry(second.settings), registry.RANKER_MODEL) == {
+        "champion": "1",
+        "candidate": "2",
+    }
+    versions = {path.name for path in (home / "model_repository" / "reland_ranker").iterdir() if path.is_dir()}
+    assert versions == {"1", "2"}
+    manifest = json.loads((second.folder / "manifest.json").read_text())
+    assert manifest["generation"] == summary["generation"]
+    assert manifest["parent_generation"] == first.summary["generation"]
+    assert manifest["milvus_collection"] == summary["pool"]["collection"] and manifest["feast_slot"] == "green"
+    assert all(value for value in manifest.values())
+    for run in (first, second):
+        assert_feast_serves_the_matches_of(run)
+    assert_nothing_is_left_of(second)
+
+
+@pytest.mark.slow
+def test_all_variants_were_measured_and_compared(second):
+    ranking = second.summary["ranking"]
+    variants = {"id_only", "item_features", "reland", "reland_shuffled"}
+    assert variants <= set(ranking)
+    assert set(ranking["comparisons"]) == variants - {"id_only"}
+    for comparison in ranking["comparisons"].values():
+        assert comparison["verdict"] in ("helps", "harms", "no significant difference")
+
+
+@pytest.mark.slow
 def test_a_terminated_run_ends_its_step_says_so_and_leaves_nothing(tmp_path):
     """In a process of its own, as a user would end it."""
     (tmp_path / "temporary").mkdir()
@@ -206,9 +245,9 @@ def test_a_terminated_run_ends_its_step_says_so_and_leaves_nothing(tmp_path):
             break
     steps = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130 and error == "reland: interrupted\n"
-    assert not psutil.wait_procs(steps, timeout=10)[1]
+    assert not psutil.wait_procs(steps, timeout=60)[1]
     assert not list((tmp_path / "temporary").iterdir())
     assert not (tmp_path / "home" / "runs").exists()
 
@@ -239,13 +278,13 @@ class Users:
 
     def wait_for(self, served: Callable[[str], tuple[str, int]]) -> list[dict]:
         """The answers of a round of all users, once each is of the arm and version that `served` says."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         begun = len(self.answers)
         while True:
-            found = self.answers[max(begun, len(self.answers) - len(self._users)) :]
-            wrong = [a for a in found if (a["arm"], a["model_version"]) != served(a["user"])]
-            if len(found) == len(self._users) and not wrong:
-                return found
+            newest = self.answers[max(begun, len(self.answers) - len(self._users)) :]
+            wrong = [a for a in newest if (a["arm"], a["model_version"]) != served(a["user"])]
+            if len(newest) == len(self._users) and not wrong:
+                return newest
             assert time.monotonic() < deadline and self._thread.is_alive(), wrong
             time.sleep(0.05)
 
@@ -256,7 +295,7 @@ def served(port: int, users: list[str]) -> Iterator[Users]:
     serve = subprocess.Popen([*RELAND, "serve"], env={**os.environ, "RELAND_GATEWAY_PORT": str(port)})
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False) as client:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while not is_ready(client):
                 assert serve.poll() is None and time.monotonic() < deadline
                 time.sleep(0.2)
@@ -264,7 +303,7 @@ def served(port: int, users: list[str]) -> Iterator[Users]:
                 yield asking
     finally:
         serve.send_signal(signal.SIGTERM)
-        serve.wait(60)
+        serve.wait(120)
 
 
 def is_ready(client: httpx2.Client) -> bool:
@@ -289,11 +328,12 @@ def rollout(monkeypatch) -> Callable[..., None]:
     return invoke
 
 
-def test_a_release_is_started_ramped_and_promoted_behind_the_live_gateway(runs, rollout, tmp_path, monkeypatch):
-    settings, *_ = runs
+@pytest.mark.slow
+def test_a_release_is_started_ramped_and_promoted_behind_the_live_gateway(second, rollout, tmp_path, monkeypatch):
+    settings = second.settings
     monkeypatch.setenv("RELAND_ROLLOUT_GRACE_SECONDS", "2.5")
     monkeypatch.setenv("RELAND_GATEWAY_BUDGET_MS", "10000")  # which step answers is tested, not how fast
-    matches = pq.read_table(artifact(settings, 1, "match-users", "matches", MATCHES_FILE))
+    matches = pq.read_table(second.artifact("match-users", "matches", MATCHES_FILE))
     users = matches["user_id"].to_pylist()[:60]
     allowed, outside = users[0], set(users[50:])
     (tmp_path / "allowed").write_text(allowed + "\n")

@@ -35,7 +35,6 @@ def run(tmp_path_factory, triton_environment):
 
 
 @pytest.mark.services
-@pytest.mark.timeout(600)
 def test_monthly_weekly_and_daily_runs_find_each_other(run):
     with pytest.raises(
         InputError, match="reland-reasoning-pool has no version yet, run the pipeline reasoning-pool first"

@@ -9,7 +9,6 @@ from components.contracts.artifacts import RATIONALES_FILE
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(540)
 def test_a_model_trained_from_nothing_writes_every_rationale(
     reland, monkeypatch, vllm_python, triton_environment, tmp_path
 ):

@@ -21,7 +21,7 @@ def engine(tmp_path_factory):
             patch.setenv("CONTAINERS_CONF", str(ROOT / "infra" / "images" / "containers.conf"))
         server = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{socket}"])
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not socket.exists():
                 assert server.poll() is None and time.monotonic() < deadline, "podman does not answer"
                 time.sleep(0.1)
@@ -29,7 +29,7 @@ def engine(tmp_path_factory):
             yield str(socket)
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=120)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_the_gateway_is_healthy_as_its_own_check_says():
         ).stdout.strip()
         try:
             check = ["podman", "healthcheck", "run", name]
-            deadline = time.monotonic() + (30 if healthy else 2)  # a server may take its time to start
+            deadline = time.monotonic() + (120 if healthy else 2)  # a server may take its time to start
             while subprocess.run(check, capture_output=True).returncode != 0 and time.monotonic() < deadline:
                 time.sleep(0.5)
             assert (subprocess.run(check, capture_output=True).returncode == 0) == healthy

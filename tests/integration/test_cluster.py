@@ -103,6 +103,7 @@ def test_a_run_that_fails_is_a_failure_of_the_command_in_one_line(stub, reland):
     assert error.count("\n") == 1 and "ended as FAILED (failed: train-encoder)" in error
 
 
+@pytest.mark.slow
 def test_schedules_have_the_cadence_of_the_design_and_are_kept_replaced_and_removed(stub, reland):
     for pipeline in ("behavior-encoder", "reasoning-pool", "rationale-refresh", "fusion-ranker"):
         assert reland("schedule", pipeline)[0] == 0

@@ -222,6 +222,7 @@ def test_what_the_first_line_withholds():
     assert not any(reads_like_instruction(harmless_title(index)) for index in range(len(CORPUS)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "most"), [("ml-1m", 0), ("amazon-beauty", 0.001)])
 def test_real_titles_are_hardly_ever_withheld(real_data, name, most):
     import ast

@@ -14,6 +14,7 @@ def check(outcome, requests, kills):
     assert outcome.handed_over >= outcome.finished
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_loses_nothing_and_asks_nothing_twice(tmp_path):
     outcome = with_stub(tmp_path, users=60, kills=2)
     check(outcome, 60, 2)

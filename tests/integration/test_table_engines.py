@@ -39,7 +39,7 @@ from components.marketplace.truth import make_truth
 from components.marketplace.world import market_of
 from components.recommenders.interaction_sequences import read_sequences
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(500)]
+pytestmark = pytest.mark.services
 
 FILES = (INTERACTIONS_FILE, HISTORIES_FILE, ITEMS_FILE, USERS_FILE, ITEM_TOPICS_FILE, QUERY_TOPICS_FILE, REJECTED_FILE)
 FILES += (VALIDATION_FILE, STATISTICS_FILE)

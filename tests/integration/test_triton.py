@@ -118,6 +118,7 @@ def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").glob(f"reland_triton_{os.getpid()}_*")}
 
 
+@pytest.mark.slow
 def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behind(
     tmp_path, triton_environment, exports
 ):
@@ -142,6 +143,7 @@ def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behi
     assert shared_memory() == before
 
 
+@pytest.mark.slow
 def test_requests_that_wait_together_are_joined_and_answered_as_if_alone(tmp_path, triton_environment, exports):
     repository = tmp_path / "repository"
     release_version(repository, 1, ranker_files(exports[1]), served=set())
@@ -164,6 +166,7 @@ def test_requests_that_wait_together_are_joined_and_answered_as_if_alone(tmp_pat
         np.testing.assert_allclose(answer.fusion_weights, expected.fusion_weights, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_named_and_nothing_is_left_when_the_body_raises(tmp_path, triton_environment, exports):
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(exports[1].read_bytes()[:100])
@@ -181,6 +184,7 @@ def test_a_damaged_model_is_named_and_nothing_is_left_when_the_body_raises(tmp_p
     assert shared_memory() == before
 
 
+@pytest.mark.slow
 def test_the_server_ends_with_a_process_that_is_killed(tmp_path, triton_environment):
     script = textwrap.dedent("""
         import sys, time
@@ -200,7 +204,7 @@ def test_the_server_ends_with_a_process_that_is_killed(tmp_path, triton_environm
     server = int(process.stdout.readline())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while alive(server) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive(server)
@@ -328,6 +332,7 @@ def test_the_release_answers_a_real_request_and_adds_the_version(tmp_path, trito
     )
 
 
+@pytest.mark.slow
 def test_a_later_release_leaves_the_record_of_arms_and_keeps_its_versions(
     tmp_path, triton_environment, settings, artifacts
 ):
@@ -341,6 +346,7 @@ def test_a_later_release_leaves_the_record_of_arms_and_keeps_its_versions(
     assert rollout_file(settings).read_bytes() == record
 
 
+@pytest.mark.slow
 def test_a_release_that_fails_leaves_the_model_repository_as_it_was(tmp_path, triton_environment, settings, artifacts):
     ranker = artifacts["rankers"] / "reland"
     save_ranker(tiny_ranker(2), ranker)  # weights that are not those of the export

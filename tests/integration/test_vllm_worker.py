@@ -25,7 +25,7 @@ from tests.tiny_language_model import write_tiny_language_model
 from tests.vllm_fixtures import SERVER_OPTIONS
 
 LONG = 400  # tokens of an answer; some seconds' work for all of them
-END_SECONDS = 30
+END_SECONDS = 120
 
 
 def make_requests(count: int, tokens: int = 8) -> list[dict]:

@@ -18,7 +18,7 @@ from serving.triton.server import free_ports
 
 pytestmark = pytest.mark.services  # a real Redis is stopped
 
-SECONDS = 90.0  # for what takes about ten on a machine that has nothing else to do
+SECONDS = 240.0  # for what takes about ten on a machine that has nothing else to do
 ALERTS = {("RelandLadderShare", None), ("RelandDependencyDown", "feature_store")}
 
 

@@ -105,6 +105,7 @@ def test_a_feature_store_of_another_version_of_the_code(copied, monkeypatch):
     assert message in failure(copied(feature_store="redis"), "Feast")
 
 
+@pytest.mark.slow
 def test_a_registry_of_another_version_of_mlflow(tmp_path):
     settings = Settings(home=tmp_path / "one")
     open_registry(settings).search_registered_models(max_results=1)
@@ -234,5 +235,5 @@ def test_redis_is_written_to_and_a_password_or_a_replica_is_found_out(redis, tmp
     client.config_set("requirepass", "secret")
     assert "setting RELAND_REDIS: Redis refuses it" in failure(settings, "Feast")
     server.terminate()
-    server.wait(10)
+    server.wait(60)
     assert "setting RELAND_REDIS" in failure(settings, "Feast")

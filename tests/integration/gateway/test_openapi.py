@@ -46,7 +46,6 @@ def test_answers_are_as_described(described, path, method, mode):
 
 
 @pytest.mark.services  # takes minutes: 9 × 250 cases
-@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize(("path", "method", "mode"), CASES)
 def test_answers_are_as_described_at_length(described, path, method, mode):
     ask(described[path][method], mode, cases=250)

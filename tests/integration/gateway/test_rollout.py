@@ -114,7 +114,7 @@ class Asking:
 
     def wait_until(self, condition) -> list[tuple[str, str, int, str]]:
         """The answers of one later round of all users, once it fulfils the condition."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while True:
             begun = len(self.answers)
             while len(self.answers) < begun + 2 * len(USERS):

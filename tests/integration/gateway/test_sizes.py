@@ -30,7 +30,7 @@ def server(missing_dependency, tmp_path, monkeypatch):
         [program, "--bind", "127.0.0.1", "--port", str(port), "--save", ""], cwd=tmp_path, stdout=subprocess.DEVNULL
     )
     client = redis.Redis(port=port)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while True:
         try:
             client.ping()

@@ -161,7 +161,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events)
 def test_nothing_held_out_is_reachable(
     write_prepared: Callable[..., Path], events: list[tuple[int, int, str, str]]

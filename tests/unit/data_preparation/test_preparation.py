@@ -168,6 +168,7 @@ def test_profiles_are_of_the_users_left_and_every_row_is_accounted_for(tmp_path:
     ]
 
 
+@pytest.mark.slow
 def test_no_part_of_a_path_is_a_pattern_or_a_column(tmp_path: Path) -> None:
     plain, strange = tmp_path / "plain", tmp_path / "day=1 [2] *?{a} %20#"
     config = movielens(tmp_path, extra=("1::2",))
@@ -278,6 +279,7 @@ def test_a_market_too_small_for_the_core_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_all_splits_at_once(tmp_path: Path) -> None:
     # Moments are 0 to 4, 100 to 104 and so on: the 80% of rows before T1 are those of the first four users.
     config = movielens(tmp_path)
@@ -402,6 +404,7 @@ def test_settings_at_fault(
         configure(DataSection(dataset, data_dir and str(tmp_path / data_dir)), 0, Settings(data_dir=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "accepted", "core"),
     [

@@ -78,6 +78,7 @@ def prepared(dataset: Path, output: Path, previous: str = "") -> dict[str, Any]:
     return prepare(config, output)["dataset"]
 
 
+@pytest.mark.slow
 def test_days_one_by_one_are_all_at_once(days: Path, tmp_path: Path) -> None:
     at_once = prepared(days / "all", tmp_path / "at once")
     previous = ""

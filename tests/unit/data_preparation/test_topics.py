@@ -136,7 +136,8 @@ WORDS = st.sampled_from(["red", "Red", "shoes", "shoe", "the", "of", "x", "ça",
 TEXTS = st.lists(WORDS, max_size=8).map(" - ".join)
 
 
-@settings(max_examples=10, deadline=None)
+@pytest.mark.slow
+@settings(deadline=None)
 @given(titles=st.lists(TEXTS, max_size=12), queries=st.lists(TEXTS, max_size=8), minimum=st.integers(1, 3))
 def test_weights_are_those_of_scikit_learn(titles: list[str], queries: list[str], minimum: int) -> None:
     config = TopicConfig(minimum_texts=minimum, small_catalogue=6)

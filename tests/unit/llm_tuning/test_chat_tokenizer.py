@@ -16,7 +16,7 @@ def tokenizer():
     return train_tokenizer([DOCUMENT, "Answer with JSON, please."] * 20, vocabulary=600)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_written_back_as_it_was(tokenizer, text):
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -92,7 +92,7 @@ def test_no_title_is_lost(title):
     assert bool(rest) == bool(neutral) and len(rest) <= len(neutral) + 1
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(300)  # a pattern that looks back takes days
 @pytest.mark.parametrize("part", ["(", "save ", "sale ", "!*~ ", "free ", "today only, ", "buy 1 get ", "up to 50% "])
 def test_no_title_takes_long(part):
     without_promotion(neutralise(part * 100_000))

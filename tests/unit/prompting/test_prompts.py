@@ -103,7 +103,7 @@ def loaded(tokenizer):
 
 
 @given(st.lists(hostile, min_size=2, max_size=4))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None)
 def test_no_text_of_an_item_brings_a_token_of_the_chat_template_or_leaves_its_quotes(loaded, texts):
     tokenizer, counter = loaded
     items = {

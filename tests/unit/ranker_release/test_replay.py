@@ -139,6 +139,7 @@ def test_faults_are_named(artifacts, log):
         replay(table(log), artifacts, 7)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_a_status(artifacts, log, tmp_path):
     write_table(table(log), tmp_path / "log" / "a.parquet", RANKED_REQUESTS)
     log[0]["scores"][0] += 1.0

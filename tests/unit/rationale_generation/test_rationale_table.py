@@ -61,7 +61,7 @@ def ask(*histories):
     ]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(CONTENTS, CONTENTS)
 def test_only_valid_rows_reach_the_table(first, second):
     requests = ask("a", "bd", "c")

@@ -63,7 +63,7 @@ def test_current_user_is_the_state_after_the_last_real_item(variant: str) -> Non
 
 
 @pytest.mark.parametrize("variant", ["id_only", "reland"])
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(
     history=st.lists(st.integers(1, ITEMS), min_size=1, max_size=10),
     padding=st.integers(1, 40),

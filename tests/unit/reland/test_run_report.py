@@ -4,12 +4,19 @@ from rich.console import Console
 
 from components.language_model.account import Account, Population, cost_fields
 from components.language_model.budget import Prices, Usage
-from reland.run_report import _costs, shown_p_value
+from reland.run_report import _costs, shown_p_value, slowest_steps
 
 
 def test_a_small_p_value_is_not_shown_as_zero() -> None:
     assert [shown_p_value(p) for p in (1.0, 0.0314, 0.001)] == ["p = 1.000", "p = 0.031", "p = 0.001"]
     assert [shown_p_value(p) for p in (0.00099, 1e-300, 0.0)] == ["p < 0.001"] * 3
+
+
+def test_the_slowest_steps_come_first() -> None:
+    steps = {"prepare-data": 2.0, "train-rankers": 40.4, "release-ranker": 19.6}
+    assert slowest_steps({"total": 70.2, "steps": steps}, count=2) == (
+        "70 s; the slowest of 3 steps: train-rankers 40 s, release-ranker 20 s"
+    )
 
 
 def test_what_the_pool_cost_stands_beside_other_methods_and_for_a_thousand_users() -> None:

@@ -154,6 +154,7 @@ def recommended(number: int, items: list[str], cold: bool = False) -> dict:
     }
 
 
+@pytest.mark.slow
 def test_every_visit_is_asked_for_and_every_outcome_told_also_to_a_busy_gateway(truth, gateway):
     calls: Counter[str] = Counter()
     told, lock = [], threading.Lock()

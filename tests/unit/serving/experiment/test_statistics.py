@@ -108,7 +108,7 @@ def test_a_constant_covariate_changes_nothing() -> None:
     assert adjusted.log_lift == pytest.approx(float(plain.log_lift))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(candidate=COUNTS, control=COUNTS)
 def test_properties_of_an_estimate(candidate: np.ndarray, control: np.ndarray) -> None:
     ours, theirs = Moments.of(candidate.astype(float)), Moments.of(control.astype(float))
