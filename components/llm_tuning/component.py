@@ -1,4 +1,4 @@
-"""Pipeline step: the language model that `--model` says."""
+"""Pipeline step: describe or train the language model that `--model` names."""
 
 from kfp import dsl
 
@@ -14,7 +14,7 @@ def tune_model(
     seed: int,
     tuned: dsl.Output[dsl.Model],
 ) -> None:
-    """Describe the model, and train it first where that is asked for: `scratch`, or `lora:BASE`.
+    """Describe the model, after training it where `--model` is `scratch` or `lora:BASE`.
 
     Args:
         language_model: Hugging Face id, folder of weights, `scratch`, `lora:BASE`; for engines that load no weights

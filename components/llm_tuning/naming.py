@@ -1,4 +1,4 @@
-"""What `--model` says, and what a model is called that was given as a folder or trained here."""
+"""The meaning of `--model`, and the names of models that are given as a folder or trained here."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ from components.contracts.language_model import (
 from components.foundation.errors import InputError
 from components.prompting.model_tokenizer import load_chat_tokenizer
 
-# Which engine loads weights by itself. The others are told no more than the model's name.
+# The engine that loads weights itself; the others only get the model's name.
 LOADING_ENGINE = "vllm"
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}
 
@@ -25,7 +25,11 @@ def is_trained_here(language_model: str) -> bool:
 
 
 def check_loading_engine(language_model: str, rationale_engine: str) -> None:
-    """Raises InputError where a model that is trained here would be asked of an engine that does not load it."""
+    """Refuse a model that is trained here for an engine that does not load weights.
+
+    Raises:
+        InputError: it is such a model and such an engine.
+    """
     if is_trained_here(language_model) and rationale_engine != LOADING_ENGINE:
         raise InputError(
             f"--model {language_model} is loaded by --rationale-engine {LOADING_ENGINE}, not by {rationale_engine}"
@@ -33,10 +37,10 @@ def check_loading_engine(language_model: str, rationale_engine: str) -> None:
 
 
 def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
-    """The model that `--model` names, for an engine; nothing is trained, and of a Hugging Face id no weights are read.
+    """The model that `--model` names, for an engine; nothing is trained, and no weights of a Hugging Face id are read.
 
-    A folder that a tuning wrote is what it says of itself. Another folder of weights is called by its own name and the
-    digest of its weights, so that other weights in its place are another model.
+    A folder that `train_language_model` wrote describes itself. Any other folder of weights is named by the folder and
+    the digest of its weights, so that changed weights are another model.
 
     Raises:
         InputError: the engine needs a model and none is named, there is no such model, its tokenizer has no chat
@@ -63,7 +67,7 @@ def locate_model(model: str) -> str:
     """The absolute path of a folder of weights, or the Hugging Face id itself.
 
     Raises:
-        InputError: there is no such folder, and no id is written like this; or the folder holds no model.
+        InputError: it is neither an existing folder nor written as an id, or the folder holds no model.
     """
     folder = Path(model).expanduser().absolute()
     if folder.is_dir():
@@ -73,7 +77,7 @@ def locate_model(model: str) -> str:
             )
         return str(folder)
     if model.startswith(("/", ".", "~")) or model.count("/") != 1:
-        # Ids are OWNER/NAME; the oldest models' have no owner, and none of them is a chat model.
+        # Ids are OWNER/NAME; only the oldest models have no owner, and none of those is a chat model.
         raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
     return model
 
@@ -82,7 +86,7 @@ def weights_digest(folder: Path) -> str:
     """First 12 hexadecimal digits of the SHA-256 over the weight files of a folder, in the order of their names.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no weight files.
     """
     files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
     if not files:

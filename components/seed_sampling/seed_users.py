@@ -1,4 +1,4 @@
-"""The step itself: prepared interactions and behavior embeddings to the table of seed users and its diagnostics."""
+"""The step: from prepared interactions and behavior embeddings to the table of seed users and its diagnostics."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -112,10 +112,10 @@ def sample_seed_users(prepared: Path, embeddings: Path, config: SamplingConfig, 
 
 
 def check_seeds(policy: str, previous_seeds: Path | None) -> None:
-    """Find what can be found wrong without reading a file.
+    """Check the options without reading a file.
 
     Raises:
-        InputError: the message names the option.
+        InputError: an option is at fault; the message names it.
     """
     find_policy(policy)
     if previous_seeds is None:

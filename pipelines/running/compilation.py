@@ -1,4 +1,4 @@
-"""The same definitions that run on a laptop, compiled to IR YAML for a Kubeflow cluster."""
+"""Compiles the pipelines to IR YAML for a Kubeflow cluster, from the definitions that also run on a laptop."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ def compile_pipeline(pipeline: BaseComponent, path: Path) -> None:
     """Write the IR YAML of a pipeline; equal definitions give equal bytes."""
     with replacing_file(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The compiler tells YAML from JSON by the suffix.
+        # The compiler chooses YAML or JSON by the suffix.
         named = temporary.with_suffix(".yaml")
         compiler.Compiler().compile(pipeline, str(named))
         named.replace(temporary)
