@@ -1,9 +1,9 @@
-"""What Feast knows: entities, sources, feature views and services, made by a function so that importing does nothing.
+"""The definitions that Feast applies: entities, sources, feature views and services.
 
 A push overwrites a row in place, so the vectors (one row for each rationale, many) and the assignments (one small row
-for each user) are kept apart, and what a generation says of a user in two slots: a new generation fills the one that is
-not served. A rationale's id is the hash of its content, so its row needs no slot; nor does a history, which is of the
-data and of no generation: the newest is right for every arm.
+for each user) are kept apart, and a generation's features of users are in two slots: a new generation fills the slot
+that is not served. A rationale's id is the hash of its content, so its row needs no slot. A history needs none either:
+it depends on the data and on no generation, so the newest is right for every arm.
 """
 
 from pathlib import Path

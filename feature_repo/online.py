@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OnlineUser:
-    """All that is read of a user; what the store does not have is empty or None.
+    """The features of a user; what the store does not have is empty or None.
 
     Attributes:
         history: item ids of the latest visits, oldest first.
         vector: m_u, float32[d].
         rationale_ids: by rank, with `similarities`.
-        pushed: when the oldest of it was pushed, in seconds since 1970; None where there is nothing.
+        pushed: time of the oldest push among these features, in seconds since 1970; None where there is no feature.
     """
 
     history: list[str]
@@ -51,7 +51,7 @@ class OnlineFeatures:
     def __init__(self, store: "FeatureStore"):
         self._store = store
         self._services: dict[str, FeatureService] = {}
-        # As Feast's own feature server asks.
+        # Feast's own feature server decides by the same attribute.
         self._asynchronous = store._get_provider().async_supported.online.read
         self._thread = None if self._asynchronous else ThreadPoolExecutor(1, "feast")
 
@@ -74,14 +74,14 @@ class OnlineFeatures:
         return self._services[name]
 
     async def users(self, service: str, user_ids: Sequence[str]) -> dict[str, OnlineUser]:
-        """What `service` has of each user; every user is in the answer."""
+        """The features of each user in `service`; every user is in the answer."""
         columns, times = await self._read(service, "user_id", user_ids)
-        found = {}
+        users = {}
         for row, user_id in enumerate(user_ids):
             values = {name: column[row] for name, column in columns.items()}
             pushed = [times[name][row] for name, value in values.items() if value.WhichOneof("val") is not None]
             has_vector = values["vector"].WhichOneof("val") is not None
-            found[user_id] = OnlineUser(
+            users[user_id] = OnlineUser(
                 history=list(values["items"].string_list_val.val),
                 vector=_vector(values["vector"]) if has_vector else None,
                 encoder_version=values["encoder_version"].string_val if has_vector else None,
@@ -89,7 +89,7 @@ class OnlineFeatures:
                 similarities=list(values["similarities"].float_list_val.val),
                 pushed=min(pushed) if pushed else None,
             )
-        return found
+        return users
 
     async def rationales(self, rationale_ids: Sequence[str]) -> dict[str, OnlineRationale]:
         """Those of the rationales that the store holds, the banned ones included."""

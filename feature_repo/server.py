@@ -1,7 +1,7 @@
 """`python -m feature_repo.server`: Feast's own feature server over the stores that the settings name.
 
-For services that read features without Python; the gateway reads the online store itself. It asks nobody who they are:
-on another address than loopback, what stands before it has to.
+For services that read features without Python; the gateway reads the online store itself. It does not authenticate
+requests: on an address other than loopback, a proxy in front of it has to.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from feature_repo.store import open_feature_store
 
 
 def main() -> None:
+    """Parse the command line and serve until the process is ended."""
     parser = argparse.ArgumentParser(description="Serve the features of the online store over HTTP.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=6566)

@@ -69,7 +69,7 @@ def open_feature_store(settings: Settings) -> "FeatureStore":
 
 
 def feature_store_as_it_is(settings: Settings) -> "FeatureStore":
-    """The feature store with the definitions that were applied before, whatever they are.
+    """The feature store with the definitions that were applied last, which may be those of another version.
 
     Raises:
         InputError: as `open_feature_store`.
@@ -78,8 +78,8 @@ def feature_store_as_it_is(settings: Settings) -> "FeatureStore":
 
     configuration = Path(__file__).parent / f"feature_store.{settings.feature_store}.yaml"
     if not configuration.is_file():
-        known = sorted(path.name.split(".")[1] for path in configuration.parent.glob("feature_store.*.yaml"))
-        raise InputError(f"setting RELAND_FEATURE_STORE: {settings.feature_store!r} is not one of {', '.join(known)}")
+        names = sorted(path.name.split(".")[1] for path in configuration.parent.glob("feature_store.*.yaml"))
+        raise InputError(f"setting RELAND_FEATURE_STORE: {settings.feature_store!r} is not one of {', '.join(names)}")
     for name in re.findall(r"\$\{(\w+)\}", configuration.read_text(encoding="utf-8")):
         if name not in os.environ:
             raise InputError(f"{configuration.name} needs the environment variable {name}, which is not set")
@@ -131,11 +131,11 @@ def _read_view(
 def _read(
     store: "FeatureStore", features: "FeatureService | list[str]", key: str, values: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    row_of: dict[str, dict[str, Any]] = {}
     for start in range(0, len(values), READ_BATCH):
         batch = list(values[start : start + READ_BATCH])
         columns = store.get_online_features(features, {key: batch}).to_dict()
         keys = columns.pop(key)
         for position, value in enumerate(keys):
-            found[value] = {name: column[position] for name, column in columns.items()}
-    return found
+            row_of[value] = {name: column[position] for name, column in columns.items()}
+    return row_of

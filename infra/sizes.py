@@ -1,7 +1,7 @@
 """`python -m infra.sizes`: what a cluster needs for 1, 10 and 100 million users, as the table of infra/README.md.
 
-Bytes are counted from what is stored; what depends on a team's own traffic, prompts and machines is an assumption with
-a name, to be set to what was measured there.
+Bytes are counted from what is stored; what depends on a team's own traffic, prompts and machines is a named
+assumption, to be replaced by measured values.
 """
 
 import math
@@ -16,12 +16,12 @@ GIB = 2**30
 # each, 50 visits to items with ids of 10 characters; a rationale with 384 numbers and a text of 300 characters.
 REDIS_USER_BYTES = 2_360
 REDIS_RATIONALE_BYTES = 2_656
-REDIS_ROOM = 1.25 / 0.75  # fragmentation, and the quarter that writing the log anew takes
+REDIS_ROOM = 1.25 / 0.75  # fragmentation, and a quarter of the memory for rewriting the append-only file
 REDIS_NODE_GIB = 64  # what one node of a Redis Cluster holds at most, so that it starts again within minutes
 
 HNSW_LINKS = 2 * 16 * 4  # bytes a vector: M = 16, both directions, on the lowest layer
 RATIONALE_TEXT_BYTES = 2_000
-MILVUS_ROOM = 2.0  # the generation before stays loaded until the next one serves
+MILVUS_ROOM = 2.0  # the previous generation stays loaded until the next one serves
 
 # Assumptions.
 ACTIVE_SHARE = 0.3  # of the users, on a day
@@ -33,7 +33,7 @@ EXPOSURE_BYTES = 400  # a row of the log, compressed
 EXPOSURE_DAYS = 30
 TOKENS_A_RATIONALE = 1_000  # prompt and answer
 TOKENS_A_SECOND_OF_A_GPU = 2_500  # RELAND_GPU_TOKENS_PER_SECOND
-SPARE = 1.5  # of what the busiest hour needs, so that one replica may be away
+SPARE = 1.5  # factor on the busiest hour, so that one replica may be down
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ class Size:
 
     @property
     def seeds(self) -> int:
+        """Number of seed users."""
         return round(self.users * self.seed_share)
 
     @property
     def lists_a_second(self) -> float:
-        """In the busiest hour."""
+        """Recommendation lists a second in the busiest hour."""
         return self.users * ACTIVE_SHARE * LISTS_A_DAY / 86_400 * PEAK
 
 
@@ -79,15 +80,17 @@ def exposures_gib(size: Size) -> float:
 
 
 def gateways(size: Size) -> int:
+    """Replicas of the gateway."""
     return max(2, math.ceil(size.lists_a_second * SPARE / LISTS_A_SECOND_OF_A_GATEWAY))
 
 
 def tritons(size: Size) -> int:
+    """Replicas of Triton."""
     return max(2, math.ceil(size.lists_a_second * SPARE / LISTS_A_SECOND_OF_TRITON))
 
 
 def gpu_hours(size: Size, share: float | None = None) -> float:
-    """Of a weekly run in which every seed user is new; the ledger answers for those who stay."""
+    """GPU-hours of a weekly run in which every seed user is new; the answers of those who stay are in the ledger."""
     seeds = size.seeds if share is None else size.users * share
     return seeds * TOKENS_A_RATIONALE / TOKENS_A_SECOND_OF_A_GPU / 3_600
 

@@ -12,6 +12,8 @@ from pipelines.running.placement import Cluster, place
 
 
 class BehaviorEncoderOutputs(NamedTuple):
+    """Outputs of the pipeline `behavior-encoder`, for the pipelines that follow it in a run."""
+
     prepared: dsl.Dataset
     encoder: dsl.Model
     encoder_version: str
@@ -20,7 +22,7 @@ class BehaviorEncoderOutputs(NamedTuple):
 
 
 def define_behavior_encoder(cluster: Cluster) -> BaseComponent:
-    """The pipeline, for such a cluster."""
+    """Define the pipeline for `cluster`."""
 
     @dsl.pipeline(name="behavior-encoder", description="Monthly: interaction logs to a registered behavior encoder.")
     def behavior_encoder(

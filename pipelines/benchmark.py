@@ -1,7 +1,7 @@
 """On demand: the variants of the ranker compared over several seeds, on the features of the newest refresh.
 
-Nothing is registered and nothing released. The seeds of encoder, pool and matching are those of the refresh: what is
-told is how much the ranker's own seed moves the table.
+Nothing is registered and nothing released. Encoder, pool and matching are those of the refresh, so the table shows how
+much the ranker's own random seed changes the results.
 """
 
 from kfp import dsl
@@ -19,7 +19,7 @@ SEEDS_AT_A_TIME = 8
 
 
 def define_benchmark(cluster: Cluster) -> BaseComponent:
-    """The pipeline, for such a cluster."""
+    """Define the pipeline for `cluster`."""
 
     @dsl.pipeline(name="benchmark", description="The paper's table: variants of the ranker over seeds.")
     def benchmark(

@@ -10,7 +10,7 @@ from pipelines.standalone import define_standalone
 
 
 def define_pipelines(cluster: Cluster) -> dict[str, BaseComponent]:
-    """The pipelines, for such a cluster, by name."""
+    """The pipelines for `cluster`, by name."""
     pipelines = (
         define_reland(cluster),
         *define_standalone(cluster),

@@ -13,6 +13,8 @@ from pipelines.running.placement import Cluster, place
 
 
 class FusionRankerOutputs(NamedTuple):
+    """Outputs of the pipeline `fusion-ranker`, for the pipelines that follow it in a run."""
+
     version: str
     ranking_report: dsl.Artifact
     registry_report: dsl.Artifact
@@ -20,7 +22,7 @@ class FusionRankerOutputs(NamedTuple):
 
 
 def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
-    """The pipeline, for such a cluster."""
+    """Define the pipeline for `cluster`."""
 
     @dsl.pipeline(name="fusion-ranker", description="Daily: a ranker fused with rationales, released to Triton.")
     def fusion_ranker(

@@ -1,4 +1,4 @@
-"""The first step of every pipeline: the generation that it makes has a name."""
+"""The first step of every pipeline: name the generation that the run makes."""
 
 from kfp import dsl
 
@@ -7,7 +7,7 @@ from components.contracts.images import DATA
 
 @dsl.component(base_image=DATA, install_kfp_package=False)
 def begin_generation(generation: str) -> str:
-    """The generation's id: the one that is given, or, as a schedule has none to give, one that this moment names."""
+    """The id that is given, else one made of the current time, because a schedule cannot give one."""
     from datetime import UTC, datetime
 
     from components.contracts.generation import generation_id

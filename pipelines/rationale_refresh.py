@@ -13,6 +13,8 @@ from pipelines.running.placement import Cluster, place
 
 
 class RationaleRefreshOutputs(NamedTuple):
+    """Outputs of the pipeline `rationale-refresh`, for the pipelines that follow it in a run."""
+
     embeddings: dsl.Dataset
     matches: dsl.Dataset
     slot: str
@@ -21,7 +23,7 @@ class RationaleRefreshOutputs(NamedTuple):
 
 
 def define_rationale_refresh(cluster: Cluster) -> BaseComponent:
-    """The pipeline, for such a cluster."""
+    """Define the pipeline for `cluster`."""
 
     @dsl.pipeline(name="rationale-refresh", description="Daily: every user's rationale, matched and pushed to Feast.")
     def rationale_refresh(

@@ -22,6 +22,8 @@ from pipelines.running.placement import Cluster, place, place_with_model
 
 
 class ReasoningPoolOutputs(NamedTuple):
+    """Outputs of the pipeline `reasoning-pool`, for the pipelines that follow it in a run."""
+
     rationales: dsl.Dataset
     rationale_embeddings: dsl.Dataset
     collection: str
@@ -34,7 +36,7 @@ class ReasoningPoolOutputs(NamedTuple):
 
 
 def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
-    """The pipeline, for such a cluster."""
+    """Define the pipeline for `cluster`."""
 
     @dsl.pipeline(name="reasoning-pool", description="Weekly: seed users to a Milvus collection of rationales.")
     def reasoning_pool(

@@ -14,7 +14,7 @@ from pipelines.summary import summarize
 
 
 def define_reland(cluster: Cluster) -> BaseComponent:
-    """The pipeline, for such a cluster."""
+    """Define the pipeline for `cluster`."""
     behavior_encoder = define_behavior_encoder(cluster)
     reasoning_pool = define_reasoning_pool(cluster)
     rationale_refresh = define_rationale_refresh(cluster)
@@ -31,7 +31,7 @@ def define_reland(cluster: Cluster) -> BaseComponent:
         seed: int = 0,
         generation: str = "",
     ) -> dsl.Artifact:
-        """See `pipelines.configuration` for what the parameters mean, and `begin_generation` for the last."""
+        """`pipelines.configuration` documents the parameters, `begin_generation` the last one."""
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True).output
         monthly = behavior_encoder(
             data=data,

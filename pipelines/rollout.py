@@ -1,7 +1,7 @@
-"""A rollout as a pipeline: start a candidate, watch it, ramp it, watch it again, and promote it where that was asked.
+"""A rollout as a pipeline: start a candidate, watch it, ramp it, watch it again, and promote it if that was requested.
 
-A step that is killed and tried again goes on where it was: the rollout's state is durable. A candidate that breaches a
-guardrail is aborted and the pipeline fails, with the champion serving.
+A step that is killed and retried continues where it stopped, because the rollout's state is durable. A candidate that
+breaches a guardrail is aborted, and the pipeline fails with the champion serving.
 """
 
 from kfp import dsl
@@ -13,7 +13,7 @@ from pipelines.running.placement import Cluster, place
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def start_rollout(version: int, weight: float, reason: str) -> None:
-    """Serve a share of the users by a version of `reland-ranker`; a start of the same version is not done twice."""
+    """Serve a share of the users by a version of `reland-ranker`, unless it is served already."""
     from components.foundation.settings import load_settings
     from serving.rollout.controller import start, status
 
@@ -25,7 +25,7 @@ def start_rollout(version: int, weight: float, reason: str) -> None:
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def ramp_rollout(weight: float, reason: str) -> None:
-    """Give the candidate a larger share; one that has it keeps it."""
+    """Give the candidate a larger share; if it has that share already, nothing changes."""
     from components.foundation.settings import load_settings
     from serving.rollout.controller import ramp, status
 
@@ -37,22 +37,22 @@ def ramp_rollout(weight: float, reason: str) -> None:
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def watch_rollout(seconds: float) -> None:
-    """Watch the guardrails for a time; fails where the rollout has ended, by the guard or by others."""
-    from components.foundation.errors import InputError
+    """Watch the guardrails for a time; fails if the guard or somebody else has ended the rollout."""
+    from components.foundation.errors import ConflictError
     from components.foundation.settings import load_settings
     from serving.rollout.guard import watch
     from serving.rollout.guardrails import Limits
 
     watched = watch(load_settings(), Limits(), seconds)
     if watched.breached:
-        raise InputError(f"the rollout is aborted: {'; '.join(map(str, watched.breached))}")
+        raise ConflictError(f"the rollout is aborted: {'; '.join(map(str, watched.breached))}")
     if watched.ended:
-        raise InputError("the rollout was ended while it was watched")
+        raise ConflictError("the rollout was ended while it was watched")
 
 
 @dsl.component(base_image=images.TRITON, install_kfp_package=False)
 def promote_rollout(version: int, reason: str) -> None:
-    """Make the candidate the champion; one that is it already stays it."""
+    """Make the candidate the champion; if it is the champion already, nothing changes."""
     from components.foundation.settings import load_settings
     from serving.rollout.controller import promote, resume
 
@@ -63,7 +63,7 @@ def promote_rollout(version: int, reason: str) -> None:
 
 
 def define_rollout(cluster: Cluster) -> BaseComponent:
-    """The pipeline on a cluster."""
+    """Define the pipeline for `cluster`."""
 
     def placed(task: dsl.PipelineTask) -> dsl.PipelineTask:
         return place(task, cluster, uses_outside_state=True)
@@ -79,7 +79,7 @@ def define_rollout(cluster: Cluster) -> BaseComponent:
         promoted: bool = False,
         reason: str = "",
     ) -> None:
-        """A stage lasts `stage_seconds`; without `promoted` the rollout runs on after the second one."""
+        """A stage lasts `stage_seconds`; without `promoted` the rollout continues after the second one."""
         started = placed(start_rollout(version=version, weight=start_weight, reason=reason))
         first = placed(watch_rollout(seconds=stage_seconds)).after(started)
         ramped = placed(ramp_rollout(weight=ramp_weight, reason=reason)).after(first)

@@ -1,7 +1,7 @@
 """The four parts of the chain as pipelines of their own, to be submitted and scheduled.
 
-A part takes artifacts, which no submitted run can be given. So each of these finds in the registry what the pipeline
-before it left (`components.contracts.handover`), imports it, and runs the part.
+A part takes artifacts as inputs, which cannot be given to a submitted run. So each of these pipelines finds in the
+registry what the pipeline before it registered (`components.contracts.handover`), imports it, and runs the part.
 """
 
 from kfp import dsl
@@ -19,8 +19,9 @@ from pipelines.running.placement import Cluster, place
 
 
 def define_standalone(cluster: Cluster) -> list[BaseComponent]:
-    """`behavior-encoder`, `reasoning-pool`, `rationale-refresh` and `fusion-ranker`, in the order in which each needs
-    the one before it. Their parameters are explained in `pipelines.configuration`.
+    """Define `behavior-encoder`, `reasoning-pool`, `rationale-refresh` and `fusion-ranker` for `cluster`.
+
+    Each needs what the one before it registered. `pipelines.configuration` documents their parameters.
     """
     encoder_part = define_behavior_encoder(cluster)
     pool_part = define_reasoning_pool(cluster)
@@ -104,5 +105,5 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
 
 
 def imported(uri: PipelineParameterChannel, kind: type[dsl.Artifact]) -> PipelineArtifactChannel:
-    """An artifact that lies somewhere already, as one of this run."""
+    """Import an existing artifact into this run."""
     return dsl.importer(artifact_uri=uri, artifact_class=kind).output

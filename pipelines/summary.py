@@ -24,6 +24,7 @@ def summarize(
     release_report: dsl.Input[dsl.Artifact],
     summary: dsl.Output[dsl.Artifact],
 ) -> None:
+    """Write `summary.json`, the union of the steps' reports, and the generation's `manifest.json`."""
     from pathlib import Path
 
     from components.contracts.artifacts import CONFIG_FILE, MANIFEST_FILE, SUMMARY_FILE, merge_reports

@@ -1,7 +1,6 @@
-"""Whether all that the settings name is there: one line for each dependency, and what to do about it.
+"""Checks everything that the settings name: one line for each dependency, with what to do about a fault.
 
-Nothing is started, and nothing is changed but for what proves a permission and is gone at once: a temporary file, a key
-of Redis that expires.
+Nothing is started and nothing is changed, except to prove a permission: a temporary file, and a Redis key that expires.
 """
 
 import contextlib
@@ -25,55 +24,59 @@ from components.foundation.errors import EnvironmentFaultError, InputError, Rela
 from components.foundation.settings import Settings
 
 CONNECT_SECONDS = 3.0
-CHECK_SECONDS = 30.0  # a server that takes a connection and says nothing is a fault, too
-FREE_BYTES = 5 * 1024**3  # a run on a million interactions leaves about a gigabyte, and images and models come on top
+CHECK_SECONDS = 30.0  # a server that accepts a connection and does not answer is a fault, too
+FREE_BYTES = 5 * 1024**3  # a run on a million interactions writes about a gigabyte; images and models need the rest
 
 State = Literal["ok", "unused", "failed"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one dependency.
+    """The state of one dependency.
 
     Attributes:
-        name: the dependency, as a reader calls it.
-        state: ok; unused, where no setting asks for it or nothing has been made yet; failed.
-        told: what it is, or what is wrong and what to do.
+        name: the dependency, in words.
+        state: ok; unused, where no setting needs it or a first run makes it; failed.
+        message: what is there, or what is wrong and what to do.
     """
 
     name: str
     state: State
-    told: str
+    message: str
 
 
 class UnusedError(Exception):
-    """No setting asks for this dependency, or a first run makes it."""
+    """No setting needs this dependency, or a first run makes it."""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at one dependency after another, each for `CHECK_SECONDS` at most."""
+    """Check one dependency after another, each for `CHECK_SECONDS` at most."""
     for name, check in CHECKS.items():
         yield _examine(name, check, settings)
 
 
 def _examine(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
-    found: list[Finding] = []
+    findings: list[Finding] = []
 
     def look() -> None:
         try:
-            found.append(Finding(name, "ok", check(settings)))
+            findings.append(Finding(name, "ok", check(settings)))
         except UnusedError as error:
-            found.append(Finding(name, "unused", str(error)))
+            findings.append(Finding(name, "unused", str(error)))
         except RelandError as error:
-            found.append(Finding(name, "failed", _one_line(str(error))))
-        except Exception as error:  # whatever a client of a broken server raises is a finding
-            found.append(Finding(name, "failed", _one_line(f"{type(error).__name__}: {error}")))
+            findings.append(Finding(name, "failed", _one_line(str(error))))
+        except Exception as error:  # clients of a broken server raise errors of many types
+            findings.append(Finding(name, "failed", _one_line(f"{type(error).__name__}: {error}")))
 
-    # A thread of its own, which ends with the process: a client that waits for ever cannot be interrupted.
+    # A daemon thread, because a client that waits for ever cannot be interrupted: it ends with the process.
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(CHECK_SECONDS)
-    return found[0] if found else Finding(name, "failed", f"no answer within {CHECK_SECONDS:.0f} s: is it overloaded?")
+    return (
+        findings[0]
+        if findings
+        else Finding(name, "failed", f"no answer within {CHECK_SECONDS:.0f} s: is it overloaded?")
+    )
 
 
 def _home(settings: Settings) -> str:
@@ -122,12 +125,12 @@ def _mlflow(settings: Settings) -> str:
         kind = f"server {version}"
     # The client of a database refuses one of another version's schema.
     client = open_registry(settings)
-    told = [
+    versions = [
         f"{model} {alias} is version {version}"
         for model in (ENCODER_MODEL, RANKER_MODEL)
         for alias, version in sorted(aliases(client, model).items())
     ]
-    return ", ".join([f"{uri or settings.home / 'mlflow'}: {kind}", *told])
+    return ", ".join([f"{uri or settings.home / 'mlflow'}: {kind}", *versions])
 
 
 def _milvus(settings: Settings) -> str:
@@ -163,7 +166,7 @@ def _feast(settings: Settings) -> str:
     applied = {view.name for view in store.list_all_feature_views()}
     if not applied:
         raise UnusedError(f"{settings.feature_store}, {online}: no features yet, a first run applies the definitions")
-    expected = {found.name for found in definitions(folder) if type(found).__name__.endswith("View")}
+    expected = {each.name for each in definitions(folder) if type(each).__name__.endswith("View")}
     if missing := sorted(expected - applied):
         raise EnvironmentFaultError(
             f"Feast: the registry has no {', '.join(missing)}: another version applied it, a refresh applies this one"
@@ -227,14 +230,14 @@ def _repository(settings: Settings) -> str:
     names = model_names(repository)
     if not names:
         raise UnusedError(f"{repository}: nothing is released yet")
-    told = []
+    versions_of_models = []
     for name in names:
         versions = list(read_configuration(repository / name).version_policy.specific.versions)
         for version in versions:
             if not (repository / name / str(version)).is_dir():
                 raise InputError(f"{repository / name}: is to serve version {version}, whose folder is not there")
-        told.append(f"{name} {', '.join(map(str, versions))}")
-    return f"{repository}: {'; '.join(told)}"
+        versions_of_models.append(f"{name} {', '.join(map(str, versions))}")
+    return f"{repository}: {'; '.join(versions_of_models)}"
 
 
 def _record(settings: Settings) -> str:
@@ -326,7 +329,7 @@ def _arms(settings: Settings) -> tuple:
 
 
 def _check_writable(folder: Path, setting: str) -> None:
-    """A folder that is not there yet is tried where it would be made.
+    """Check that a folder can be written to, or can be made where it is not there yet.
 
     Raises:
         RelandError: nothing can be written there (`write_failure`), or less than `FREE_BYTES` are free.
@@ -362,8 +365,10 @@ def _check_reachable(uri: str, setting: str, port: int | None = None) -> None:
 
 def _get(url: str, setting: str, headers: dict[str, str] | None = None) -> str:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=CONNECT_SECONDS) as got:
-            return got.read().decode("utf-8", "replace")
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers or {}), timeout=CONNECT_SECONDS
+        ) as answer:
+            return answer.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         hint = ": is the key right?" if error.code in (401, 403) else ""
         raise EnvironmentFaultError(f"setting {setting}: {url} answers {error.code} {error.reason}{hint}") from error

@@ -1,4 +1,4 @@
-"""What lies where inside the artifacts that steps hand each other. An artifact is a folder, but for the reports.
+"""File names inside the artifacts that steps hand each other. An artifact is a folder, a report is a file.
 
 A *report* is one JSON file: the fragment of `summary.json` (see the design) that the step is responsible for. The
 summary of a run is the union of its steps' reports.
@@ -20,7 +20,7 @@ HISTORIES_FILE = "histories.parquet"
 REJECTED_FILE = "rejected.parquet"
 STATISTICS_FILE = "statistics.json"
 STATISTICS_PAGE_FILE = "statistics.html"
-# of the prepared data, what `--previous` goes on from: accepted rows that filtering left out, accepted items, accounts
+# what `--previous` continues from: accepted rows that filtering left out, accepted items, counts of rows
 ACCEPTED_FOLDER = "accepted"
 ACCOUNTS_FILE = "accounts.json"
 VALIDATION_FILE = "validation.json"
@@ -39,21 +39,21 @@ MODEL_CARD_FILE = "README.md"
 ONNX_FILE = "model.onnx"
 USER_VECTOR_ONNX_FILE = "user_vector.onnx"
 ITEM_INDEX_FILE = "item_index.parquet"
-TUNING_FILE = "tuning.json"  # of a language model that was trained here: on what, and how
+TUNING_FILE = "tuning.json"  # what a language model was trained on by this platform, and how
 
 # seeds, generation, matching
 SEEDS_FILE = "seeds.parquet"
 SEEDS_DIAGNOSTICS_FILE = "diagnostics.json"
 SEEDS_PAGE_FILE = "seeds.html"
 REQUESTS_FILE = "requests.jsonl"
-SEED_REQUESTS_FILE = "seed_requests.parquet"  # which seed user asked which request
-WITHHELD_FILE = "withheld.json"  # texts of items that no request shows, as they read like an instruction
+SEED_REQUESTS_FILE = "seed_requests.parquet"  # which request was built for which seed user
+WITHHELD_FILE = "withheld.json"  # texts of items that no request shows, because they read like an instruction
 RESPONSES_FILE = "responses.jsonl"
-ACCOUNT_FILE = "account.json"  # beside the responses: what they took
+ACCOUNT_FILE = "account.json"  # beside the responses: their calls, tokens, time and cost
 RATIONALES_FILE = "rationales.parquet"
 REJECTED_RATIONALES_FILE = "rejected_rationales.parquet"
 MATCHES_FILE = "matches.parquet"
-LINEAGE_FILE = "lineage.json"  # beside the matches: which encoder and which pool they were made with
+LINEAGE_FILE = "lineage.json"  # beside the matches: the encoder and the pool they were made with
 
 SUMMARY_FILE = "summary.json"
 MANIFEST_FILE = "manifest.json"

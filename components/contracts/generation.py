@@ -10,7 +10,7 @@ def generation_id(moment: datetime) -> str:
 
 
 def generation_begun(generation: str) -> datetime | None:
-    """When a generation was begun; None where its name does not tell, as one that a run was given."""
+    """When a generation was begun; None where its name was chosen by hand and holds no time."""
     try:
         return datetime.strptime(generation[:15], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
     except ValueError:
@@ -18,7 +18,7 @@ def generation_begun(generation: str) -> datetime | None:
 
 
 def manifest(summary: dict[str, Any], data_fingerprint: str, text_encoder: str) -> dict[str, str | None]:
-    """What `manifest.json` of a generation says, from the summary of its run and what the summary does not name."""
+    """Content of a generation's `manifest.json`, from the summary of its run and what the summary does not name."""
     return {
         "generation": summary["generation"],
         "parent_generation": summary["registry"]["parent_generation"],

@@ -1,9 +1,9 @@
 """What pipelines that run at their own cadence hand each other: the registered version that an alias names.
 
 A version's tags say where the artifacts lie (URIs of the object store, or paths on a laptop) and what they were made
-with. A record names all that the next pipeline needs, also what came from the one before: features are matched with the
-encoder of the pool, not with one that was registered since, so a new encoder takes effect with the next pool and never
-halfway.
+with. A record names everything that the next pipeline needs, including what earlier pipelines made: users are matched
+with the encoder that the pool was built with, not with a newer one, so a new encoder takes effect with the next pool
+and never halfway.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncoderRecord:
-    """What `behavior-encoder` leaves.
+    """What the pipeline `behavior-encoder` registers.
 
     Attributes:
         prepared: URI of the prepared data.
@@ -38,7 +38,7 @@ class EncoderRecord:
 
 @dataclass(frozen=True)
 class PoolRecord(EncoderRecord):
-    """What `reasoning-pool` leaves.
+    """What the pipeline `reasoning-pool` registers.
 
     Attributes:
         rationales: URI of the table of rationales.
@@ -58,7 +58,7 @@ class PoolRecord(EncoderRecord):
 
 @dataclass(frozen=True)
 class FeaturesRecord(PoolRecord):
-    """What `rationale-refresh` leaves.
+    """What the pipeline `rationale-refresh` registers.
 
     Attributes:
         embeddings: URI of the users' behavior embeddings.

@@ -1,4 +1,4 @@
-"""What made a model: the data it was trained on, and the state of the code."""
+"""The lineage of a model: the data it was trained on, and the revision of the code."""
 
 from pathlib import Path
 from typing import Any
@@ -19,5 +19,5 @@ def training_lineage(prepared: Path) -> dict[str, str]:
 
 
 def lineage_of(description: dict[str, Any]) -> dict[str, str]:
-    """The tags of `training_lineage` out of what describes a model."""
+    """The tags of `training_lineage` that a model's description holds."""
     return {tag: description[tag] for tag in (TAG_FINGERPRINT, TAG_REVISION) if tag in description}

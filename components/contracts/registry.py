@@ -1,7 +1,7 @@
 """What the steps share about the model registry: its names, and which feature slot is live.
 
-Tags of a version of `reland-ranker` are its half of a generation's manifest; `TAG_SLOT` says which of the two slots of
-user features the version was trained with and is served from.
+The tags of a version of `reland-ranker` are the registry's part of a generation's manifest; `TAG_SLOT` says which of
+the two slots of user features the version was trained with and is served from.
 """
 
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 ENCODER_MODEL = "reland-behavior-encoder"
 RANKER_MODEL = "reland-ranker"
-LANGUAGE_MODEL = "reland-language-model"  # those that were trained here
-# no models, but what a registered version says where it is: `contracts.handover`
+LANGUAGE_MODEL = "reland-language-model"  # language models that this platform trained
+# not models: versions whose tags say where artifacts lie (`contracts.handover`)
 POOL_MODEL = "reland-reasoning-pool"
 FEATURES_MODEL = "reland-user-features"
 
@@ -24,13 +24,13 @@ CANDIDATE = "candidate"  # the version that a rollout or the gate may promote
 TAG_GENERATION = "generation"
 TAG_FINGERPRINT = "data_fingerprint"
 TAG_ENCODER = "encoder_version"
-TAG_REVISION = "git_revision"  # of the code that trained an encoder; not there where the code is no git checkout
-TAG_PROMPT_URI = "prompt"  # URI of the prompt version in MLflow that the rationales were asked with
+TAG_REVISION = "git_revision"  # of the code that trained an encoder; absent where the code is no git checkout
+TAG_PROMPT_URI = "prompt"  # URI, in MLflow, of the prompt version that the rationales were generated with
 TAG_COLLECTION = "milvus_collection"
 TAG_SLOT = "feast_slot"
 TAG_TEXT_ENCODER = "text_encoder"
 TAG_PROMPT = "prompt_version"
-TAG_BASE = "base_model"  # of a language model; empty where it was trained from nothing
+TAG_BASE = "base_model"  # of a language model; empty where it was trained from scratch
 
 SLOTS = ("blue", "green")
 
@@ -42,7 +42,7 @@ def champion_tag(client: "MlflowClient", tag: str) -> str | None:
 
 
 def point_ranker_alias(client: "MlflowClient", version: str) -> str:
-    """Point an alias at a ranker that is released, the last act of a generation; returns the alias.
+    """Point an alias at a released ranker, as the last act of a generation; returns the alias.
 
     It is `champion` where there is none yet, else `candidate`: only a rollout or the promotion gate moves `champion`
     once it is set.

@@ -1,4 +1,4 @@
-"""Which shard a user belongs to: the same on every engine, in every language, for as long as the id is the same."""
+"""Which shard a user belongs to: a function of the id alone, the same on every engine and in every language."""
 
 import hashlib
 

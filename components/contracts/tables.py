@@ -51,8 +51,8 @@ def interactions_schema(protocols: Iterable[str]) -> pa.Schema:
     )
 
 
-# What the chain works on: the rows of a user's last visit are "test", those of the visit before it "valid", all others
-# "train". A visit is a run of a user's consecutive interactions, by timestamp and sequence, with one item.
+# What the pipelines train on: the rows of a user's last visit are "test", those of the visit before it "valid", all
+# others "train". A visit is a run of a user's consecutive interactions, by timestamp and sequence, with one item.
 INTERACTIONS = interactions_schema([LEAVE_ONE_OUT])
 
 # One row for each item of the interactions; an item without metadata has empty texts and an empty list.
@@ -66,13 +66,13 @@ ITEMS = pa.schema(
     ]
 )
 
-# What a team knows of its users, one row for each user and attribute ("age", "city"); empty where nothing is known.
+# Profile attributes: one row for each user and attribute ("age", "city"); no row without profile data.
 USERS = pa.schema(
     [_required("user_id", pa.string()), _required("attribute", pa.string()), _required("value", pa.string())]
 )
 
-# What titles and queries are about: the words that tell them from others, heaviest first. One row for each of a few
-# topics of an item, and of a query of the interactions; sorted by item_id or query, then descending weight, then topic.
+# Topics: the words that distinguish a title or a query from the others. One row for each of a few topics of an item,
+# or of a query of the interactions; sorted by item_id or query, then descending weight, then topic.
 ITEM_TOPICS = pa.schema(
     [_required("item_id", pa.string()), _required("topic", pa.string()), _required("weight", pa.float32())]
 )
@@ -80,7 +80,7 @@ QUERY_TOPICS = pa.schema(
     [_required("query", pa.string()), _required("topic", pa.string()), _required("weight", pa.float32())]
 )
 
-# Every user's latest visits, at most `HISTORY_LENGTH`, oldest first, of all splits: what is known when a request comes.
+# Every user's latest visits, at most `HISTORY_LENGTH`, oldest first, of all splits: the history that serving uses.
 # A visit is a run of a user's consecutive interactions with one item. Sorted by user_id.
 HISTORIES = pa.schema([_required("user_id", pa.string()), _required("items", pa.list_(pa.string()))])
 
@@ -95,7 +95,7 @@ REJECTED = pa.schema(
 )
 
 # `origin` is representative, important, random, facility_location or recorded.
-# `cluster` is -1 where the seeds were not found by clustering. `n_interactions` counts training interactions.
+# `cluster` is -1 where the seeds were not chosen by clustering. `n_interactions` counts training interactions.
 SEEDS = pa.schema(
     [
         _required("user_id", pa.string()),
@@ -105,7 +105,7 @@ SEEDS = pa.schema(
     ]
 )
 
-# One row for each valid answer. `rationale_id` is opaque: the hash of what was asked and of the two texts, so it names
+# One row for each valid answer. `rationale_id` is opaque: the hash of the request and of the two texts, so it names
 # no user, equal runs give equal ids, and an id never stands for two texts. `preference_summary` is step 1 (the
 # explanation), `recommendation` is step 2 as the text that the text encoder reads. `items` are item ids.
 RATIONALES = pa.schema(
@@ -125,7 +125,7 @@ RATIONALES = pa.schema(
     ]
 )
 
-# One row for each answer that is none. `reason` is of a closed list (`rationale_generation.text_rules.Reason`).
+# One row for each rejected answer. `reason` is of a closed list (`rationale_generation.text_rules.Reason`).
 REJECTED_RATIONALES = pa.schema(
     [
         _required("seed_user_id", pa.string()),
@@ -184,7 +184,7 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
 
 
 def check_table(path: Path, schema: pa.Schema) -> None:
-    """Raises InputError where `path` is no Parquet file of this schema; reads none of its rows."""
+    """Check that `path` is a Parquet file of this schema, without reading its rows; raises InputError."""
     _check(_read_schema(path).empty_table(), schema, str(path), InputError)
 
 
@@ -307,14 +307,14 @@ def _check(table: pa.Table, schema: pa.Schema, name: str, kind: type[Exception])
             raise kind(f"{name}: column {field.name} has {column.null_count} null values, expected none")
 
 
-def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
+def _same_type(actual: pa.DataType, expected: pa.DataType) -> bool:
     """Equal up to the name of a list's child field, which writers choose differently."""
     if pa.types.is_fixed_size_list(expected):
         return (
-            pa.types.is_fixed_size_list(found)
-            and found.list_size == expected.list_size
-            and found.value_type == expected.value_type
+            pa.types.is_fixed_size_list(actual)
+            and actual.list_size == expected.list_size
+            and actual.value_type == expected.value_type
         )
     if pa.types.is_list(expected):
-        return pa.types.is_list(found) and found.value_type == expected.value_type
-    return found == expected
+        return pa.types.is_list(actual) and actual.value_type == expected.value_type
+    return actual == expected

@@ -11,7 +11,7 @@ MODEL_FILES = ("modules.json", "config.json")  # sentence-transformers' own, or 
 
 
 def is_model_path(model: str) -> bool:
-    """Whether a folder is meant: it is there, or no id is written like this."""
+    """Whether `model` means a folder: the folder exists, or the text is written as a path and not as an id."""
     if model == PACKAGED_MODEL:
         return False
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
@@ -23,7 +23,7 @@ def model_folder(model: str) -> Path:
 
 
 def check_text_encoder(model: str) -> None:
-    """Find what can be found wrong with `model` without loading it.
+    """Check `model` without loading it.
 
     Raises:
         InputError: it is empty, or written like a path and no model is there.

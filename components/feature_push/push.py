@@ -1,4 +1,4 @@
-"""Pushing one generation's features to Feast, and the look-up that proves that what was pushed is what is served."""
+"""Pushes one generation's features to Feast and looks them up again, to prove that they are served as pushed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -72,7 +72,7 @@ class ServedFeaturesDifferError(Exception):
 
 @dataclass(frozen=True)
 class GenerationFeatures:
-    """What a generation brings to the online store, keys in sorted order."""
+    """The features of one generation for the online store, keys in sorted order."""
 
     rationales: dict[str, Rationale]
     assignments: dict[str, Assignment]
@@ -132,7 +132,7 @@ def load_user_features(
 
 
 def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: GenerationFeatures) -> None:
-    """Push the rationales, then what is said of the users, and look up that all of it is served.
+    """Push the rationales, then the features of the users, and check by look-up that they are served.
 
     All rows carry the time of the push, so a later push is the newer one in every store (SQLite lets any push
     overwrite, Redis only a newer one). A rationale that was banned stays banned.

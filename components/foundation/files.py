@@ -1,4 +1,4 @@
-"""Writing that is either done or not begun: nothing half-written is ever found under a final name."""
+"""Writes that are all or nothing: a file or folder appears under its final name only when it is complete."""
 
 import json
 import os

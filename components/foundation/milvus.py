@@ -1,4 +1,4 @@
-"""Where vectors are searched: Milvus Lite in a file of RELAND_HOME, or the Milvus server that the settings name."""
+"""The vector store: Milvus Lite in a file of RELAND_HOME, or the Milvus server that the settings name."""
 
 import re
 import socket
@@ -33,7 +33,8 @@ def milvus_folder(settings: Settings) -> Path:
 def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
     """A client that is closed when the block ends.
 
-    Milvus Lite lets one process at a time have its file; while `reland serve` has it, its server is asked.
+    Only one process at a time can open the file of Milvus Lite. While `reland serve` holds it, the client connects to
+    the server that `reland serve` runs over it.
 
     Raises:
         EnvironmentFaultError: nothing answers at `RELAND_MILVUS_URI`, or the file cannot be opened.
@@ -59,7 +60,7 @@ def connect_milvus(settings: Settings) -> Iterator["MilvusClient"]:
 
 
 def _running_server(folder: Path) -> str | None:
-    """The address of the server that `reland serve` runs over the file; None where it is gone, however it ended."""
+    """The address of the server that `reland serve` runs over the file; None where it does not answer."""
     try:
         address = (folder / SERVER_FILE).read_text(encoding="utf-8").strip()
         with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=1.0):
@@ -93,7 +94,7 @@ def fill_collection(client: "MilvusClient", name: str, rows: list[dict[str, obje
         the number of rows that Milvus counts.
 
     Raises:
-        RuntimeError: Milvus counts others than were inserted.
+        RuntimeError: Milvus counts another number of rows than were inserted.
     """
     for start in range(0, len(rows), INSERT_BATCH):
         client.insert(name, rows[start : start + INSERT_BATCH])

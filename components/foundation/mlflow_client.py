@@ -25,9 +25,9 @@ def open_registry(settings: Settings) -> "MlflowClient":
 
 def experiment_id(client: "MlflowClient", settings: Settings, name: str) -> str:
     """Id of the experiment `name`, made where it is missing; a local one keeps its artifacts under `RELAND_HOME`."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return experiment.experiment_id
     artifacts = None if settings.mlflow_tracking_uri else (settings.home / "mlflow" / "artifacts").as_uri()
     return client.create_experiment(name, artifact_location=artifacts)
 
@@ -37,10 +37,10 @@ def aliases(client: "MlflowClient", model: str) -> dict[str, str]:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = client.get_registered_model(model).aliases
+        versions = client.get_registered_model(model).aliases
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
         raise
     # A client of SQLite gives numbers, a client of a server strings.
-    return {alias: str(version) for alias, version in found.items()}
+    return {alias: str(version) for alias, version in versions.items()}

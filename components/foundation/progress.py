@@ -4,5 +4,5 @@ PROGRESS_PREFIX = "[reland] "
 
 
 def say(message: str) -> None:
-    """Print one line of progress at once, marked so that a runner can tell it from a library's chatter."""
+    """Print one line of progress at once, marked so that a runner can distinguish it from what libraries print."""
     print(f"{PROGRESS_PREFIX}{message}", flush=True)

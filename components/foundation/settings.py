@@ -213,24 +213,26 @@ class Settings(BaseSettings):
     @classmethod
     def _arguments(cls, arguments: str) -> str:
         try:
-            named = isinstance(json.loads(arguments or "{}"), dict)
+            is_object = isinstance(json.loads(arguments or "{}"), dict)
         except ValueError:
-            named = False
-        if not named:
+            is_object = False
+        if not is_object:
             raise ValueError('expected a JSON object, as {"tensor_parallel_size": 4}')
         return arguments
 
     @property
     def vllm_engine_arguments(self) -> dict[str, Any]:
-        """`vllm_arguments`, read."""
+        """`vllm_arguments`, parsed."""
         return json.loads(self.vllm_arguments or "{}")
 
     @property
     def resolved_ledger(self) -> Path:
+        """Folder of the ledger, by default under `home`."""
         return self.ledger or self.home / "ledger"
 
     @property
     def resolved_model_repository(self) -> Path:
+        """Folder of the Triton model repository, by default under `home`."""
         return self.model_repository or self.home / "model_repository"
 
 
@@ -245,5 +247,5 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ENVIRONMENT_PREFIX + str(first["loc"][0]).upper() if first["loc"] else ENVIRONMENT_PREFIX + "*"
-        told = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"setting {name}: {told} (found {first.get('input')!r})") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"setting {name}: {reason} (found {first.get('input')!r})") from error

@@ -1,4 +1,4 @@
-"""Pipeline step: the language model that is asked."""
+"""Pipeline step: describe or train the language model that is asked."""
 
 from kfp import dsl
 
@@ -12,7 +12,7 @@ def tune_model(
     seed: int,
     tuned: dsl.Output[dsl.Model],
 ) -> None:
-    """Describe the model, and train it first where that is asked for: `scratch`, or `lora:BASE`.
+    """Describe the model, after training it where `--model` is `scratch` or `lora:BASE`.
 
     Args:
         rationales: the section `rationales` of the run's configuration.

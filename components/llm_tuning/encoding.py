@@ -1,4 +1,4 @@
-"""From examples to token ids."""
+"""Encodes examples as token ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""How good answers are, on users the model has not seen: their last training visit is what it should have named.
+"""Evaluates answers for held-out users: the right answer names the item of their last training visit.
 
-The answers are free ones: no grammar holds the model to JSON here, as one does where rationales are generated.
+Answers are generated freely here, without the grammar that forces JSON where rationales are generated.
 """
 
 import json
@@ -31,7 +31,7 @@ def generate_answers(
     batch_size: int,
     device: str,
 ) -> list[str]:
-    """What the model answers to each example at temperature 0, in the order of the examples."""
+    """The model's answer to each example at temperature 0, in the order of the examples."""
     generate: Any = model.generate  # both kinds have it, torch's annotations hide it
     prompts = prompt_texts(tokenizer, examples)
     by_length = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
@@ -82,27 +82,27 @@ def parse_answer(content: str, template: PromptTemplate) -> Answer | None:
 def score(
     answers: Sequence[Answer | None], examples: Sequence[Example], template: PromptTemplate, catalogue: Catalogue
 ) -> dict[str, float]:
-    """Shares of the examples: a valid answer; the target's category among the first 1 and 3 named; the target among
-    the first 5 items named.
+    """Shares of the examples with a valid answer, and with the target among the categories and items that it names.
 
-    An invalid answer hits nothing. Categories are asked of targets that have one which not every item has; a target
-    that is no candidate cannot be named by number, so `item_hit` has `reachable` as its upper bound.
+    The target's category counts among the first 1 and 3 categories named, the target itself among the first 5 items. An
+    invalid answer is a miss. Category shares are over targets with a category that not every item has. A target that is
+    no candidate cannot be named by number, so `reachable` is the upper bound of `item_hit`.
     """
     valid = [answer is not None for answer in answers]
     first, among, items, reachable = [], [], [], []
     for answer, example in zip(answers, examples, strict=True):
         named: Answer = answer or {"categories": [], "items": []}
-        telling = {name for name in example.target.categories if name not in catalogue.common_categories}
-        if telling:
-            first.append(bool(telling & set(named["categories"][:1])))
-            among.append(bool(telling & set(named["categories"][:ANSWER_CATEGORIES])))
+        target_categories = set(example.target.categories) - catalogue.common_categories
+        if target_categories:
+            first.append(bool(target_categories & set(named["categories"][:1])))
+            among.append(bool(target_categories & set(named["categories"][:ANSWER_CATEGORIES])))
         candidates = candidate_items(example.request, catalogue)
         if template.answer == "numbers":
             chosen = [candidates[number].item_id for number in named["items"] if number in candidates]
             reachable.append(example.target.item_id in {item.item_id for item in candidates.values()})
         else:
-            found = [catalogue.item_of_title.get(normalise(title)) for title in named["items"]]
-            chosen = [item.item_id for item in found if item is not None]
+            items_named = [catalogue.item_of_title.get(normalise(title)) for title in named["items"]]
+            chosen = [item.item_id for item in items_named if item is not None]
             reachable.append(bool(example.target.title))
         items.append(example.target.item_id in chosen[:ANSWER_ITEMS])
     return {

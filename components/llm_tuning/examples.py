@@ -1,8 +1,8 @@
-"""What a model is tuned on: questions as they are asked of it, each with the answer that the logs show to be right.
+"""Training examples: requests as the platform sends them, each with the answer that the logs show to be right.
 
-An example cuts a user's training interactions in two. The part before the cut is the history that the real builder
-makes a prompt of; the part after it, what the user really chose next, decides the answer. Nothing that is held out for
-validation or test is seen.
+An example cuts a user's training interactions in two. The part before the cut is the history, of which the
+platform's own code builds the prompt; the part after it, what the user chose next, decides the answer. No interaction
+that is held out for validation or test is read.
 """
 
 import json
@@ -34,7 +34,7 @@ FEWEST_EXAMPLES = 40
 
 @dataclass(frozen=True)
 class Example:
-    """A question, its right answer, and the item that the user chose right after the history."""
+    """A request, its right answer, and the item that the user chose directly after the history."""
 
     request: Request
     answer: str
@@ -51,13 +51,13 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleConfig:
-    """How many examples there are.
+    """How many examples are built.
 
     Attributes:
         examples: most examples to learn from.
-        cuts_per_user: most of them that come from one user.
+        cuts_per_user: most examples that come from one user.
         held_out_users: most users that are held out; never more than a fifth of all.
-        history_days: how many days of a history are asked about; 0: all of it.
+        history_days: how many days of a history the prompt shows; 0: all of it.
         seed: of the choice of users and cuts.
     """
 
@@ -102,7 +102,7 @@ def build_examples(
 
 
 def _choose_users(prepared: Path, config: ExampleConfig, random: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Held-out users and users to learn from, both in random order; of a large data set no more than are needed."""
+    """Held-out users and users to learn from, both in random order, no more than are needed."""
     users = np.array(sorted(pc.unique(read_training_interactions(prepared, ["user_id"])["user_id"]).to_pylist()))
     chosen = users[random.permutation(len(users))].tolist()
     held_out = min(config.held_out_users, len(chosen) // 5)
@@ -144,10 +144,10 @@ def right_answer(
     template: PromptTemplate,
     candidates: dict[int, Item],
 ) -> dict[str, object] | None:
-    """The answer that what came next shows to be right, its fields in the template's order; None where it is empty.
+    """The answer that fits what the user chose next, its fields in the template's order; None where it is empty.
 
-    - `preference_summary`: a sentence made by rule from the most frequent categories of the history. The logs hold no
-      explanation that a person wrote, so there is none to learn from.
+    - `preference_summary`: a sentence made by rule from the most frequent categories of the history. The logs hold
+      no explanations written by people.
     - `categories`: the most frequent ones of the items chosen next; of equally frequent ones, first the one that is
       more frequent in the history.
     - `items`, as numbers: first the candidates that were chosen next, in that order. Few are, as candidates are a
@@ -156,8 +156,10 @@ def right_answer(
     """
     common = catalogue.common_categories
     counts = Counter(name for item in following for name in item.categories if name not in common)
-    known = history.category_counts
-    categories = sorted(counts, key=lambda name: (-counts[name], -known.get(name, 0), name))[:ANSWER_CATEGORIES]
+    history_counts = history.category_counts
+    categories = sorted(counts, key=lambda name: (-counts[name], -history_counts.get(name, 0), name))[
+        :ANSWER_CATEGORIES
+    ]
     items: list[int] | list[str]
     if template.answer == "numbers":
         items = _choose_numbers(following, counts, candidates)

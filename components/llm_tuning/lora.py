@@ -1,7 +1,7 @@
 """A low-rank adapter (LoRA, Hu et al., ICLR 2022) on a base model, by transformers and PEFT.
 
 All linear layers but the output layer get one, as QLoRA (Dettmers et al., NeurIPS 2023) found to be needed; the rank is
-the largest that vLLM loads without being told of another.
+the largest that vLLM loads by default.
 """
 
 import json
@@ -37,7 +37,7 @@ def load_base(base: str, device: str) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, device_map=device)
     except Exception as error:  # transformers raises whatever its loaders raise
         raise InputError(f"--model lora:{base}: cannot be loaded ({first_line(error)})") from error
-    # What billions of parameters keep for the backward pass would not fit beside them: it is computed again.
+    # The activations of billions of parameters do not fit in memory beside them: the backward pass recomputes them.
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
 
@@ -58,7 +58,7 @@ def add_adapter(base: PreTrainedModel, config: AdapterConfig, seed: int) -> Peft
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write the adapter as vLLM and PEFT read it: `adapter_config.json` and `adapter_model.safetensors`."""
     model.save_pretrained(str(folder), safe_serialization=True)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's model card with nothing filled in; ours stands beside
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; ours is one folder up
     # PEFT writes a set, whose order changes from process to process.
     path = folder / "adapter_config.json"
     content = read_json(path)

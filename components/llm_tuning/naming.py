@@ -1,4 +1,4 @@
-"""What `--model` says, and what a model is called that was given as a folder or trained here."""
+"""The meaning of `--model`, and the names of models that are given as a folder or trained here."""
 
 import hashlib
 from pathlib import Path
@@ -19,10 +19,10 @@ _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}
 
 
 def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
-    """The model that `--model` names, for an engine; nothing is trained, and of a Hugging Face id no weights are read.
+    """The model that `--model` names, for an engine; nothing is trained, and no weights of a Hugging Face id are read.
 
-    A folder that a tuning wrote is what it says of itself. Another folder of weights is called by its own name and the
-    digest of its weights, so that other weights in its place are another model.
+    A folder that `train_language_model` wrote describes itself. Any other folder of weights is named by the folder and
+    the digest of its weights, so that changed weights are another model.
 
     Raises:
         InputError: the engine needs a model and none is named, there is no such model, its tokenizer has no chat
@@ -49,7 +49,7 @@ def locate_model(model: str) -> str:
     """The absolute path of a folder of weights, or the Hugging Face id itself.
 
     Raises:
-        InputError: there is no such folder, and no id is written like this; or the folder holds no model.
+        InputError: it is neither an existing folder nor written as an id, or the folder holds no model.
     """
     folder = Path(model).expanduser().absolute()
     if folder.is_dir():
@@ -59,7 +59,7 @@ def locate_model(model: str) -> str:
             )
         return str(folder)
     if model.startswith(("/", ".", "~")) or model.count("/") != 1:
-        # Ids are OWNER/NAME; the oldest models' have no owner, and none of them is a chat model.
+        # Ids are OWNER/NAME; only the oldest models have no owner, and none of those is a chat model.
         raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
     return model
 
@@ -68,7 +68,7 @@ def weights_digest(folder: Path) -> str:
     """First 12 hexadecimal digits of the SHA-256 over the weight files of a folder, in the order of their names.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no weight files.
     """
     files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
     if not files:

@@ -1,7 +1,7 @@
 """A small in-domain model, trained from nothing: Llama's architecture with some 0.9 million parameters.
 
-It is no general language model: all it has ever read are the prompts of one data set. It is there so that the real
-inference engine can be run, end to end, where there are no weights to be had.
+It is no general language model: it has only read the prompts of one data set. With it, the real inference engine runs
+end to end where no pretrained weights are available.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from components.llm_tuning.encoding import EncodedExample
 
 _BATCHES_SORTED_TOGETHER = 16
 _REPORTS = 5
-_NOT_ASKED = -100  # a label that cross_entropy passes over
+_IGNORED = -100  # label of the positions that the loss leaves out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,24 +88,24 @@ def mean_loss(model: nn.Module, examples: Sequence[EncodedExample], batch_size: 
 def answer_loss(model: nn.Module, batch: Sequence[EncodedExample], device: str) -> tuple[Tensor, int]:
     """Cross entropy summed over the tokens of the answers, and their number.
 
-    The examples are padded at their ends. Attention looks back alone, so padding changes nothing that is asked for.
+    The examples are padded at their ends. Attention is causal, so padding does not change the loss.
     """
     width = max(len(example.tokens) for example in batch)
     first = min(example.answer_start for example in batch)
     tokens = torch.zeros(len(batch), width, dtype=torch.int64)
-    labels = torch.full((len(batch), width), _NOT_ASKED)
+    labels = torch.full((len(batch), width), _IGNORED)
     for row, example in enumerate(batch):
         length = len(example.tokens)
         tokens[row, :length] = torch.from_numpy(example.tokens)
         labels[row, example.answer_start : length] = tokens[row, example.answer_start : length]
-    # The output layer is as dear as the rest of a small model: it is asked for the answers' positions alone.
+    # The output layer costs as much as the rest of a small model: compute it for the answers' positions only.
     kept = width - first + 1  # the token before an answer predicts the answer's first
     logits = model(input_ids=tokens.to(device), logits_to_keep=kept, use_cache=False).logits  # [B, kept, V]
-    asked = labels[:, first:].to(device)
+    targets = labels[:, first:].to(device)
     total = F.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), asked.flatten(), ignore_index=_NOT_ASKED, reduction="sum"
+        logits[:, :-1].flatten(0, 1).float(), targets.flatten(), ignore_index=_IGNORED, reduction="sum"
     )
-    return total, int((asked != _NOT_ASKED).sum())
+    return total, int((targets != _IGNORED).sum())
 
 
 def _schedule(step: int, steps: int) -> float:

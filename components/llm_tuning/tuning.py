@@ -1,4 +1,4 @@
-"""From a prepared data set to a language model that was trained on it, with its evaluation and its model card.
+"""Trains a language model on a prepared data set, evaluates it and writes its model card.
 
 The folder is the artifact `language_model`. A model from nothing is itself a folder as transformers writes it
 (`config.json`, `model.safetensors`, `tokenizer.json` ...); an adapter stands in the subfolder `adapter`. Beside them:
@@ -45,7 +45,7 @@ _ADAPTER_FOLDER = "adapter"
 
 @dataclass(frozen=True, kw_only=True)
 class TuningConfig:
-    """How a model is trained: on what, in which form (`model`), for how long."""
+    """How a model is trained: the examples, the network or adapter (`model`), and the training loop."""
 
     examples: ExampleConfig
     model: ScratchConfig | AdapterConfig
@@ -53,7 +53,7 @@ class TuningConfig:
 
 
 def scratch_config(seed: int, history_days: int = 0) -> TuningConfig:
-    """About five minutes on two cores."""
+    """The training of a model from scratch: about five minutes on two cores."""
     return TuningConfig(
         examples=ExampleConfig(history_days=history_days, seed=seed),
         model=ScratchConfig(),
@@ -64,7 +64,7 @@ def scratch_config(seed: int, history_days: int = 0) -> TuningConfig:
 
 
 def adapter_config(seed: int, history_days: int = 0) -> TuningConfig:
-    """One pass over a few thousand examples."""
+    """The training of an adapter: one pass over a few thousand examples."""
     return TuningConfig(
         examples=ExampleConfig(examples=4_000, held_out_users=200, history_days=history_days, seed=seed),
         model=AdapterConfig(),
@@ -77,10 +77,10 @@ def adapter_config(seed: int, history_days: int = 0) -> TuningConfig:
 def train_language_model(
     prepared: Path, language_model: str, template: PromptTemplate, config: TuningConfig, folder: Path
 ) -> LanguageModel:
-    """Train what `--model scratch` or `--model lora:BASE` asks for, and write the artifact into `folder`.
+    """Train the model of `--model scratch` or `--model lora:BASE`, and write the artifact into `folder`.
 
     Raises:
-        InputError: the base is not there, or the data set has too little to train on.
+        InputError: the base model cannot be loaded, or the data set has too few examples to train on.
     """
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -118,7 +118,7 @@ def train_language_model(
 
 
 class _Task:
-    """One training: the data, and what is measured of it."""
+    """One training: its data, and the metrics before and after."""
 
     def __init__(
         self, examples: Examples, catalogue: Catalogue, template: PromptTemplate, config: TuningConfig, device: str
@@ -150,14 +150,14 @@ class _Task:
         tokenizer = train_tokenizer(texts, config.vocabulary)
         training, held_out = self._encode(tokenizer, config.longest, SCRATCH)
         longest = max(example.answer_start for example in training + held_out)
-        # What is longer was never seen, and step 0 condenses it to what fits.
+        # Longer prompts never occur in training; histories are shortened until the prompt fits.
         context = -(-(longest + self.template.answer_tokens) // _CONTEXT_STEP) * _CONTEXT_STEP
         with torch.device(self.device):
             model = new_model(tokenizer, context, config, self.config.training.seed)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         say(f"training {parameters:,} parameters and {len(tokenizer)} tokens on {len(training)} examples")
 
-        # An untrained network writes noise to the last token it is allowed: of it, the loss says all.
+        # An untrained network generates noise up to the token limit, so only its loss is measured.
         self.metrics["before"] = {"loss": mean_loss(model, held_out, self.config.training.batch_size, self.device)}
         steps = train(model, training, self.config.training, self.device)
         self.metrics["after"] = self._evaluate(model, tokenizer, held_out)
@@ -210,8 +210,8 @@ class _Task:
         held_out: list[EncodedExample],
     ) -> dict[str, float]:
         batch_size = 2 * self.config.training.batch_size
-        asked = self.examples.held_out
-        texts = evaluation.generate_answers(model, tokenizer, asked, self.template, batch_size, self.device)
+        examples = self.examples.held_out
+        texts = evaluation.generate_answers(model, tokenizer, examples, self.template, batch_size, self.device)
         answers = [evaluation.parse_answer(text, self.template) for text in texts]
-        scores = evaluation.score(answers, asked, self.template, self.catalogue)
+        scores = evaluation.score(answers, examples, self.template, self.catalogue)
         return scores | {"loss": mean_loss(model, held_out, batch_size, self.device)}

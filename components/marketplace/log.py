@@ -1,4 +1,4 @@
-"""The market's log of interactions: what a platform would have recorded of it, streamed to Parquet day by day."""
+"""The market's log of interactions, as a platform would have recorded it, written to Parquet day by day."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +27,7 @@ SEQUENCES_PER_DAY = 1_000_000_000
 BEHAVIORS = pa.array(["search", "click", "cart", "purchase"], pa.string())
 SCENES = pa.array(["home", "search"], pa.string())
 SEARCH, PURCHASE = 0, 3
-# Of a click, a cart and a purchase after the user comes to a slot; a search is at the start of its session.
+# From the moment a user reaches a slot to the click, cart and purchase; a search is at the start of its session.
 SECONDS_AFTER = (0, 5, 10)
 
 
@@ -87,7 +87,7 @@ class MarketLog:
         )
 
     def _query_texts(self, user: np.ndarray, names_brand: np.ndarray, searched: np.ndarray, day: int) -> pa.Array:
-        """Words of the category (or of one of its kinds) and half of the time of the brand that the user is after."""
+        """Query texts: the category, or one of its kinds, and in half of them the brand that the user is after."""
         category, brand = self.truth.intent(user, day)
         # Users differ in what they call a category, and keep to it for the day.
         subject = (user + day) % (KINDS_PER_CATEGORY + 1)

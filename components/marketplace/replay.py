@@ -1,4 +1,4 @@
-"""What a ranking policy is worth in the market, exactly and by trying it on the users of a day."""
+"""The value of a ranking policy in the market: the exact expectation, and a draw of one day's outcomes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

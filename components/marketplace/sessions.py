@@ -18,14 +18,14 @@ SOURCES_OF_SEARCH = (0.0, 0.0, 0.5, 0.5)
 # Relative number of sessions in each hour of the day: quiet nights, a lunch break, a peak in the evening.
 HOURS = (12, 7, 4, 3, 3, 5, 10, 18, 26, 32, 36, 40, 46, 42, 38, 37, 38, 42, 50, 60, 68, 66, 48, 26)
 
-SECONDS_PER_SLOT = 20  # that a user spends before going on to the next slot
+SECONDS_PER_SLOT = 20  # that a user spends on a slot before the next one
 MOST_SESSIONS = 20  # of a user on a day; not above SECONDS_PER_SLOT, see `_starts`
 DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of the lists shown: bool[S, L] each; a purchase implies a cart, a cart implies a click."""
+    """The outcomes of the lists shown, bool[S, L] each; a purchase implies a cart, a cart implies a click."""
 
     clicked: np.ndarray
     carted: np.ndarray

@@ -88,9 +88,11 @@ class Truth:
         return int(np.searchsorted(self.items.launch_day, day, side="right"))
 
     def user_ids(self) -> pa.Array:
+        """Ids of all users in the order of their index, string[U]."""
         return pa.array(user_ids(0, len(self.users.level)), pa.string())
 
     def item_ids(self) -> pa.Array:
+        """Ids of all items in the order of their index, string[I]."""
         return pa.array(item_ids(0, len(self.items.category)), pa.string())
 
     def user_index(self, ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -217,12 +219,12 @@ def _arrays(table: pa.Table, kind: type[Users] | type[Items]) -> dict[str, np.nd
     return arrays
 
 
-def _index(ids: pa.Array | pa.ChunkedArray, known: pa.Array, what: str) -> np.ndarray:
-    found = pc.index_in(ids, known)
-    if found.null_count:
-        unknown = ids.filter(pc.is_null(found))[0].as_py()
-        raise ValueError(f"{what} {unknown!r} is not of this market")
-    return found.to_numpy().astype(np.int64)
+def _index(ids: pa.Array | pa.ChunkedArray, ids_of_market: pa.Array, kind: str) -> np.ndarray:
+    positions = pc.index_in(ids, ids_of_market)
+    if positions.null_count:
+        unknown = ids.filter(pc.is_null(positions))[0].as_py()
+        raise ValueError(f"{kind} {unknown!r} is not of this market")
+    return positions.to_numpy().astype(np.int64)
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:

@@ -1,4 +1,4 @@
-"""Who and what is in the market: users with tastes, items with attributes, and on which day each of them arrives.
+"""The users of the market with their tastes, its items with their attributes, and the day on which each arrives.
 
 Users and items are numbered in the order in which they arrive, so those of a day are the first n. All is drawn at the
 start, for the days of the log and for some days after it, on which policies are replayed.
@@ -25,7 +25,7 @@ LEVEL_SHARES = (0.4, 0.3, 0.2, 0.1)  # of users in the activity levels L1 to L4
 PRICE_SPREAD = 0.5  # standard deviation of the logarithm of prices within a category
 MOST_SESSIONS_PER_DAY = 6.0  # of the mean rate of the most active users
 
-# What a generator is for; with the seed and the day, this names its stream.
+# The purpose of a random generator; with the seed and the day, it names the generator's stream.
 WORLD, LOG, REPLAY = 0, 1, 2
 
 
@@ -144,7 +144,7 @@ class Items:
 def market_of(interactions: int) -> MarketConfig:
     """A market of the default strength whose log has about this many interactions.
 
-    It has a fifth fewer at 100,000 and a quarter more at 10 million: of more items, a list seldomer draws one twice.
+    It has a fifth fewer at 100,000 and a quarter more at 10 million: with more items, a list rarely draws one twice.
     """
     return market_of_users(max(1, round(interactions / INTERACTIONS_PER_USER)))
 
@@ -160,6 +160,7 @@ def generator_of(seed: int, *stream: int) -> np.random.Generator:
 
 
 def make_items(config: MarketConfig, seed: int) -> Items:
+    """Draw the items of a market in the order of their launch; attributes are independent of each other."""
     generator = generator_of(seed, WORLD, 0)
     launch_day = _arrival_days(config.items, config.late_items, config)
     count = len(launch_day)
@@ -174,6 +175,7 @@ def make_items(config: MarketConfig, seed: int) -> Items:
 
 
 def make_users(config: MarketConfig, seed: int) -> Users:
+    """Draw the users of a market in the order of their sign-up, with activity, tastes and spells of intent."""
     generator = generator_of(seed, WORLD, 1)
     signup_day = _arrival_days(config.users, config.late_users, config)
     count = len(signup_day)

@@ -1,4 +1,4 @@
-"""Steps: register what pipelines make, and find what the pipeline before has registered."""
+"""Steps: register what a pipeline makes, and find what the pipeline before it registered."""
 
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def register_encoder(
 def register_language_model(tuned: dsl.Input[dsl.Model], generation: str, report: dsl.Output[dsl.Artifact]) -> str:
     """Register a language model that was trained here as `reland-language-model`, by its lineage; returns its version.
 
-    Of a model that is only described there is nothing to register: the version is empty.
+    A model that was not trained here is not registered; its version is then empty.
     """
     from pathlib import Path
 
@@ -191,7 +191,7 @@ def register_features(
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
 def find_encoder() -> NamedTuple(  # type: ignore[valid-type]  # as kfp reads the outputs' names
-    "Found", [("prepared", str), ("encoder", str), ("encoder_version", str)]
+    "Record", [("prepared", str), ("encoder", str), ("encoder_version", str)]
 ):
     """The newest behavior encoder, and the data it was trained on: URIs and the version."""
     from components.contracts.handover import EncoderRecord, latest
@@ -199,14 +199,14 @@ def find_encoder() -> NamedTuple(  # type: ignore[valid-type]  # as kfp reads th
     from components.foundation.progress import say
     from components.foundation.settings import load_settings
 
-    found = latest(open_registry(load_settings()), EncoderRecord)
-    say(f"behavior encoder version {found.encoder_version}")
-    return (found.prepared, found.encoder, found.encoder_version)
+    record = latest(open_registry(load_settings()), EncoderRecord)
+    say(f"behavior encoder version {record.encoder_version}")
+    return (record.prepared, record.encoder, record.encoder_version)
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
 def find_pool() -> NamedTuple(  # type: ignore[valid-type]
-    "Found",
+    "Record",
     [
         ("prepared", str),
         ("encoder", str),
@@ -225,14 +225,14 @@ def find_pool() -> NamedTuple(  # type: ignore[valid-type]
     from components.foundation.progress import say
     from components.foundation.settings import load_settings
 
-    found = latest(open_registry(load_settings()), PoolRecord)
-    say(f"reasoning pool {found.collection}, behavior encoder version {found.encoder_version}")
-    return dataclasses.astuple(found)
+    record = latest(open_registry(load_settings()), PoolRecord)
+    say(f"reasoning pool {record.collection}, behavior encoder version {record.encoder_version}")
+    return dataclasses.astuple(record)
 
 
 @dsl.component(base_image=images.RANKER, install_kfp_package=False)
 def find_features() -> NamedTuple(  # type: ignore[valid-type]
-    "Found",
+    "Record",
     [
         ("prepared", str),
         ("encoder", str),
@@ -254,6 +254,6 @@ def find_features() -> NamedTuple(  # type: ignore[valid-type]
     from components.foundation.progress import say
     from components.foundation.settings import load_settings
 
-    found = latest(open_registry(load_settings()), FeaturesRecord)
-    say(f"features of {found.collection} in the slot {found.slot}")
-    return dataclasses.astuple(found)
+    record = latest(open_registry(load_settings()), FeaturesRecord)
+    say(f"features of {record.collection} in the slot {record.slot}")
+    return dataclasses.astuple(record)

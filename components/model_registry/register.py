@@ -39,8 +39,8 @@ def register_encoder_version(
 
     The URIs are those of the prepared data and of the folder, by which later pipelines find them.
 
-    Encoders have no A/B test of their own: a ranker is trained on one encoder's vectors and names it in its tags, so it
-    is the ranker's rollout that decides.
+    Encoders have no A/B test of their own: a ranker is trained on one encoder's vectors and names it in its tags, so
+    the ranker's rollout decides.
 
     Returns:
         the version.
@@ -100,8 +100,8 @@ def register_ranker_version(settings: Settings, rankers: Path, evaluation: Path,
 def register_language_model_version(settings: Settings, tuned: Path, tags: dict[str, str]) -> str:
     """Register the folder of a language model that was trained here; its alias `champion` points at the newest version.
 
-    As encoders, language models have no A/B test of their own: rationales name theirs, and a generation is what a
-    rollout decides about.
+    Like encoders, language models have no A/B test of their own: each rationale names its model, and a rollout decides
+    about the whole generation.
 
     Returns:
         the version.

@@ -12,14 +12,16 @@ CANDIDATE_CATEGORIES = 5
 
 
 def choose_candidates(history: CondensedHistory, catalogue: Catalogue, count: int) -> list[Item]:
-    """At most `count` items that the user has not chosen: half of them the most popular of the user's most frequent
-    categories in turn, the others the most popular of all. They stand by title, so that a number tells nothing by
-    itself. Equal histories give equal candidates.
+    """At most `count` items that the user has not chosen, as candidates.
+
+    Half of them are the most popular items of the user's most frequent categories, taken from each category in turn;
+    the others are the most popular of all. They are ordered by title, so that a candidate's number carries no
+    information. Equal histories give equal candidates.
     """
-    telling = [name for name in history.category_counts if name not in catalogue.common_categories]
-    lists = [catalogue.items_of_category.get(name, []) for name in telling[:CANDIDATE_CATEGORIES]]
-    # Of items that are shown alike, one can be told by what is shown.
-    told = catalogue.item_of_short_title
+    categories = [name for name in history.category_counts if name not in catalogue.common_categories]
+    lists = [catalogue.items_of_category.get(name, []) for name in categories[:CANDIDATE_CATEGORIES]]
+    # Items with equal short titles look alike in a prompt: only the most popular of them can be a candidate.
+    item_of_title = catalogue.item_of_short_title
     chosen: dict[str, Item] = {}
     for items, most in [(_in_turn(lists), (count + 1) // 2), (catalogue.items.values(), count)]:
         fresh = (
@@ -28,7 +30,7 @@ def choose_candidates(history: CondensedHistory, catalogue: Catalogue, count: in
             if item.item_id not in history.chosen
             and item.item_id not in chosen
             and item.short_title
-            and told[normalise(item.short_title)] is item
+            and item_of_title[normalise(item.short_title)] is item
         )
         for item in islice(fresh, most - len(chosen)):
             chosen[item.item_id] = item
@@ -37,9 +39,9 @@ def choose_candidates(history: CondensedHistory, catalogue: Catalogue, count: in
 
 def candidate_items(request: Request, catalogue: Catalogue) -> dict[int, Item]:
     """The candidates of a request by their number; empty where it lists none."""
-    told = catalogue.item_of_short_title
+    item_of_title = catalogue.item_of_short_title
     candidates = read_document(request).get("candidates", [])
-    return {entry["number"]: told[normalise(entry["title"])] for entry in candidates}
+    return {entry["number"]: item_of_title[normalise(entry["title"])] for entry in candidates}
 
 
 def _in_turn(lists: list[list[Item]]) -> Iterator[Item]:

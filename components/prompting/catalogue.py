@@ -27,16 +27,16 @@ class Item:
 
     @property
     def short_title(self) -> str:
-        """The title as prompts show it where it need not be copied."""
+        """The shortened title, for prompts whose answers name items by number."""
         return self.title[:SHORT_TITLE_LENGTH].rstrip()
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items by id, the most popular first (ties: lower id), so that the first that fits is the one to take.
+    """All items by id, the most popular first (ties: lower id), so that the first match is the most popular one.
 
-    `withheld` are the texts of items that read like an instruction to a language model. The items are there without
-    them: no prompt shows such a text, and no answer can name the item by it.
+    `withheld` are the texts of items that read like an instruction to a language model. The items are kept
+    without them: no prompt shows such a text, and no answer can name the item by it.
     """
 
     items: dict[str, Item]
@@ -61,12 +61,12 @@ class Catalogue:
     @cached_property
     def items_of_category(self) -> dict[str, list[Item]]:
         """Category → its items that have a title, the most popular first."""
-        found: dict[str, list[Item]] = {}
+        items_of: dict[str, list[Item]] = {}
         for item in self.items.values():
             for name in item.categories:
                 if item.title:
-                    found.setdefault(name, []).append(item)
-        return found
+                    items_of.setdefault(name, []).append(item)
+        return items_of
 
     @cached_property
     def common_categories(self) -> frozenset[str]:
@@ -75,15 +75,17 @@ class Catalogue:
         return frozenset(name for name, items in self.items_of_category.items() if len(items) == described)
 
     def without_texts(self, tokens: Iterable[str]) -> "Catalogue":
-        """The catalogue without the texts in which one of `tokens` occurs: special tokens of a model, which neutral
-        brackets do not break. Such an item has no title, no brand or not this category; it keeps its place.
+        """The catalogue without the texts in which one of a model's special tokens occurs.
+
+        An item with such a text loses this title, brand or category; it keeps its place. Tokens with a bracket are not
+        looked for, because `neutralise` has already replaced the brackets of every text.
         """
-        found = [token for token in tokens if token and not BRACKETS & set(token)]
-        if not found:
+        special_tokens = [token for token in tokens if token and not BRACKETS & set(token)]
+        if not special_tokens:
             return self
 
         def shown(text: str) -> str:
-            return "" if any(token in text for token in found) else text
+            return "" if any(token in text for token in special_tokens) else text
 
         return Catalogue(
             {
@@ -99,11 +101,11 @@ class Catalogue:
         )
 
     def _first_by(self, text_of: Callable[[Item], str]) -> dict[str, Item]:
-        found: dict[str, Item] = {}
+        item_of: dict[str, Item] = {}
         for item in self.items.values():
             if text := text_of(item):
-                found.setdefault(normalise(text), item)
-        return found
+                item_of.setdefault(normalise(text), item)
+        return item_of
 
 
 def load_catalogue(prepared: Path, withheld: frozenset[str] | None = None) -> Catalogue:

@@ -12,7 +12,7 @@ from components.prompting.prompt_template import AnswerForm, PromptTemplate
 
 
 def build_document(history: CondensedHistory, template: PromptTemplate, candidates: Sequence[Item]) -> dict[str, Any]:
-    """The document. It names no user; a text that is not known is left out.
+    """The document. It names no user; an empty text is left out.
 
     A model that answers with numbers copies no title: it is shown cut titles and no brands.
     """
@@ -35,7 +35,7 @@ def read_document(request: Request) -> dict[str, Any]:
 
 
 def answer_form(request: Request) -> AnswerForm:
-    """What the `items` of an answer to this request are."""
+    """Whether the `items` of an answer to this request are titles or numbers."""
     return "numbers" if "candidates" in read_document(request) else "titles"
 
 

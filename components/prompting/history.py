@@ -17,13 +17,13 @@ Choice = tuple[int, Item]  # when (seconds since 1970), and what
 
 @dataclass(frozen=True)
 class CondensedHistory:
-    """What a prompt may tell of a user.
+    """The part of a user's history that a prompt may show.
 
     Attributes:
-        items: the distinct items, oldest first; one that was chosen again stands at its last place.
+        items: the distinct items, oldest first; an item that was chosen again stands where it was chosen last.
         times_chosen: how often each of `items` was chosen.
         category_counts: how many of the user's distinct items are of each category, the largest first.
-        chosen: the ids of all the user's items, those before the history's first day too; none of them is a candidate.
+        chosen: the ids of all the user's items, also of those before the history's first day; none is a candidate.
     """
 
     items: tuple[Item, ...]
@@ -32,8 +32,10 @@ class CondensedHistory:
     chosen: frozenset[str]
 
     def shortened(self, count: int) -> "CondensedHistory":
-        """The history with at most `count` of its items: the latest half of them, and of the others those that were
-        chosen most often (ties: the later), so the latest where no item was chosen twice. The counts stay as they are.
+        """The history with at most `count` of its items; the counts stay as they are.
+
+        Half of the items kept are the latest ones; the others are those of the rest that were chosen most often (ties:
+        the later one). Where no item was chosen twice, these are the latest `count` items.
         """
         if count >= len(self.items):
             return self
@@ -55,8 +57,8 @@ def condense_histories(
 
     Args:
         history_days: how many days before the user's own last training interaction the history begins; 0: all of it.
-            The days are counted from the user's last interaction, not from the data's, so that a prompt changes when
-            the user has done something, and an answer is used again when not.
+            The days are counted from the user's last interaction, not from the data's, so that a prompt, and with
+            it the reusable answer, changes only when the user has done something.
     """
     choices_of = read_choices(prepared, users, catalogue)
     return {user: condense_days(choices_of[user], history_days) for user in users}

@@ -1,8 +1,8 @@
-"""Tells texts that read like an instruction to a language model from the titles and names that a catalogue is made of.
+"""Recognises texts of a catalogue that read like an instruction to a language model.
 
-A title is data, and stays data in the prompt: quoted, cut, without control characters. A model may follow it all the
-same. So a text that reads like an instruction is not shown to a model at all (`catalogue.load_catalogue`), and an
-answer that reads like one does not become a rationale (`rationale_generation.validation`).
+A title is data and stays data in the prompt: quoted, cut, without control characters. A model may still obey it. So a
+text that reads like an instruction is not shown to a model at all (`catalogue.load_catalogue`), and an answer
+that reads like one does not become a rationale (`rationale_generation.validation`).
 """
 
 import re
@@ -31,8 +31,8 @@ _SPACED_WORD = re.compile(r"(?<!\w)\w(?:[ ._*~-]\w){3,}(?!\w)")
 def fold(text: str) -> str:
     """The text as a reader sees it: compatible forms made one, lower case, no accents, nothing invisible.
 
-    Letters that look Latin in words that are Latin otherwise are made Latin; tag characters, which say ASCII without
-    being seen, are made visible; letters set apart by one sign each are joined.
+    Letters that look Latin become Latin in words with Latin letters; invisible tag characters that encode ASCII become
+    visible; letters separated by one sign each are joined.
     """
     text = text[:LONGEST]
     if not text.isascii():
@@ -55,21 +55,23 @@ def reads_like_instruction(title: str) -> bool:
     """Whether the text of an item is an instruction to a model, as it is or with digits read as letters (`1gn0re`)."""
     folded = fold(title)
     patterns = [*_patterns(PATTERNS_FILE), *_patterns(TITLE_PATTERNS_FILE)]
-    return _found(folded, patterns) or (not folded.isascii() and _found(folded, _patterns(OTHER_SCRIPTS_FILE)))
+    return _matches_any(folded, patterns) or (
+        not folded.isascii() and _matches_any(folded, _patterns(OTHER_SCRIPTS_FILE))
+    )
 
 
 def holds_instruction(answer: str) -> bool:
-    """Whether a text of an answer holds what no explanation says and no title: tokens of roles, orders to forget."""
-    return _found(fold(answer), _patterns(PATTERNS_FILE))
+    """Whether a text of an answer contains role tokens or orders to forget, which no explanation and no title has."""
+    return _matches_any(fold(answer), _patterns(PATTERNS_FILE))
 
 
-def _found(folded: str, patterns: list[re.Pattern[str]]) -> bool:
+def _matches_any(folded: str, patterns: list[re.Pattern[str]]) -> bool:
     plain = _LEET_WORD.sub(lambda word: word[0].translate(_LEET), folded)
     return any(pattern.search(variant) for variant in dict.fromkeys((folded, plain)) for pattern in patterns)
 
 
 def read_patterns(path: Path) -> list[re.Pattern[str]]:
-    """The regular expressions of a file, one a line; empty lines and lines that begin with # are passed over.
+    """The regular expressions of a file, one a line; empty lines and lines that begin with # are skipped.
 
     Raises:
         InputError: the file is missing or no text, or a line is no regular expression.

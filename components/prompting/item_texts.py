@@ -3,10 +3,10 @@
 import re
 import unicodedata
 
-# Of no longer text is more looked at: what prompts show is far shorter.
+# Characters of a text that are read; prompts show far fewer.
 _LONGEST = 2_000
 
-# Shown as nothing: what Unicode calls ignorable beyond the format characters (its category Cf), and an empty braille.
+# Invisible characters: those that Unicode calls ignorable beyond its category Cf (format), and the empty braille cell.
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
@@ -19,7 +19,7 @@ _HEADING = re.compile(r"#{2,}")  # ### System:
 _EMOJI = re.compile("[\U0001f000-\U0001faff☆✓✔✅✨❗❕‼⁉❌⚡⭐☑➤►▶◆◇●■]")
 _SEPARATORS = " -–—|,;:~*!★"
 
-# What is promotion in a title, and nothing else. Conservative: "Limited Edition", "(NEW)" and "PA+++" tell of the item.
+# Promotion in a title. Conservative: "Limited Edition", "(NEW)" and "PA+++" describe the item and stay.
 _SALE = r"(?:(?:big|hot|flash|super|grand|launch|limited|blowout|clearance|final|on|for) )?sale"
 _PROMOTIONS = (
     rf"(?:{_SALE} |extra |save |up to |today only,? )*\d{{1,2}} ?% off(?:,? (?:only )?today(?: only)?| now| sale)*",
@@ -44,11 +44,11 @@ _REPEATED = re.compile(r"([!?*~])(?:\s*\1)+")
 
 
 def neutralise(text: str) -> str:
-    """The text as one line that shows all it says, in which no chat template finds a token of its own.
+    """The text as one line without invisible characters and without special tokens of a chat template.
 
-    Compatible forms are made one (full-width letters are letters: NFKC; what Latin-1 has, as ³, stays); control
-    characters become white space; invisible ones (zero-width, bidirectional, tags, variation selectors) are taken out;
-    brackets in which special tokens are written become others.
+    Compatible forms become one (NFKC: full-width letters become letters; characters of Latin-1, as ³, stay); control
+    characters become white space; invisible ones (zero-width, bidirectional, tags, variation selectors) are removed;
+    brackets in which special tokens are written are replaced.
     """
     text = text[:_LONGEST]
     if not text.isascii():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # takes seconds to import, and most runs name no model
 
 
 def load_chat_tokenizer(place: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer at a Hugging Face id or an absolute path; of a path no model hub is asked.
+    """The tokenizer at a Hugging Face id or an absolute path; a path is read without a model hub.
 
     Raises:
         InputError: there is none, or it has no chat template.
@@ -27,6 +27,6 @@ def load_chat_tokenizer(place: str) -> "PreTrainedTokenizerBase":
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
-    """Texts that the model takes for its own, in order; none of them may come from the text of an item."""
+    """The special tokens of a tokenizer, sorted; none of them may come from the text of an item."""
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token) for token in added if token.special} | set(tokenizer.all_special_tokens)))

@@ -1,4 +1,4 @@
-"""Prompt templates in MLflow's prompt registry, so that a run names the very text that it asked with."""
+"""Prompt templates in MLflow's prompt registry, so that a run names the exact prompt that it used."""
 
 from components.foundation.mlflow_client import open_registry
 from components.foundation.settings import Settings
@@ -8,10 +8,10 @@ NAME_PREFIX = "reland-"
 
 
 def register_template(settings: Settings, template: PromptTemplate) -> str:
-    """Register what a template asks, unless the registry has it: the instruction, the schema, the answer's length.
+    """Register a template's instruction, schema and answer length, unless the registry holds them already.
 
-    The prompt is named after the version, `reland-recommendation-v1`. Its version in MLflow counts the wordings in
-    which it was asked: one for each name of the items.
+    The prompt is named after the template's version, `reland-recommendation-v1`. MLflow numbers its wordings, of which
+    there is one for each name of the items (`RELAND_ITEMS_NAME`).
 
     Returns:
         The URI of the prompt's version, as `prompts:/reland-recommendation-v1/1`.
@@ -22,7 +22,11 @@ def register_template(settings: Settings, template: PromptTemplate) -> str:
     schema = template.answer_schema()
     model_config = {"temperature": 0.0, "max_tokens": template.answer_tokens}
 
-    for known in client.search_prompt_versions(name) if client.get_prompt(name) else []:
-        if (known.template, known.response_format, known.model_config) == (messages, schema, model_config):
-            return known.uri
+    for registered in client.search_prompt_versions(name) if client.get_prompt(name) else []:
+        if (registered.template, registered.response_format, registered.model_config) == (
+            messages,
+            schema,
+            model_config,
+        ):
+            return registered.uri
     return client.register_prompt(name, messages, response_format=schema, model_config=model_config).uri

@@ -1,4 +1,4 @@
-"""Versioned prompt templates: the instruction, and the form of answer it asks for. One file a version."""
+"""Versioned prompt templates: the instruction, and the form of the answer. One file for each version."""
 
 import string
 import tomllib
@@ -14,7 +14,7 @@ from components.foundation.files import read_json
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_VERSION = "recommendation-v1"
 NUMBERED_VERSION = "numbered-v1"
-# A weak model goes on with a list until its tokens are spent.
+# Limits of lists, because a weak model continues a list until its tokens are used up.
 MOST_CATEGORIES = 10
 MOST_TITLES = 20
 
@@ -23,20 +23,20 @@ AnswerForm = Literal["titles", "numbers"]
 
 @dataclass(frozen=True, kw_only=True)
 class PromptTemplate:
-    """A prompt version. What a version says never changes: another wording is another version.
+    """A prompt version. Its text never changes: another wording is another version.
 
     Attributes:
-        version: its name, the file's.
+        version: its name, which is the file's.
         system: the system message; it comes first and is the same for every user, so that its computation is shared.
         answer: what the answer's `items` are: exact titles, or numbers of the document's candidates.
         answer_fields: the answer's fields in the order in which they are written.
         answer_tokens: most tokens of an answer.
-        text_characters: most characters of each text of an answer, as its schema says, so that a small model that does
-            not come to an end is not cut off within the JSON; 0: the schema says nothing, for hosted endpoints refuse
-            `maxLength` where a schema is strict.
+        text_characters: most characters of each text of an answer, as a limit in the schema, so that the
+            answer of a small model that does not stop is not cut off within the JSON; 0: no limit, because hosted
+            endpoints refuse `maxLength` in a strict schema.
         history_items: most items of a history that the document shows.
         counted_categories: how many categories the document counts.
-        candidates: how many candidates the document lists; 0 where titles are asked for.
+        candidates: how many candidates the document lists; 0 where answers name titles.
     """
 
     version: str
@@ -77,11 +77,11 @@ def prompt_versions() -> list[str]:
 
 
 def choose_version(named: str, language_model: str) -> str:
-    """The prompt version that is named, or else that which the model was trained on, or is to be, or can answer.
+    """The prompt version that is named, else the one that the model is trained on, else the default.
 
     Args:
-        language_model: as the option `--model` says it. The folder of a model that was trained here says what with; a
-            small model answers by numbers.
+        language_model: value of the option `--model`. The folder of a model that this platform trained names the
+            version it was trained on; a model trained from scratch is small and answers by numbers.
     """
     tuning = Path(language_model) / TUNING_FILE
     if named:
@@ -92,17 +92,17 @@ def choose_version(named: str, language_model: str) -> str:
 
 
 def read_template(prompt_version: str, items_name: str = "items") -> PromptTemplate:
-    """A prompt version.
+    """Read a prompt version.
 
     Args:
-        items_name: what the instruction calls the things that are recommended: films, products; neutral by default.
+        items_name: what the instruction calls the items, as films or products.
 
     Raises:
         InputError: there is no such version.
     """
     if prompt_version not in prompt_versions():
-        known = ", ".join(prompt_versions())
-        raise InputError(f"prompt version {prompt_version!r} is not known, expected one of {known}")
+        versions = ", ".join(prompt_versions())
+        raise InputError(f"prompt version {prompt_version!r} is not known, expected one of {versions}")
     content = tomllib.loads((TEMPLATES / f"{prompt_version}.toml").read_text(encoding="utf-8"))
     system = string.Template(content.pop("system").strip()).substitute(items=items_name)
     fields = tuple(content.pop("answer_fields"))

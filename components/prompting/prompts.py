@@ -15,7 +15,7 @@ from components.prompting.token_counting import TokenCounter
 def build_request(history: CondensedHistory, template: PromptTemplate, catalogue: Catalogue, model: str) -> Request:
     """The request for one user: the instruction that all users share, then the document about this one.
 
-    Temperature 0: an answer is as good as any other to an equal prompt, so that answers can be reused by content.
+    Temperature 0 makes the answer a function of the prompt, so that an answer can be reused for an equal prompt.
     """
     candidates = choose_candidates(history, catalogue, template.candidates) if template.answer == "numbers" else []
     document = json.dumps(build_document(history, template, candidates), ensure_ascii=False)

@@ -14,12 +14,12 @@ Messages = list[dict[str, str]]
 
 
 class TokenCounter(ABC):
-    """Counts the tokens of a chat's messages, those of the chat template and of the answer's beginning included.
+    """Counts the tokens of a chat's messages, including those of the chat template.
 
     Attributes:
         name: what counts, for messages to the user.
-        context: tokens that prompt and answer may have together; 0: not known, so there is no limit.
-        special_tokens: texts that the model takes for its own; none of them may come from a title.
+        context: most tokens of prompt and answer together; 0: unknown, so there is no limit.
+        special_tokens: the model's special tokens; none of them may come from a title.
     """
 
     name: str
@@ -32,7 +32,7 @@ class TokenCounter(ABC):
 
 
 class EstimatedTokens(TokenCounter):
-    """Where no tokenizer is known: one token for every 3 bytes of UTF-8, more than tokenizers of English need."""
+    """An estimate for models without a tokenizer: a token for every 3 bytes of UTF-8, more than English text needs."""
 
     name = "estimated, as no tokenizer is known"
 
@@ -40,6 +40,7 @@ class EstimatedTokens(TokenCounter):
         self.context = context
 
     def count(self, messages: Messages) -> int:
+        """The estimate for the texts of `messages`."""
         return sum(-(-len(message["content"].encode()) // BYTES_OF_TOKEN) for message in messages)
 
 
@@ -58,6 +59,11 @@ class ModelTokens(TokenCounter):
         self.special_tokens = special_tokens(self._tokenizer)
 
     def count(self, messages: Messages) -> int:
+        """The tokens of `messages` in the model's chat template.
+
+        Raises:
+            InputError: the chat template does not take these messages.
+        """
         try:
             prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         except Exception as error:  # templates raise errors of their own, such as "system role not supported"
@@ -76,7 +82,7 @@ def open_token_counter(model: LanguageModel) -> TokenCounter:
 
 
 def _context_of_weights(weights: str) -> int:
-    """What the configuration of the weights says of the context; 0 where there are none or it says nothing."""
+    """The context length in the configuration of the weights; 0 where there are no weights or no such entry."""
     if not weights:
         return 0
     from transformers import AutoConfig

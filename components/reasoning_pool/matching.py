@@ -24,7 +24,7 @@ def match_all_users(
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Give every user the rationale of the most similar seed user.
 
-    The cosine of a zero vector is not defined. Such a user, of whom nothing is known, gets the seed user with the
+    The cosine of a zero vector, a user without known behavior, is not defined. Such a user gets the seed user with the
     lowest id, with similarity 0.
 
     Args:
@@ -50,16 +50,16 @@ def match_all_users(
             f"those of the seed users in {collection} have {dimension}"
         )
     client.load_collection(collection)
-    if (found := encoder_version_of(client, collection)) != encoder_version:
+    if (stored_version := encoder_version_of(client, collection)) != encoder_version:
         raise InputError(
-            f"{collection}: holds vectors of encoder version {found!r}, the users' are of {encoder_version!r}"
+            f"{collection}: holds vectors of encoder version {stored_version!r}, the users' are of {encoder_version!r}"
         )
     say(f"matching {len(users)} users with the seed users in {collection}")
-    known = np.flatnonzero(matrix.any(axis=1))
-    hits = dict(zip(known.tolist(), _search(client, collection, matrix[known]), strict=True))
-    if len(known) < len(users):
+    with_vector = np.flatnonzero(matrix.any(axis=1))
+    hits = dict(zip(with_vector.tolist(), _search(client, collection, matrix[with_vector]), strict=True))
+    if len(with_vector) < len(users):
         first = _lowest_seed_user(client, collection)
-        say(f"{len(users) - len(known)} users have a zero vector; they get the rationale of one seed user")
+        say(f"{len(users) - len(with_vector)} users have a zero vector; they get the rationale of one seed user")
         hits |= {row: first for row in range(len(users)) if row not in hits}
 
     similarity = np.array([hits[row]["similarity"] for row in range(len(users))], np.float32)
@@ -74,7 +74,7 @@ def match_all_users(
     report = {
         "users": len(users),
         "encoder_version": encoder_version,
-        "coverage": len(known) / len(users),  # of a user without a vector, no rationale is known to fit
+        "coverage": len(with_vector) / len(users),  # a user without a vector is not covered: any rationale may be wrong
         "similarity_p50": round(float(np.percentile(similarity, 50)), 6),
         "similarity_p05": round(float(np.percentile(similarity, 5)), 6),
     }
@@ -92,7 +92,7 @@ def _search(client: MilvusClient, collection: str, queries: np.ndarray) -> list[
     hits: list[dict[str, Any]] = []
     last_said = time.monotonic()
     for start in range(0, len(queries), SEARCH_BATCH):
-        found = client.search(
+        results = client.search(
             collection,
             queries[start : start + SEARCH_BATCH],
             anns_field="vector",
@@ -100,9 +100,9 @@ def _search(client: MilvusClient, collection: str, queries: np.ndarray) -> list[
             output_fields=["seed_user_id", "rationale_id"],
             search_params=SEARCH_PARAMETERS,
         )
-        for nearest in found:
+        for nearest in results:
             entity = nearest[0]["entity"]
-            similarity = float(np.clip(nearest[0]["distance"], -1, 1))  # float32 can be a little beyond
+            similarity = float(np.clip(nearest[0]["distance"], -1, 1))  # rounding may exceed 1
             hits.append({**entity, "similarity": similarity})
         if time.monotonic() - last_said > PROGRESS_SECONDS:
             say(f"matched {len(hits)} of {len(queries)} users")

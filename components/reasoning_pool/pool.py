@@ -20,11 +20,11 @@ def build_collection(
 ) -> tuple[str, int]:
     """Make the collection of a generation from rationales and the seed users' embeddings; switch the alias to it last.
 
-    A failure before the switch leaves the pool that is in use as it was. A collection of the same name that the alias
-    does not name is what a dead attempt left, and is dropped.
+    A failure before the switch leaves the pool in use as it was. A collection of that name to which the alias does not
+    point was left by a failed attempt and is dropped.
 
     Args:
-        encoder_version: the registered version of the encoder that the embeddings come from; the pool names it.
+        encoder_version: the registered version of the encoder that the embeddings come from; it is stored in every row.
 
     Returns:
         The name of the collection and the number of its seed users.
@@ -61,7 +61,7 @@ def _create_collection(client: MilvusClient, name: str, dimension: int) -> None:
     schema.add_field("encoder_version", DataType.VARCHAR, max_length=IDENTIFIER_BYTES)
     schema.add_field("preference_summary", DataType.VARCHAR, max_length=TEXT_BYTES)
     schema.add_field("recommendation", DataType.VARCHAR, max_length=TEXT_BYTES)
-    # Strong: a server's default may not yet count or find what has just been inserted.
+    # Strong consistency: with a server's default, rows just inserted may be missing from counts and searches.
     client.create_collection(name, schema=schema, consistency_level="Strong")
 
 

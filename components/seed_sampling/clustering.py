@@ -1,4 +1,4 @@
-"""K-means of users on the unit sphere: scikit-learn's for a base it is quick with, FAISS's above that."""
+"""K-means of users on the unit sphere: scikit-learn's for small user bases, FAISS's for large ones."""
 
 import warnings
 
@@ -32,9 +32,11 @@ def cluster_users(unit: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarra
     many threads as before.
     """
     if len(unit) <= EXACT_USERS:
-        # Threads add their partial sums to the centres in the order they finish, so more than one is not repeatable.
+        # Threads add their partial sums in the order in which they finish: only one thread is repeatable.
         with threadpool_limits(limits=1), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Number of distinct clusters")  # some are empty then
+            warnings.filterwarnings(
+                "ignore", message="Number of distinct clusters"
+            )  # duplicates leave some clusters empty
             model = KMeans(clusters, n_init=1, random_state=seed).fit(unit)
         return model.labels_.astype(np.int32), model.cluster_centers_
     return cluster_many_users(unit, clusters, seed)
@@ -45,14 +47,14 @@ def cluster_many_users(unit: np.ndarray, clusters: int, seed: int) -> tuple[np.n
 
     An iteration costs |U| × K × d multiply-adds, which for 2 million users and 37,500 clusters is minutes; so the
     centres are found on `TRAINED_USERS_PER_CLUSTER` × K users. Such centres fit the sample better than the base; the
-    means over everybody mend most of that (`tests/performance/sampling.py` measures what is left). FAISS sums the users
-    of a centre in their order, in one thread, so the threads change nothing.
+    means over everybody correct most of that (`tests/performance/sampling.py` measures the rest). FAISS sums the users
+    of a centre in their order, in one thread, so the number of threads changes nothing.
     """
     trainer = faiss.Clustering(unit.shape[1], clusters)
     trainer.niter = ITERATIONS
     trainer.seed = seed
-    trainer.min_points_per_centroid = 1  # or FAISS complains of few users
-    trainer.max_points_per_centroid = TRAINED_USERS_PER_CLUSTER  # or it draws another sample of its own
+    trainer.min_points_per_centroid = 1  # else FAISS warns about few users
+    trainer.max_points_per_centroid = TRAINED_USERS_PER_CLUSTER  # else FAISS draws a smaller sample
     say(f"k-means: training {clusters} centres on {min(len(unit), TRAINED_USERS_PER_CLUSTER * clusters)} users")
     trainer.train(unit, faiss.IndexFlatL2(unit.shape[1]))
     centres = faiss.vector_to_array(trainer.centroids).reshape(clusters, -1)

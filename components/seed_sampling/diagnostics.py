@@ -1,8 +1,8 @@
-"""How well the seed users stand for the base.
+"""How well the seed users represent all users.
 
-Similarity is the cosine in which users are matched (Eq. 3); a seed user is its own nearest seed. In a base above
-`MEASURED_USERS`, what is said of all users is measured on a uniform sample of so many; a share of them is then off by
-0.2 percentage points at most, in two of three cases.
+Similarity is the cosine by which users are matched (Eq. 3); a seed user is its own nearest seed. Above `MEASURED_USERS`
+users, figures about all users are measured on a uniform sample of that size; the standard error of a share is then at
+most 0.2 percentage points.
 """
 
 from typing import Any
@@ -15,13 +15,15 @@ from components.seed_sampling.nearest import nearest_seeds
 from components.seed_sampling.policies import Clusters, SeedChoice, UserBase
 
 MEASURED_USERS = 100_000
-COVERAGE_SIMILARITY = 0.5  # a user is covered whose nearest seed has at least this cosine; the curve has the others
+COVERAGE_SIMILARITY = (
+    0.5  # a user is covered if the nearest seed has at least this cosine; the curve shows other thresholds
+)
 CURVE_STEPS = 50
 ROUNDING = 1e-6  # of a cosine in float32
 
 
 def measured_users(base: UserBase, seed: int) -> np.ndarray:
-    """Indices, ascending, of the users that diagnostics look at: everybody, or a uniform sample."""
+    """Indices, ascending, of the users that diagnostics measure: all users, or a uniform sample."""
     if len(base) <= MEASURED_USERS:
         return np.arange(len(base))
     return np.sort(np.random.default_rng(seed).choice(len(base), MEASURED_USERS, replace=False))
@@ -107,9 +109,10 @@ def activity_histogram(activity: np.ndarray, choice: SeedChoice) -> list[dict[st
 
 
 def overlap(base: UserBase, choice: SeedChoice, seed: int) -> dict[str, int] | None:
-    """How many representative users the important half would have wanted too; None where there is one half only.
+    """How many users both halves would choose; None where the choice has one half only.
 
-    The halves are disjoint because the second is drawn from who is left. Here it is drawn again from everybody.
+    The halves are disjoint because the important half is drawn from the users whom the representative half left. Here
+    it is drawn again from all users.
     """
     origins = np.array(choice.origins)
     representative, important = (choice.indices[origins == name] for name in ("representative", "important"))
@@ -121,7 +124,7 @@ def overlap(base: UserBase, choice: SeedChoice, seed: int) -> dict[str, int] | N
 
 
 def stability(base: UserBase, previous: np.ndarray, current: np.ndarray, seed: int) -> dict[str, Any]:
-    """How much of last week's seeds is left, both as indices of this week's base.
+    """How many of last week's seeds stay; both arguments are indices of this week's base.
 
     `jaccard` is |both| / |either|. `users_who_keep_their_seed` is the share of users who, with this week's vectors, are
     matched to the same seed among last week's seeds and among this week's.

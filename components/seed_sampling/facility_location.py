@@ -1,16 +1,16 @@
-"""Facility location: the seed users that, together, everybody is most similar to.
+"""Facility location: the set of seed users to which all users are most similar.
 
-The coverage of a set of seeds is f(S) = Σ_u max(0, max_{s ∈ S} cos(m_u, m_s)), the sum over the users of how similar
-the seed is that they would be matched to (Eq. 3). It is monotone and submodular, so the greedy choice of B seeds has at
-least (1 - 1/e) = 63% of the coverage of the best B seeds there are (Nemhauser, Wolsey and Fisher, 1978).
+The coverage of a set of seeds is f(S) = Σ_u max(0, max_{s ∈ S} cos(m_u, m_s)), the sum over the users of the
+similarity to the seed that they would be matched to (Eq. 3). It is monotone and submodular, so the greedy choice of B
+seeds has at least (1 - 1/e) = 63% of the coverage of the best B seeds (Nemhauser, Wolsey and Fisher, 1978).
 
 Lazy evaluation (Minoux, 1978): what a candidate adds can only shrink as S grows, so a candidate whose gain, as computed
 some picks ago, is below what another adds now need not be computed again. The picks are those of plain greedy.
 
 Even so, time grows with the square of the users. A large base is divided at random into parts, as GreeDi divides it
-(Mirzasoleiman et al., 2013): in each turn every part picks the one of its users who adds most to the coverage of that
-part, and then all parts are covered by all picks, which GreeDi's do not wait for. So time grows with the users times
-the size of a part. Of many parts the 63% are not promised; with one part all is as above.
+(Mirzasoleiman et al., 2013): in each round every part picks the one of its users who adds most to the coverage of
+that part, and then every part counts the picks of all parts as seeds (in GreeDi the parts run independently). So time
+grows with the users times the size of a part. The bound of 63% holds with one part; with several it does not.
 """
 
 import heapq
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCK = 256  # candidates whose similarities to all users are held at once in the first pass
-WIDEST = 32  # stale candidates brought up to date at once
+WIDEST = 32  # stale candidates recomputed at once
 
 
 class LazyGreedy:
@@ -38,7 +38,9 @@ class LazyGreedy:
     def pick(self) -> tuple[int, float] | None:
         """The user who adds most to f, and how much; ties to the lower index. None when everybody is picked."""
         heap, width = self._heap, 1
-        while heap and heap[0][2] < self._coverings:  # the first is stale: some, ever more, of the first are computed
+        while (
+            heap and heap[0][2] < self._coverings
+        ):  # recompute the stale candidates at the top, more of them each time
             stale: list[int] = []
             while heap and heap[0][2] < self._coverings and len(stale) < width:
                 stale.append(heapq.heappop(heap)[1])
@@ -50,7 +52,7 @@ class LazyGreedy:
         return candidate, -gain
 
     def cover(self, seeds: np.ndarray) -> None:
-        """Add seeds to S, unit float32[m, d], of these users or others."""
+        """Add seeds to S, unit float32[m, d]; they need not be among these users."""
         for start in range(0, len(seeds), BLOCK):
             similarity = seeds[start : start + BLOCK] @ self._transposed
             np.maximum(self._covered, similarity.max(axis=0), out=self._covered)
@@ -67,7 +69,7 @@ class LazyGreedy:
 def greedy_order(unit: np.ndarray, largest_part: int, seed: int) -> Iterator[int]:
     """All users, int in [0, n), in the order in which they are picked.
 
-    The order does not depend on how many are taken, so the first n of more seeds are the n seeds.
+    The order does not depend on how many are taken, so a larger choice begins with the smaller one.
 
     Args:
         unit: unit rows, float32[n, d].

@@ -8,8 +8,8 @@ def nearest_seeds(users: np.ndarray, seeds: np.ndarray) -> tuple[np.ndarray, np.
     """For every row of `users`, unit float32[n, d], its similarity to the nearest row of `seeds`, unit float32[B, d].
 
     Returns:
-        The similarities, float32[n] within [-1, 1], and the nearest rows, int64[n]. A zero row, of whom nothing is
-        known, has similarity 0 to everybody.
+        The similarities, float32[n] within [-1, 1], and the nearest rows, int64[n]. A zero row, a user
+        without a vector, has similarity 0 to every seed.
     """
     index = faiss.IndexFlatIP(seeds.shape[1])
     index.add(seeds)

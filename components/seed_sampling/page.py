@@ -115,8 +115,8 @@ def _number_of_seeds(content: dict[str, Any]) -> str:
     )
     recommended = (
         f"Beyond the knee, {knee:,} seeds, more of them add less than on average over this range: mean similarity "
-        f"there is {at[knee]['similarity_mean']:.3f}. The knee depends on the range and knows nothing of what a call "
-        "is worth: read the table along with it."
+        f"there is {at[knee]['similarity_mean']:.3f}. The knee depends on the range and does not consider what a "
+        "call is worth: read it together with the table."
         if knee
         else "The curve has no knee in this range."
     )

@@ -1,6 +1,6 @@
-"""Who becomes a seed user: one contract, several policies.
+"""Policies that choose the seed users, behind one contract.
 
-Every policy is repeatable by its seed, yields exactly the budget, all users distinct, and nobody from outside the base.
+Every policy is repeatable by its random seed and yields exactly the budget, in distinct users of the base.
 """
 
 from abc import ABC, abstractmethod
@@ -31,7 +31,7 @@ class UserBase:
     """All users with a training interaction; a user is named by its index, in ascending order of user id.
 
     Attributes:
-        unit: behavior embeddings of length 1 (or 0, of whom nothing is known), float32[|U|, d].
+        unit: behavior embeddings of length 1 (0 for a user without a vector), float32[|U|, d].
         activity: |D_u|, the training interactions of each user, int64[|U|], all at least 1.
     """
 
@@ -66,7 +66,7 @@ class SeedPolicy(ABC):
     """Chooses seed users from one base.
 
     Attributes:
-        clusters_wanted: K of the policies that cluster.
+        clusters_wanted: K, for the policies that cluster.
     """
 
     def __init__(self, base: UserBase, clusters_wanted: int, seed: int):
@@ -76,12 +76,12 @@ class SeedPolicy(ABC):
 
     @property
     def clusters(self) -> Clusters | None:
-        """What the policy clustered; None where it does not."""
+        """The clusters of a policy that clusters; None for the others."""
         return None
 
     @abstractmethod
     def choose(self, budget: int) -> SeedChoice:
-        """`budget` seed users, at most |U|. What costs most (clusters, the greedy order) is kept for the next call."""
+        """`budget` seed users, at most |U|. Clusters and the greedy order are kept for the next call."""
 
 
 class _Clustering(SeedPolicy):
@@ -102,6 +102,7 @@ class Adaptive(_Clustering):
     """
 
     def choose(self, budget: int) -> SeedChoice:
+        """ceil(B / 2) representative users, then important ones."""
         generator = np.random.default_rng(self.seed)
         plan = SamplingPlan(budget, self.clusters_wanted)
         representative = self._representative(plan.representative_seats, generator)
@@ -116,6 +117,7 @@ class Representative(_Clustering):
     """All seats go to representative users: S = S_R."""
 
     def choose(self, budget: int) -> SeedChoice:
+        """Representative users alone."""
         chosen = self._representative(budget, np.random.default_rng(self.seed))
         return SeedChoice(chosen, ["representative"] * budget)
 
@@ -124,16 +126,18 @@ class Important(SeedPolicy):
     """All seats go to important users: S = S_I."""
 
     def choose(self, budget: int) -> SeedChoice:
+        """Important users alone."""
         everybody = np.ones(len(self.base), bool)
         chosen = sample_important(self.base.activity, everybody, budget, np.random.default_rng(self.seed))
         return SeedChoice(chosen, ["important"] * budget)
 
 
 class Random(SeedPolicy):
-    """Every set of B users is as likely: what any policy has to beat."""
+    """Every set of B users is equally likely: the baseline that any other policy has to beat."""
 
     def choose(self, budget: int) -> SeedChoice:
-        # A prefix of one order, so that more seeds are the same seeds and some others.
+        """The first users of one random order."""
+        # A prefix of one order, so that a larger budget keeps the seeds of a smaller one.
         chosen = np.random.default_rng(self.seed).permutation(len(self.base))[:budget]
         return SeedChoice(chosen, ["random"] * budget)
 
@@ -141,15 +145,16 @@ class Random(SeedPolicy):
 class FacilityLocation(SeedPolicy):
     """Greedy facility location; see `components.seed_sampling.facility_location` for what it promises.
 
-    The seed decides how a base above `GREEDY_USERS` is divided, and nothing else.
+    The random seed only decides how a base above `GREEDY_USERS` is divided.
     """
 
     def __init__(self, base: UserBase, clusters_wanted: int, seed: int):
         super().__init__(base, clusters_wanted, seed)
-        self._picks = greedy_order(base.unit, GREEDY_USERS, seed)  # goes on where the last choice has left it
+        self._picks = greedy_order(base.unit, GREEDY_USERS, seed)  # continues where the last call of `choose` stopped
         self._order: list[int] = []
 
     def choose(self, budget: int) -> SeedChoice:
+        """The first users of the greedy order."""
         with threadpool_limits(limits=1):  # many small products: threads would wait for each other most of the time
             for candidate in islice(self._picks, max(0, budget - len(self._order))):
                 self._order.append(candidate)

@@ -1,12 +1,12 @@
-"""Weekly refresh: last week's seed users stay where they still do what they were chosen for, because a seed user that
-stays costs no call of the language model as long as its rationale is kept.
+"""Weekly refresh: keep last week's seed users who would still be a good choice.
 
-Who may stay follows from how seeds are chosen (`adaptive_sampling`). In a cluster with one seat the user nearest its
-centre is chosen, so a seed stays among the nearest `NEAREST_SHARE` of its users; in one with more seats any user can be
-drawn, so any seed may stay. An important user stays while it has at least `KEPT_ACTIVITY` of the interactions it was
-chosen with. Budget and proportional seats are those of a new sampling: a cluster that lost a seat loses its seed
-farthest from the centre, and seats that are free are filled as a new sampling fills them. Equal embeddings, equal
-interactions and an equal seed thus change nothing.
+A seed user that stays costs no call of the language model as long as its rationale is kept. Who may stay follows from
+how seeds are chosen (`adaptive_sampling`). In a cluster with one seat the user nearest its centre is chosen, so a seed
+stays among the nearest `NEAREST_SHARE` of its users; in one with more seats any user can be drawn, so any seed may
+stay. An important user stays while it has at least `KEPT_ACTIVITY` of the interactions it was chosen with. Budget and
+proportional seats are those of a new sampling: a cluster that lost a seat loses its seed farthest from the centre, and
+seats that are free are filled as a new sampling fills them. Equal embeddings, equal interactions and an equal seed thus
+change nothing.
 """
 
 import math
@@ -32,7 +32,7 @@ class PreviousSeeds:
         indices: in this week's base, int64[n].
         important: which of them were chosen for their activity, bool[n]; the others stand for a cluster.
         activity: interactions they were chosen with, int64[n].
-        left: how many more there were, who are not in the base any more.
+        left: how many other seeds of last week are no longer in the base.
     """
 
     indices: np.ndarray

@@ -1,9 +1,9 @@
-"""How many seed users: what one more of them adds, what it costs, and a recommendation (the paper's open problem).
+"""How many seed users to choose: what one more adds, what it costs, and a recommendation (the paper's open problem).
 
 The curve has the policy choose several budgets and measures each choice. Its knee is where more seeds begin to add
 less than they did on average: the point of the curve farthest above the straight line from its first to its last
-(Kneedle, Satopää et al. 2011, for a whole curve at once, without smoothing). So it depends on the range looked at,
-which goes with the budget asked for, and it knows nothing of what a call is worth. In particular, where similarity
+(Kneedle, Satopää et al. 2011, for a whole curve at once, without smoothing). So it depends on the range of the
+curve, which follows from the budget, and it does not consider what a call is worth. In particular, where similarity
 grows with the logarithm of the number of seeds, as it nearly does on ML-1M and Beauty, the knee is at half of any
 budget: then the base itself has no preferred number, and the cost decides.
 """
@@ -19,7 +19,7 @@ from components.seed_sampling.policies import SeedPolicy
 
 LEAST_SHARE, LARGEST_MULTIPLE = 1 / 16, 2  # of the budget: where the curve begins and ends
 POINTS = 16
-CURVE_USERS = 20_000  # whom a point of the curve is measured on
+CURVE_USERS = 20_000  # users that a point of the curve is measured on
 
 
 def seed_number_curve(policy: SeedPolicy, budget: int, tokens_per_call: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The step itself: prepared interactions and behavior embeddings to the table of seed users and its diagnostics."""
+"""The step: from prepared interactions and behavior embeddings to the table of seed users and its diagnostics."""
 
 from collections import Counter
 from pathlib import Path
@@ -97,7 +97,7 @@ def sample_seed_users(
 
 
 def check_seeds(config: SeedsSection) -> None:
-    """Find what can be found wrong without reading a file.
+    """Check the section without reading a file.
 
     Raises:
         InputError: the message names the field.

@@ -26,7 +26,7 @@ class TextEncoder(ABC):
     dimension: int
 
     def lengths(self, texts: list[str]) -> list[int]:
-        """How long the encoder finds each text, at least 1, in the unit in which it pads: characters, or its tokens."""
+        """Length of each text, at least 1, in the unit in which the encoder pads: characters, or its tokens."""
         return [len(text) for text in texts]
 
     @abstractmethod

@@ -17,7 +17,7 @@ DIGEST_LENGTH = 12  # hexadecimal digits
 
 
 class SentenceTransformerEncoder(TextEncoder):
-    """Sentence embeddings in float32, on a GPU where there is one; a text is cut where the model cuts it.
+    """Sentence embeddings in float32, on a GPU where there is one; a longer text than the model reads is cut.
 
     The paper encodes with BERT and leaves the encoder open. float32, because bfloat16 moves the vectors.
 
@@ -40,16 +40,18 @@ class SentenceTransformerEncoder(TextEncoder):
         self.dimension = dimension
 
     def lengths(self, texts: list[str]) -> list[int]:
+        """Tokens of each text, after cutting; characters for a model without such a tokenizer."""
         from transformers import PreTrainedTokenizerBase
 
         tokenizer = self._model.tokenizer
-        if not isinstance(tokenizer, PreTrainedTokenizerBase):  # as of a bag of words
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):  # as in a bag-of-words model
             return super().lengths(texts)
         longest = self._model.max_seq_length
         tokens = tokenizer(texts, truncation=longest is not None, max_length=longest, return_attention_mask=False)
         return [len(row) for row in tokens["input_ids"]]
 
     def encode_batch(self, texts: list[str]) -> np.ndarray:
+        """Unit vectors of the texts, float32[len(texts), t]."""
         return self._model.encode(
             texts, batch_size=len(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )
@@ -75,10 +77,10 @@ def _load(model: str, source: str) -> "SentenceTransformer":
     logging.disable_progress_bar()
     try:
         return SentenceTransformer(source, local_files_only=is_local).float()
-    except Exception as error:  # each library that reads a damaged file raises what it likes
-        told = " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:  # each library that reads a damaged file raises errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
         place = "sentence-transformers cannot load this folder" if is_local else "no folder, and not loaded as an id"
-        raise InputError(f"text_encoder {model}: {place} ({told})") from error
+        raise InputError(f"text_encoder {model}: {place} ({reason})") from error
 
 
 def _digest(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Known faults of what is pinned, by the advisories of OSV: fetched, or saved where the network is closed.
+"""Known vulnerabilities of the pinned packages, from the advisories of OSV, fetched or saved before.
 
 They are one archive with a JSON document for each advisory (schema: OSV, ossf.github.io/osv-schema).
 """
@@ -19,7 +19,7 @@ from infra.audit.policy import Policy
 
 OSV = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 FETCH_SECONDS = 60.0
-LARGEST_AGE = timedelta(days=30)  # of the newest advisory: older ones say nothing of what was found since
+LARGEST_AGE = timedelta(days=30)  # of the newest advisory: an older archive lacks what was published since
 
 Advisories = dict[str, list[dict[str, Any]]]
 
@@ -49,39 +49,39 @@ def load_advisories(path: Path | None, now: datetime) -> Advisories:
         raise kind(f"{source}: no advisories, so nothing could be audited ({error}){hint}") from error
     newest = max((_moment(one["modified"]) for one in documents), default=datetime.min.replace(tzinfo=UTC))
     if now - newest > LARGEST_AGE:
-        told = f"{len(documents)} advisories, the newest of {newest:%Y-%m-%d}"
-        raise InputError(f"{path or OSV}: {told}, so nothing could be audited: save them again")
-    known: Advisories = {}
+        state = f"{len(documents)} advisories, the newest of {newest:%Y-%m-%d}"
+        raise InputError(f"{path or OSV}: {state}, so nothing could be audited: save them again")
+    advisories: Advisories = {}
     for document in documents:
         if "withdrawn" in document:
             continue
         for name in {_package(affected) for affected in document.get("affected", [])}:
-            known.setdefault(name, []).append(document)
-    return known
+            advisories.setdefault(name, []).append(document)
+    return advisories
 
 
-def audit(pins: set[tuple[str, str]], known: Advisories, policy: Policy) -> tuple[str, list[str]]:
-    """Hold what is pinned against what is known.
+def audit(pins: set[tuple[str, str]], advisories: Advisories, policy: Policy) -> tuple[str, list[str]]:
+    """Look up every pinned version among the advisories.
 
     Returns:
-        a line that says what was looked at, and a line for each advisory that applies and is not borne, and for each
-        that is borne for nothing.
+        a line that sums up what was checked, and the faults: a line for each advisory that applies and is not accepted
+        by the policy, and for each accepted advisory that applies to nothing.
     """
     faults = []
-    borne = set()
+    applied_exceptions = set()
     for name, version in sorted(pins):
-        for advisory in known.get(name, []):
+        for advisory in advisories.get(name, []):
             if not any(_affects(affected, version) for affected in advisory["affected"] if _package(affected) == name):
                 continue
             names = {advisory["id"], *advisory.get("aliases", [])}
             if accepted := names & set(policy.advisories):
-                borne |= accepted
+                applied_exceptions |= accepted
                 continue
             fixed = ", ".join(_fixed(advisory, name)) or "no version yet"
             faults.append(f"{name} {version}: {advisory['id']} ({advisory.get('summary', '')}), fixed in {fixed}")
-    for identifier in sorted(set(policy.advisories) - borne):
+    for identifier in sorted(set(policy.advisories) - applied_exceptions):
         faults.append(f"policy.toml: {identifier} applies to nothing that is pinned, remove it")
-    count = sum(len(advisories) for advisories in known.values())
+    count = sum(map(len, advisories.values()))
     return f"{len(pins)} pinned versions held against {count} advisories; {len(faults)} faults", faults
 
 
@@ -122,7 +122,7 @@ def _fixed(advisory: dict[str, Any], name: str) -> list[str]:
 def _same(text: str, pinned: Version) -> bool:
     try:
         return Version(text) == pinned
-    except InvalidVersion:  # of before PEP 440
+    except InvalidVersion:  # older than PEP 440
         return False
 
 

@@ -1,4 +1,4 @@
-"""What is pinned: names and versions of the constraints files."""
+"""The pinned packages: names and versions in the constraints files."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def read_pins(paths: list[Path]) -> set[tuple[str, str]]:
     """(canonical name, version) of every line `name==version`.
 
     Raises:
-        InputError: a file is missing, a line pins nothing, or there is none at all.
+        InputError: a file is missing, a line pins no version, or no package is pinned at all.
     """
     pins: set[tuple[str, str]] = set()
     for path in paths:

@@ -1,4 +1,4 @@
-"""What is allowed: `policy.toml`, read and checked."""
+"""The audit's policy: `policy.toml`, read and checked."""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,12 +9,13 @@ from components.foundation.errors import InputError
 
 @dataclass(frozen=True)
 class Policy:
-    """
+    """The licences that are allowed, and the exceptions.
+
     Attributes:
         allowed: SPDX identifiers.
-        names: what else licences are called, and the identifier that is meant.
+        names: other names of licences, with the identifier that each means.
         packages: packages that are allowed by name, and why.
-        advisories: advisories that are borne, and why.
+        advisories: advisories that are accepted, and why.
     """
 
     allowed: frozenset[str]
@@ -24,7 +25,8 @@ class Policy:
 
 
 def read_policy(path: Path) -> Policy:
-    """
+    """Read the policy.
+
     Raises:
         InputError: the file is missing, no TOML, or has an exception without a reason.
     """

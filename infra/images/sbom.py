@@ -2,7 +2,7 @@
 
     python -m infra.images.sbom IMAGE... --output FOLDER
 
-It asks the image itself, in a container without network, and fails where either list is empty.
+It queries the image itself, in a container without network, and fails where either list is empty.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-# Each environment of the image is asked by its own Python, and answers with one line of JSON.
+# The Python of each environment of the image prints one line of JSON.
 ENVIRONMENTS = ("/opt/reland/bin/python", "/opt/triton/bin/python", "/usr/bin/python3")
 DISTRIBUTIONS = (
     "import importlib.metadata as m, json; "
@@ -37,20 +37,18 @@ def installed(engine: str, image: str) -> tuple[set[tuple[str, str]], set[tuple[
     distributions = {(name, version) for answer in answers for name, version in json.loads(answer)}
     packages = {(name, version) for name, version in (line.split() for line in lines if not line.startswith("["))}
     if not distributions or not packages:
-        sys.exit(
-            f"{image}: {len(distributions)} Python distributions and {len(packages)} Debian packages; none is wrong"
-        )
+        sys.exit(f"{image}: {len(distributions)} Python distributions, {len(packages)} Debian packages, expected both")
     return distributions, packages
 
 
 def bill_of_materials(image: str, distributions: set[tuple[str, str]], packages: set[tuple[str, str]]) -> str:
-    """CycloneDX 1.6, as JSON."""
+    """The bill of materials in CycloneDX 1.6, as JSON."""
     name, _, version = image.rpartition(":")
     bom = Bom()
     container = Component(name=name, version=version, type=ComponentType.CONTAINER, bom_ref=image)
     bom.metadata.component = container
-    for kind, namespace, found in (("pypi", None, distributions), ("deb", "debian", packages)):
-        for package, release in sorted(found):
+    for kind, namespace, releases in (("pypi", None, distributions), ("deb", "debian", packages)):
+        for package, release in sorted(releases):
             url = PackageURL(type=kind, namespace=namespace, name=package, version=release)
             bom.components.add(
                 Component(name=package, version=release, type=ComponentType.LIBRARY, purl=url, bom_ref=str(url))
@@ -60,6 +58,7 @@ def bill_of_materials(image: str, distributions: set[tuple[str, str]], packages:
 
 
 def main() -> None:
+    """Write one file for each image that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")

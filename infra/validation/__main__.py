@@ -1,4 +1,4 @@
-"""`python -m infra.validation [--policies]`: build and check all that is applied to a cluster; status 1 with faults."""
+"""`python -m infra.validation [--policies]`: build and check what is applied to a cluster; status 1 with faults."""
 
 import sys
 
@@ -17,7 +17,7 @@ def main(with_policies: bool) -> int:
             documents = build(folder)
             faults = [fault for document in documents for fault in schema_faults(document)]
             faults += consistency_faults(documents)
-            if with_policies and name in OVERLAYS:  # checkov knows built-in kinds alone
+            if with_policies and name in OVERLAYS:  # checkov checks built-in kinds only
                 faults += policy_faults(documents)
         except RelandError as error:
             print(f"reland: {error}", file=sys.stderr)

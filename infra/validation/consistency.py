@@ -1,7 +1,7 @@
-"""Whether the objects of an overlay fit each other, which no schema tells.
+"""Checks that the objects of an overlay fit each other, which no schema can check.
 
-What is not in the overlay but comes from an operator or from Kubeflow is named here once (`OTHERS_PODS`): pods that
-policies and services may select, and ports they have.
+Pods that an operator or Kubeflow makes are not in the overlay; `EXTERNAL_PODS` names them with their ports, because
+policies and services may select them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
-from infra.validation.manifests import Document, called, containers, pod_template
+from infra.validation.manifests import Document, containers, display_name, pod_template
 
 Labels = dict[str, str]
 
-# Labels of pods that others make, with the numbers of their ports.
+# Labels of pods that are not in an overlay, with the numbers of their ports.
 MILVUS = ({"app.kubernetes.io/name": "milvus", "app.kubernetes.io/instance": "reland"}, {19530, 9091})
 MILVUS_ETCD = ({"app.kubernetes.io/name": "etcd", "app.kubernetes.io/instance": "reland-etcd"}, {2379, 2380})
 PIPELINE_STEP = ({"pipeline/runid": "any"}, set[int]())
 SPARK = ({"spark-role": "driver"}, set[int]())
-OTHERS_PODS = {"Milvus": (MILVUS, MILVUS_ETCD), "SparkApplication": (SPARK,)}
-OTHERS_SERVICES = {"Milvus": {"reland-milvus": {19530}}}  # what the operator makes, with its ports
+EXTERNAL_PODS = {"Milvus": (MILVUS, MILVUS_ETCD), "SparkApplication": (SPARK,)}
+EXTERNAL_SERVICES = {"Milvus": {"reland-milvus": {19530}}}  # what the operator makes, with its ports
 
 
 def consistency_faults(documents: list[Document]) -> list[str]:
-    """What does not fit, a line each."""
+    """A line for each fault."""
     checks = (_duplicates, _selectors, _ports, _policies, _references, _volumes, _settings, _scaling, _monitors)
     return [fault for check in checks for fault in check(documents)]
 
@@ -38,8 +38,8 @@ def _names(documents: list[Document], kind: str) -> set[str]:
 
 def _workloads(documents: list[Document]) -> list[tuple[Document, Document]]:
     """Each object that makes pods, with its template."""
-    found = ((document, pod_template(document)) for document in documents)
-    return [(document, template) for document, template in found if template is not None]
+    templates = ((document, pod_template(document)) for document in documents)
+    return [(document, template) for document, template in templates if template is not None]
 
 
 def _labels(template: Document) -> Labels:
@@ -47,7 +47,7 @@ def _labels(template: Document) -> Labels:
 
 
 def matches(selector: Document, labels: Labels) -> bool:
-    """Whether a Kubernetes label selector takes an object of these labels; an empty one takes all."""
+    """Whether a Kubernetes label selector selects an object with these labels; an empty one selects all."""
     for key, value in selector.get("matchLabels", {}).items():
         if labels.get(key) != value:
             return False
@@ -60,13 +60,13 @@ def matches(selector: Document, labels: Labels) -> bool:
 
 
 def _pods(documents: list[Document]) -> list[tuple[Labels, dict[str, int], set[int]]]:
-    """Labels, ports by name, and numbers of ports, of all pods there will be."""
+    """Labels, ports by name, and numbers of ports of all pods, those of `EXTERNAL_PODS` included."""
     pods = []
     for _, template in _workloads(documents):
         ports = [port for container in containers(template) for port in container.get("ports", [])]
         named = {port["name"]: port["containerPort"] for port in ports}
         pods.append((_labels(template), named, set(named.values())))
-    for kind, others in OTHERS_PODS.items():
+    for kind, others in EXTERNAL_PODS.items():
         if _of(documents, kind):
             pods += [(labels, {}, ports) for labels, ports in others]
     return [*pods, (PIPELINE_STEP[0], {}, PIPELINE_STEP[1])]
@@ -77,42 +77,42 @@ def _duplicates(documents: list[Document]) -> Iterator[str]:
     for document in documents:
         key = document["kind"], document["metadata"]["name"]
         if key in seen:
-            yield f"{called(document)}: is there twice"
+            yield f"{display_name(document)}: is there twice"
         seen.add(key)
 
 
 def _selectors(documents: list[Document]) -> Iterator[str]:
-    """A workload selects its own pods and no other's, a service and a budget some pods."""
+    """A workload selects its own pods and no others; a disruption budget selects some pod."""
     workloads = _workloads(documents)
     for document, template in workloads:
         selector = document["spec"].get("selector")
         if selector is None:
             continue
         if not matches(selector, _labels(template)):
-            yield f"{called(document)}: its selector does not match its own pods"
-        for other, others_template in workloads:
-            if other is not document and matches(selector, _labels(others_template)):
-                yield f"{called(document)}: its selector matches the pods of {called(other)} too"
+            yield f"{display_name(document)}: its selector does not match its own pods"
+        for other, other_template in workloads:
+            if other is not document and matches(selector, _labels(other_template)):
+                yield f"{display_name(document)}: its selector matches the pods of {display_name(other)} too"
         for spread in template["spec"].get("topologySpreadConstraints", []):
             if not matches(spread["labelSelector"], _labels(template)):
-                yield f"{called(document)}: a spread constraint does not match its own pods"
+                yield f"{display_name(document)}: a spread constraint does not match its own pods"
         if document["kind"] == "StatefulSet" and document["spec"]["serviceName"] not in _names(documents, "Service"):
-            yield f"{called(document)}: there is no service {document['spec']['serviceName']}"
+            yield f"{display_name(document)}: there is no service {document['spec']['serviceName']}"
     for budget in _of(documents, "PodDisruptionBudget"):
         if not any(matches(budget["spec"]["selector"], _labels(template)) for _, template in workloads):
-            yield f"{called(budget)}: selects no pod"
+            yield f"{display_name(budget)}: selects no pod"
 
 
 def _ports(documents: list[Document]) -> Iterator[str]:
-    """Services lead to ports that containers have, probes ask such."""
+    """Services and probes name ports that containers have."""
     for service in _of(documents, "Service"):
         selected = [pod for pod in _pods(documents) if matches({"matchLabels": service["spec"]["selector"]}, pod[0])]
         if not selected:
-            yield f"{called(service)}: selects no pod"
+            yield f"{display_name(service)}: selects no pod"
         for port in service["spec"]["ports"]:
             target = port.get("targetPort", port["port"])
             if selected and not any(target in named or target in numbers for _, named, numbers in selected):
-                yield f"{called(service)}: port {target} is of no container"
+                yield f"{display_name(service)}: port {target} is of no container"
     for document, template in _workloads(documents):
         for container in containers(template):
             named = {port["name"] for port in container.get("ports", [])}
@@ -121,29 +121,30 @@ def _ports(documents: list[Document]) -> Iterator[str]:
                 action = container.get(probe, {})
                 port = next((action[way]["port"] for way in ("httpGet", "tcpSocket", "grpc") if way in action), None)
                 if port is not None and port not in named | numbers:
-                    yield f"{called(document)}: the {probe} of {container['name']} asks port {port}, which it has not"
+                    place = f"{display_name(document)}: the {probe} of {container['name']}"
+                    yield f"{place} asks port {port}, which it has not"
 
 
 def _policies(documents: list[Document]) -> Iterator[str]:
-    """A network policy is about pods there are, and about ports that they have."""
+    """A network policy selects existing pods, and ports that they have."""
     pods = _pods(documents)
     for policy in _of(documents, "NetworkPolicy"):
         spec = policy["spec"]
         about = [pod for pod in pods if matches(spec["podSelector"], pod[0])]
         if not about:
-            yield f"{called(policy)}: its podSelector matches no pod"
+            yield f"{display_name(policy)}: its podSelector matches no pod"
         for rule in spec.get("ingress", []):
             yield from _peers(policy, rule.get("from", []), pods)
             for port in rule.get("ports", []):
                 if about and not any(port["port"] in named or port["port"] in numbers for _, named, numbers in about):
-                    yield f"{called(policy)}: lets in to port {port['port']}, which no such pod has"
+                    yield f"{display_name(policy)}: lets in to port {port['port']}, which no such pod has"
         for rule in spec.get("egress", []):
             yield from _peers(policy, rule.get("to", []), pods)
             to = [peer["podSelector"] for peer in rule.get("to", []) if set(peer) == {"podSelector"}]
             reached = [pod for pod in pods if any(matches(selector, pod[0]) for selector in to)]
             for port in rule.get("ports", []):
                 if reached and not any(port["port"] in numbers for _, _, numbers in reached):
-                    yield f"{called(policy)}: lets out to port {port['port']}, which no such pod has"
+                    yield f"{display_name(policy)}: lets out to port {port['port']}, which no such pod has"
     if _of(documents, "Deployment") and not any(
         not policy["spec"]["podSelector"] and not policy["spec"].get("ingress") and not policy["spec"].get("egress")
         for policy in _of(documents, "NetworkPolicy")
@@ -153,29 +154,29 @@ def _policies(documents: list[Document]) -> Iterator[str]:
 
 def _peers(policy: Document, peers: Iterable[Document], pods: list[tuple[Labels, dict[str, int], set[int]]]) -> Any:
     for peer in peers:
-        # In an overlay without a component, as the object store, policies of others may still name its pods.
+        # In an overlay without a component, as the object store, other policies may still name its pods.
         if set(peer) == {"podSelector"} and not any(matches(peer["podSelector"], pod[0]) for pod in pods):
-            yield f"{called(policy)}: the peer {peer['podSelector']} is no pod"
+            yield f"{display_name(policy)}: the peer {peer['podSelector']} is no pod"
 
 
 def _references(documents: list[Document]) -> Iterator[str]:
-    """Service accounts, priorities, config maps and secrets that are named are there, with their keys."""
+    """Service accounts, priorities, config maps and secrets that pods name exist, with their keys."""
     maps = {document["metadata"]["name"]: set(document.get("data", {})) for document in _of(documents, "ConfigMap")}
     secrets = secret_keys(documents)
     for document, template in _workloads(documents):
         spec = template["spec"]
         if spec.get("serviceAccountName") not in _names(documents, "ServiceAccount"):
-            yield f"{called(document)}: there is no service account {spec.get('serviceAccountName')}"
+            yield f"{display_name(document)}: there is no service account {spec.get('serviceAccountName')}"
         if spec.get("priorityClassName") not in _names(documents, "PriorityClass"):
-            yield f"{called(document)}: there is no priority class {spec.get('priorityClassName')}"
+            yield f"{display_name(document)}: there is no priority class {spec.get('priorityClassName')}"
         for kind, name, key in _named_by(template):
             there = maps if kind == "config map" else secrets
             if kind == "secret" and not secrets:
                 continue  # an overlay whose secrets are made by hand; `needed_secrets` says which
             if name not in there:
-                yield f"{called(document)}: there is no {kind} {name}"
+                yield f"{display_name(document)}: there is no {kind} {name}"
             elif key is not None and key not in there[name]:
-                yield f"{called(document)}: the {kind} {name} has no key {key}"
+                yield f"{display_name(document)}: the {kind} {name} has no key {key}"
 
 
 def _named_by(template: Document) -> Iterator[tuple[str, str, str | None]]:
@@ -198,13 +199,13 @@ def _named_by(template: Document) -> Iterator[tuple[str, str, str | None]]:
 
 
 def secret_keys(documents: list[Document]) -> dict[str, set[str]]:
-    """The keys of each secret that External Secrets make."""
-    found = {}
+    """The keys of each secret that the overlay's External Secrets make."""
+    keys_of = {}
     for external in _of(documents, "ExternalSecret"):
         templated = external["spec"].get("target", {}).get("template", {}).get("data")
         keys = set(templated) if templated else {entry["secretKey"] for entry in external["spec"]["data"]}
-        found[external["metadata"]["name"]] = keys
-    return found
+        keys_of[external["metadata"]["name"]] = keys
+    return keys_of
 
 
 def needed_secrets(documents: list[Document]) -> dict[str, set[str]]:
@@ -222,7 +223,7 @@ def needed_secrets(documents: list[Document]) -> dict[str, set[str]]:
 
 
 def _volumes(documents: list[Document]) -> Iterator[str]:
-    """Mounts have volumes, volumes have claims, and a root that is read-only has a /tmp beside it."""
+    """Mounts name volumes, and volumes name claims, that exist."""
     claims = _names(documents, "PersistentVolumeClaim")
     for document, template in _workloads(documents):
         volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
@@ -230,33 +231,33 @@ def _volumes(documents: list[Document]) -> Iterator[str]:
         for container in containers(template):
             for mount in container.get("volumeMounts", []):
                 if mount["name"] not in volumes:
-                    yield f"{called(document)}: {container['name']} mounts {mount['name']}, which is no volume"
+                    yield f"{display_name(document)}: {container['name']} mounts {mount['name']}, which is no volume"
         for volume in volumes.values():
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
             if claim is not None and claim not in claims:
-                yield f"{called(document)}: there is no volume claim {claim}"
+                yield f"{display_name(document)}: there is no volume claim {claim}"
 
 
 def _settings(documents: list[Document]) -> Iterator[str]:
-    """Variables of the platform are settings of it, and addresses are of services there are."""
-    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    known |= {"RELAND_REDIS", "RELAND_FEAST_REGISTRY"}  # read by feature_store.redis.yaml
+    """Variables of the platform are settings, and addresses are those of existing services."""
+    setting_names = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    setting_names |= {"RELAND_REDIS", "RELAND_FEAST_REGISTRY"}  # read by feature_store.redis.yaml
     services = {
         service["metadata"]["name"]: {port["port"] for port in service["spec"]["ports"]}
         for service in _of(documents, "Service")
     }
-    for kind, others in OTHERS_SERVICES.items():
+    for kind, others in EXTERNAL_SERVICES.items():
         if _of(documents, kind):
             services |= others
-    given = [(called(document), document.get("data", {})) for document in _of(documents, "ConfigMap")]
+    given = [(display_name(document), document.get("data", {})) for document in _of(documents, "ConfigMap")]
     for document, template in _workloads(documents):
         for container in containers(template):
             given.append(
-                (called(document), {entry["name"]: entry.get("value", "") for entry in container.get("env", [])})
+                (display_name(document), {entry["name"]: entry.get("value", "") for entry in container.get("env", [])})
             )
     for where, variables in given:
         for name, value in variables.items():
-            if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
+            if name.startswith(ENVIRONMENT_PREFIX) and name not in setting_names:
                 yield f"{where}: {name} is no setting"
             address = _address(value) if name.startswith(ENVIRONMENT_PREFIX) or name.endswith("_URL") else None
             if address is not None and address[1] not in services.get(address[0], set()):
@@ -276,7 +277,7 @@ def _scaling(documents: list[Document]) -> Iterator[str]:
     targets = _names(documents, "Deployment")
     for scaled in _of(documents, "ScaledObject"):
         if scaled["spec"]["scaleTargetRef"]["name"] not in targets:
-            yield f"{called(scaled)}: there is no deployment {scaled['spec']['scaleTargetRef']['name']}"
+            yield f"{display_name(scaled)}: there is no deployment {scaled['spec']['scaleTargetRef']['name']}"
 
 
 def _monitors(documents: list[Document]) -> Iterator[str]:
@@ -286,8 +287,8 @@ def _monitors(documents: list[Document]) -> Iterator[str]:
             service for service in _of(documents, "Service") if matches(selector, service["metadata"].get("labels", {}))
         ]
         if not selected:
-            yield f"{called(monitor)}: selects no service"
+            yield f"{display_name(monitor)}: selects no service"
         for endpoint in monitor["spec"]["endpoints"]:
             for service in selected:
                 if endpoint["port"] not in {port.get("name") for port in service["spec"]["ports"]}:
-                    yield f"{called(monitor)}: {called(service)} has no port {endpoint['port']}"
+                    yield f"{display_name(monitor)}: {display_name(service)} has no port {endpoint['port']}"

@@ -1,7 +1,7 @@
 """`python -m infra.validation.make_schemas FOLDER`: make the JSON schemas of custom resources from published packages.
 
-`schemas/README.md` says which packages, and the commands that fill FOLDER. A schema here refuses unknown fields, which
-is what makes a misspelt one a fault; descriptions are left out.
+`schemas/README.md` says which packages, and the commands that fill FOLDER. A schema here refuses unknown fields, so
+that a misspelt one is a fault; descriptions are left out.
 """
 
 import importlib
@@ -82,16 +82,16 @@ def tidied(schema: Any) -> Any:
 
 
 def used(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with those of its definitions that it refers to."""
+    """A schema with only those definitions that it refers to."""
     definitions = schema.pop("definitions")
-    wanted, found = [schema], {}
-    while wanted:
-        for reference in _references(wanted.pop()):
+    to_search, kept = [schema], {}
+    while to_search:
+        for reference in _references(to_search.pop()):
             name = reference.removeprefix("#/definitions/")
-            if name not in found:
-                found[name] = definitions[name]
-                wanted.append(definitions[name])
-    return {"definitions": dict(sorted(found.items())), **schema}
+            if name not in kept:
+                kept[name] = definitions[name]
+                to_search.append(definitions[name])
+    return {"definitions": dict(sorted(kept.items())), **schema}
 
 
 def _references(schema: Any) -> list[str]:
@@ -104,6 +104,7 @@ def _references(schema: Any) -> list[str]:
 
 
 def main(folder: Path) -> None:
+    """Write every schema into `schemas/`."""
     sys.path.insert(0, str(folder / "python"))
     made = {(api, kind): from_typescript(kind, folder) for kind, api in TYPESCRIPT.items()}
     made |= {(api, kind): from_pydantic(module, name) for kind, (api, module, name) in PYDANTIC.items()}

@@ -18,7 +18,7 @@ JOBS = ("behavior-encoder", "prepare-tables")
 
 
 def folders() -> dict[str, Path]:
-    """Everything that is applied: the overlays, and the jobs that are created one run at a time, by name."""
+    """Everything that is applied to a cluster, by name: the overlays, and the jobs that are created for each run."""
     return {name: KUSTOMIZE / "overlays" / name for name in OVERLAYS} | {
         name: KUSTOMIZE / "jobs" / name for name in JOBS
     }
@@ -41,8 +41,8 @@ def build(folder: Path) -> list[Document]:
     return [document for document in yaml.safe_load_all(built.stdout) if document is not None]
 
 
-def called(document: Document) -> str:
-    """How messages call an object."""
+def display_name(document: Document) -> str:
+    """An object in messages: its kind and name."""
     return f"{document.get('kind')} {document.get('metadata', {}).get('name')}"
 
 
@@ -56,5 +56,5 @@ def pod_template(document: Document) -> Document | None:
 
 
 def containers(template: Document) -> list[Document]:
-    """All containers of a pod template, those that come first included."""
+    """All containers of a pod template, the init containers included."""
     return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]

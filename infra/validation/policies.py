@@ -1,6 +1,6 @@
-"""Whether objects keep to the policies of checkov, as they stand in its release: no network is asked.
+"""Checks objects by the policies in the installed release of checkov, without network access.
 
-It lives in an environment of its own (`make checkov`), because it decides which releases stand beside it.
+Checkov is in an environment of its own (`make checkov`), because it pins its dependencies.
 """
 
 import json
@@ -16,16 +16,16 @@ from infra.validation.manifests import Document
 
 CHECKOV = Path(__file__).parents[2] / ".venv-checkov" / "bin" / "checkov"
 
-# What is not kept, and why.
+# Policies that are not followed, and why.
 EXCEPTIONS = {
-    "CKV_K8S_15": "tags name one image for ever, so a node need not ask the registry again for what it has",
-    "CKV_K8S_35": "settings of the platform are environment variables, those that are secret too",
-    "CKV_K8S_43": "a digest is known when an image is pushed; the overlay of a cluster may add it (`images:`)",
+    "CKV_K8S_15": "a tag always names the same image, so a node need not pull an image that it has",
+    "CKV_K8S_35": "settings of the platform are environment variables, the secret ones included",
+    "CKV_K8S_43": "a digest is only known after an image is pushed; the overlay of a cluster may add it (`images:`)",
 }
 
 
 def policy_faults(documents: list[Document], checkov: Path = CHECKOV) -> list[str]:
-    """What breaks a policy, a line each.
+    """A line for each policy that an object breaks.
 
     Raises:
         EnvironmentFaultError: checkov is not installed, or ends without a report.

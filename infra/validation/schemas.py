@@ -1,7 +1,7 @@
-"""Whether an object has the fields, and the types, that its kind has: what a cluster's API server would say.
+"""Checks the fields of an object and their types by the schema of its kind, as a cluster's API server would.
 
 Built-in kinds are held to Kubernetes' own OpenAPI schema (`kubernetes-validate`, strict: an unknown field is a fault),
-custom resources to the schemas in `schemas/`. A kind of which no schema is known is a fault too.
+custom resources to the schemas in `schemas/`. A kind without a schema is a fault too.
 """
 
 import json
@@ -13,32 +13,34 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
 from infra.validation.make_schemas import schema_file
-from infra.validation.manifests import Document, called
+from infra.validation.manifests import Document, display_name
 
 KUBERNETES = "1.34"  # the newest in which all that is used here is stable; `sleep` before stopping is since then
 
 
 def schema_faults(document: Document) -> list[str]:
-    """What is wrong with an object, a line each; nothing where all is well."""
+    """A line for each fault of an object."""
     missing = [name for name in ("apiVersion", "kind") if not isinstance(document.get(name), str)]
     if missing:
-        return [f"{called(document)}: no {missing[0]}"]
+        return [f"{display_name(document)}: no {missing[0]}"]
     api_version, kind = document["apiVersion"], document["kind"]
     if schema_file(api_version, kind).exists():
         fault = best_match(_custom(api_version, kind).iter_errors(document))
-        return [] if fault is None else [f"{called(document)}: {_place(fault.absolute_path)}: {fault.message[:200]}"]
+        return (
+            [] if fault is None else [f"{display_name(document)}: {_place(fault.absolute_path)}: {fault.message[:200]}"]
+        )
     group = api_version.rpartition("/")[0]
-    # kubernetes-validate leaves the domain of a group away, so that it would take apps.example.com for apps.
+    # kubernetes-validate drops the domain of a group, and would take apps.example.com for apps.
     if "." in group and not group.endswith(".k8s.io"):
-        return [f"{called(document)}: no schema of {api_version} is known"]
+        return [f"{display_name(document)}: no schema of {api_version} is known"]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
     except kubernetes_validate.SchemaNotFoundError:
-        return [f"{called(document)}: Kubernetes {KUBERNETES} has no such kind in {api_version}"]
+        return [f"{display_name(document)}: Kubernetes {KUBERNETES} has no such kind in {api_version}"]
     except kubernetes_validate.ValidationError as error:
-        return [f"{called(document)}: {_place(error.path)}: {error.message[:200]}"]
+        return [f"{display_name(document)}: {_place(error.path)}: {error.message[:200]}"]
     return []
 
 

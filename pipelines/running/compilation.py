@@ -1,4 +1,4 @@
-"""The same definitions that run on a laptop, compiled to IR YAML for a Kubeflow cluster."""
+"""Compiles the pipelines to IR YAML for a Kubeflow cluster, from the definitions that also run on a laptop."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from components.foundation.files import replacing_file
 def compile_pipeline(pipeline: BaseComponent, path: Path) -> None:
     """Write the IR YAML of a pipeline; equal definitions give equal bytes."""
     with replacing_file(path) as temporary:
-        # The compiler tells YAML from JSON by the suffix.
+        # The compiler chooses YAML or JSON by the suffix.
         named = temporary.with_suffix(".yaml")
         compiler.Compiler().compile(pipeline, str(named))
         named.replace(temporary)

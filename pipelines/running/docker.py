@@ -1,4 +1,4 @@
-"""Steps in the images that a cluster runs, on this machine: kfp's `DockerRunner`, on Docker or Podman."""
+"""Runs steps on this machine in the images that a cluster runs, by kfp's `DockerRunner` on Docker or Podman."""
 
 import os
 from collections.abc import Iterator
@@ -23,8 +23,10 @@ STOP_SECONDS = 10
 
 
 def container_runner(settings: Settings, environment: dict[str, str], run: str) -> local.DockerRunner:
-    """A runner whose containers have no more than a pod of the cluster: no root, no capability, no file to write to but
-    `RELAND_HOME` and /tmp, and no network where the settings name no server.
+    """A runner whose containers may do no more than a pod of the cluster.
+
+    They run without root and without capabilities, write only to `RELAND_HOME` and /tmp, and have no network where the
+    settings name no server.
 
     Args:
         environment: variables of the steps.
@@ -51,7 +53,7 @@ def container_runner(settings: Settings, environment: dict[str, str], run: str) 
         environment={name: value for name, value in environment.items() if name not in PROGRAMS},
         network_mode="host" if any(servers) or settings.feature_store != "local" else "none",
         read_only=True,
-        tmpfs={"/tmp": "rw,exec,mode=1777"},  # Triton's stub is put there
+        tmpfs={"/tmp": "rw,exec,mode=1777"},  # Triton's stub runs from there
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         shm_size=SHARED_MEMORY,
@@ -61,7 +63,7 @@ def container_runner(settings: Settings, environment: dict[str, str], run: str) 
 
 @contextmanager
 def container_steps(settings: Settings, read: list[Path], run: str) -> Iterator[Steps]:
-    """How steps run in containers of their images.
+    """`Steps` that run in containers of their images.
 
     Args:
         read: files and folders of this machine that steps read.
@@ -78,13 +80,13 @@ def container_steps(settings: Settings, read: list[Path], run: str) -> Iterator[
 
 @contextmanager
 def truthful_containers(settings: Settings, read: list[Path]) -> Iterator[None]:
-    """Have kfp ask how a container ended before the container is removed, and mount `RELAND_HOME` whole.
+    """Make kfp read a container's exit status before the container is removed, and mount all of `RELAND_HOME`.
+
+    kfp lets the engine remove a container as it ends, and treats a container that is gone as one that succeeded
+    (kubeflow/pipelines #13332): 11 of 12 failed steps were reported as done.
 
     Args:
         read: files and folders that steps read.
-
-    kfp has the engine remove a container as it ends, and takes one that is gone for one that succeeded
-    (kubeflow/pipelines #13332): 11 of 12 failed steps went through as done.
     """
     before = docker_task_handler.run_docker_container
 
@@ -103,7 +105,7 @@ def truthful_containers(settings: Settings, read: list[Path]) -> Iterator[None]:
 def run_container(
     client: docker.DockerClient, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any
 ) -> int:
-    """Run a container to its end, printing what it prints; returns its exit status, and leaves no container.
+    """Run a container to its end, print its output and remove it; returns its exit status.
 
     Raises:
         EnvironmentFaultError: the image is not on this machine.
@@ -124,7 +126,7 @@ def run_container(
 
 
 def end_containers(run: str) -> None:
-    """Stop what is left of a run that was interrupted."""
+    """Stop the containers of a run that was interrupted."""
     client = docker.from_env()
     try:
         for container in client.containers.list(filters={"label": f"{STEP_LABEL}={run}"}):
@@ -134,7 +136,7 @@ def end_containers(run: str) -> None:
 
 
 def _mounts(settings: Settings, read: list[Path]) -> dict[str, dict[str, str]]:
-    """What a step sees of this machine, by the same paths: what it reads, and all that it may write to."""
+    """Mounts of a step, under the same paths as on this machine: read-only what it reads, writable what it writes."""
     read = [*read, *(path for path in (settings.data_dir, settings.forbidden_texts) if path)]
     written = [path for path in (settings.home, settings.model_repository, settings.ledger) if path]
     return {str(path): {"bind": str(path), "mode": "ro"} for path in read} | {

@@ -1,7 +1,7 @@
-"""Kubeflow Pipelines, by its API: pipelines uploaded, runs started and waited for, recurring runs kept.
+"""A client of Kubeflow Pipelines' API: uploads pipelines, starts runs and waits for them, keeps recurring runs.
 
 A version of a pipeline is named by the code's version and the digest of its IR, so the same content is uploaded once. A
-recurring run has the name of its pipeline: there is one of each in an experiment.
+recurring run has the name of its pipeline: an experiment holds one for each pipeline.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ from components.foundation.code_revision import git_revision
 from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 
-ATTEMPTS = 4  # of a request that only reads: after 1, 2 and 4 seconds
+ATTEMPTS = 4  # of a request that only reads, repeated after 1, 2 and 4 seconds
 TRANSIENT = (429, 500, 502, 503, 504)
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 PAGE = 100
 
-# When each pipeline begins, in UTC: second, minute, hour, day of the month, month, day of the week. Each leaves the one
-# before it time to end. `reland` and `benchmark` are run on demand.
+# When each pipeline begins, in UTC: second, minute, hour, day of the month, month, day of the week. Each starts late
+# enough for the one before it to end. `reland` and `benchmark` are run on demand.
 CADENCE = {
     "behavior-encoder": "0 0 0 1 * *",
     "reasoning-pool": "0 0 3 * * 1",
@@ -69,9 +69,9 @@ class Schedule:
     Attributes:
         pipeline: name of the pipeline, and of the recurring run.
         cron: when it begins, in six fields, of which the first are seconds.
-        catch_up: whether runs that were missed are made up for, one for each; otherwise the latest alone is.
-        version_id: version of the pipeline that is run; another takes another `reland schedule`.
-        parameters: that differ from the pipeline's defaults.
+        catch_up: whether every missed run is made up for; otherwise only the latest is.
+        version_id: version of the pipeline that is run, until `reland schedule` names another.
+        parameters: those that differ from the pipeline's defaults.
     """
 
     pipeline: str
@@ -84,13 +84,14 @@ class Schedule:
 class Kubeflow:
     """One user's pipelines on one installation.
 
-    Every method raises InputError, in one line, where the API cannot be reached, refuses the token or the namespace, or
-    answers with another error. Requests that read are tried again while the API is busy; those that write are not, as a
-    run that is started twice is worse than a line that says so.
+    Every method raises EnvironmentFaultError where the API cannot be reached or stays busy, and InputError where it
+    refuses the token or the namespace, or answers with another error. Requests that read are repeated while the API is
+    busy; those that write are not, because a run that is started twice is worse than an error.
     """
 
     def __init__(self, settings: Settings):
-        """
+        """Connect to the endpoint that the settings name.
+
         Raises:
             InputError: the settings name no endpoint.
             EnvironmentFaultError: it does not answer.
@@ -117,11 +118,11 @@ class Kubeflow:
         digest = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
         version_name = f"{VERSION}-{digest}"
         pipeline_id = self._pipeline_id(name) or self._create_pipeline(pipeline)
-        found = self._read(
+        same = self._read(
             lambda: self._client.list_pipeline_versions(pipeline_id, page_size=PAGE, filter=_named(version_name))
         )
-        if found.pipeline_versions:
-            return Version(name, pipeline_id, found.pipeline_versions[0].pipeline_version_id, version_name, False)
+        if same.pipeline_versions:
+            return Version(name, pipeline_id, same.pipeline_versions[0].pipeline_version_id, version_name, False)
         revision = git_revision()
         made = self._write(
             lambda: self._client.upload_pipeline_version(
@@ -148,23 +149,23 @@ class Kubeflow:
         return run.run_id
 
     def wait(self, run_id: str, listener: Callable[[str], None], seconds: float = 5.0) -> str:
-        """Follow a run to its end, asking every so many seconds; `listener` is told each new state.
+        """Follow a run to its end, reading its state every `seconds`; `listener` is called with each new state.
 
         Returns:
             the last state: SUCCEEDED, SKIPPED, FAILED or CANCELED.
         """
-        told = ""
+        last_state = ""
         while True:
             state = self._read(lambda: self._client.get_run(run_id)).state or "PENDING"
-            if state != told:
+            if state != last_state:
                 listener(state)
-                told = state
+                last_state = state
             if state in ENDED:
                 return state
             time.sleep(seconds)
 
     def failure(self, run_id: str) -> str:
-        """Which tasks of a run failed and what is said of them, in one line."""
+        """The failed tasks of a run and the error messages, in one line."""
         run = self._read(lambda: self._client.get_run(run_id))
         tasks = (run.run_details.task_details if run.run_details else None) or []
         failed = [task.display_name for task in tasks if task.state == "FAILED"]
@@ -173,7 +174,9 @@ class Kubeflow:
 
     def schedules(self, experiment: str) -> list[Schedule]:
         """The recurring runs of an experiment, by name."""
-        return sorted((_schedule_of(run) for run in self._recurring(experiment)), key=lambda found: found.pipeline)
+        return sorted(
+            (_schedule_of(run) for run in self._recurring(experiment)), key=lambda schedule: schedule.pipeline
+        )
 
     def schedule(self, wanted: Schedule, version: Version, experiment: str, service_account: str = "") -> bool:
         """Keep one recurring run of the pipeline, as wanted; the one it replaces is deleted after it is made.
@@ -182,7 +185,7 @@ class Kubeflow:
             whether anything had to be changed.
         """
         before = [run for run in self._recurring(experiment) if run.display_name == wanted.pipeline]
-        # Where no service account is asked for, the API has put in the namespace's own.
+        # Where no service account is named, the API has filled in the namespace's own.
         kept = [
             run
             for run in before
@@ -196,7 +199,8 @@ class Kubeflow:
                     experiment_id,
                     wanted.pipeline,
                     cron_expression=wanted.cron,
-                    # A part finds what is newest and moves pointers: never two at a time. The API wants a text.
+                    # Pipelines find the newest versions and move aliases: two runs at a time would interfere. The API
+                    # expects a text.
                     max_concurrency="1",
                     no_catchup=not wanted.catch_up,
                     params=wanted.parameters,
@@ -212,17 +216,17 @@ class Kubeflow:
 
     def unschedule(self, pipeline: str, experiment: str) -> int:
         """Delete the recurring runs of a pipeline; returns how many there were."""
-        found = [run for run in self._recurring(experiment) if run.display_name == pipeline]
-        for run in found:
+        runs = [run for run in self._recurring(experiment) if run.display_name == pipeline]
+        for run in runs:
             self._delete(run.recurring_run_id)
-        return len(found)
+        return len(runs)
 
     def _connect(self) -> Client:
         token = self._settings.kfp_token.get_secret_value()
         path = self._settings.kfp_token_file
         ca = self._settings.kfp_ca
-        # The client would look for a namespace of its own choice, and wait half a minute for an endpoint that is not
-        # there, where it is told none.
+        # Without a namespace the client would look for one by itself, and wait half a minute for an endpoint that is
+        # not there.
         with _quiet():
             client = Client(
                 host=self._endpoint,
@@ -239,10 +243,10 @@ class Kubeflow:
         return client
 
     def _pipeline_id(self, name: str) -> str | None:
-        found = self._read(
+        same = self._read(
             lambda: self._client.list_pipelines(page_size=PAGE, filter=_named(name), namespace=self._namespace)
         )
-        return found.pipelines[0].pipeline_id if found.pipelines else None
+        return same.pipelines[0].pipeline_id if same.pipelines else None
 
     def _create_pipeline(self, pipeline: BaseComponent) -> str:
         # Not `Client.upload_pipeline`, whose first version is named as the pipeline is.
@@ -253,20 +257,20 @@ class Kubeflow:
         return made.pipeline_id
 
     def _experiment_id(self, name: str) -> str:
-        if (found := self._find_experiment(name)) is not None:
-            return found
-        # Not `Client.create_experiment`, which has a namespace of its own choice where there is none.
+        if (experiment_id := self._find_experiment(name)) is not None:
+            return experiment_id
+        # Not `Client.create_experiment`, which chooses a namespace where none is given.
         body = kfp_server_api.V2beta1Experiment(display_name=name, namespace=self._namespace)
         made = self._write(lambda: self._client.experiments.experiment_service_create_experiment(experiment=body))
         return made.experiment_id
 
     def _find_experiment(self, name: str) -> str | None:
-        found = self._read(
+        same = self._read(
             lambda: self._client.experiments.experiment_service_list_experiments(
                 page_size=PAGE, filter=_named(name), namespace=self._namespace
             )
         )
-        return found.experiments[0].experiment_id if found.experiments else None
+        return same.experiments[0].experiment_id if same.experiments else None
 
     def _recurring(self, experiment: str) -> list[Any]:
         experiment_id = self._find_experiment(experiment)
@@ -299,7 +303,7 @@ class Kubeflow:
             except kfp_server_api.ApiException as error:
                 if error.status not in TRANSIENT or attempt == attempts:
                     kind = EnvironmentFaultError if error.status in TRANSIENT else InputError
-                    raise kind(self._told(error)) from None
+                    raise kind(self._describe(error)) from None
             except urllib3.exceptions.HTTPError as error:  # urllib3 has tried again to connect
                 reason = getattr(error, "reason", None) or error
                 raise EnvironmentFaultError(
@@ -310,22 +314,21 @@ class Kubeflow:
             time.sleep(2 ** (attempt - 1))
             attempt += 1
 
-    def _told(self, error: kfp_server_api.ApiException) -> str:
-        said = _message(error.body)
+    def _describe(self, error: kfp_server_api.ApiException) -> str:
+        message = _message(error.body)
         if error.status == 401:
-            return (
-                f"{self._endpoint} does not know who asks (401 {said}): see RELAND_KFP_TOKEN and RELAND_KFP_TOKEN_FILE"
-            )
+            settings = "RELAND_KFP_TOKEN and RELAND_KFP_TOKEN_FILE"
+            return f"{self._endpoint} does not know who asks (401 {message}): see {settings}"
         if error.status == 403:
             where = f"in the namespace {self._namespace}" if self._namespace else "without a namespace"
-            return f"{self._endpoint} does not allow it {where} (403 {said}): see RELAND_KFP_NAMESPACE and who asks"
-        return f"{self._endpoint}: Kubeflow Pipelines answers {error.status} {said or error.reason}"
+            return f"{self._endpoint} does not allow it {where} (403 {message}): see RELAND_KFP_NAMESPACE and who asks"
+        return f"{self._endpoint}: Kubeflow Pipelines answers {error.status} {message or error.reason}"
 
 
 def parse_parameters(
     pipeline: BaseComponent, given: list[str], sections: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """`NAME=VALUE`, in the types that the pipeline declares, and those of `sections` that the pipeline has.
+    """Parse `NAME=VALUE` texts into the types that the pipeline declares, and add those `sections` that it takes.
 
     Raises:
         InputError: a parameter is not one of the pipeline's, is of another type, or one without a default is not given.
@@ -337,8 +340,8 @@ def parse_parameters(
         if not separator:
             raise InputError(f"--parameter {text}: expected NAME=VALUE")
         if name not in declared:
-            known = ", ".join(sorted(declared))
-            raise InputError(f"--parameter {name}: {pipeline.name} has no such parameter, it has {known}")
+            names = ", ".join(sorted(declared))
+            raise InputError(f"--parameter {name}: {pipeline.name} has no such parameter, it has {names}")
         parameters[name] = _typed(name, value, ParameterType.ParameterTypeEnum.Name(declared[name].parameter_type))
     for name, declaration in declared.items():
         if name not in parameters and not declaration.is_optional:
@@ -363,7 +366,7 @@ def _typed(name: str, value: str, kind: str) -> Any:
 
 
 def _schedule_of(run: Any) -> Schedule:
-    """A recurring run as the API tells it."""
+    """A recurring run from the API's answer."""
     trigger = run.trigger.cron_schedule if run.trigger else None
     version = run.pipeline_version_reference.pipeline_version_id if run.pipeline_version_reference else ""
     parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
@@ -375,7 +378,7 @@ def _named(name: str) -> str:
 
 
 def _message(body: Any) -> str:
-    """What an error's body says, in one line; the API answers JSON, a proxy before it HTML."""
+    """The message in an error's body, in one line; the API answers JSON, a proxy before it HTML."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     with contextlib.suppress(ValueError, AttributeError):
         text = json.loads(text).get("message", "")
@@ -384,6 +387,6 @@ def _message(body: Any) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the links that the client prints."""
+    """Suppress the links that the client prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""Pipelines on this machine, under `kfp.local`, one process or container a step."""
+"""Runs pipelines on this machine under `kfp.local`, one process or container for each step."""
 
 import builtins
 import contextlib
@@ -22,7 +22,7 @@ STOP_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Steps:
-    """How steps are run, and how those that run are ended.
+    """How steps are started, and how running steps are ended.
 
     Attributes:
         runner: of `kfp.local`.
@@ -36,17 +36,17 @@ class Steps:
 def run_pipeline(
     pipeline: BaseComponent, arguments: dict[str, Any], settings: Settings, log: RunLog, steps: Steps | None = None
 ) -> dict[str, Any]:
-    """Run a pipeline and return its outputs; all that it prints goes to the log.
+    """Run a pipeline and return its outputs; everything that it prints goes to the log.
 
     Args:
-        steps: how its steps are run; None: as subprocesses.
+        steps: how its steps are started; None: as subprocesses.
 
     Raises:
         RelandError: the step raised one; it is raised again here, with its kind and message.
         StepFailedError: a step failed otherwise.
     """
     steps = steps or Steps(local.SubprocessRunner(use_venv=False), _end_steps)
-    with _step_environment(settings), _print_as_before(), contextlib.redirect_stdout(log):
+    with _step_environment(settings), _restored_print(), contextlib.redirect_stdout(log):
         local.init(
             runner=steps.runner,
             pipeline_root=str(settings.home / "pipelines"),
@@ -68,8 +68,8 @@ def run_pipeline(
 
 
 @contextlib.contextmanager
-def _print_as_before() -> Iterator[None]:
-    """Put `print` back: kfp replaces it while a task runs, and tasks that overlap do not put it back."""
+def _restored_print() -> Iterator[None]:
+    """Restore `print` at the end: kfp replaces it while a task runs, and overlapping tasks do not restore it."""
     before = builtins.print
     try:
         yield
@@ -78,7 +78,7 @@ def _print_as_before() -> Iterator[None]:
 
 
 def _end_steps() -> None:
-    """End the process of the step that runs, and what it has started: a signal to this process alone leaves them."""
+    """End the processes of the running steps and their children, which a signal to this process alone would leave."""
     steps = psutil.Process().children(recursive=True)
     for step in steps:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -91,7 +91,7 @@ def _end_steps() -> None:
 
 @contextlib.contextmanager
 def _step_environment(settings: Settings) -> Iterator[None]:
-    """The settings for the steps' processes, and one folder for what the runner leaves in the temporary folder."""
+    """Set the environment of the steps' processes: the settings, and a temporary folder that is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="reland-") as temporary:
         changes = {
             **environment_variables(settings),
@@ -99,7 +99,7 @@ def _step_environment(settings: Settings) -> Iterator[None]:
             "PYTHONUNBUFFERED": "1",
             # gRPC would ask a proxy for Milvus Lite and Triton, which are on loopback.
             "no_grpc_proxy": without_proxy(os.environ),
-            # Threads that wait for each other by spinning starve whatever else runs on a small machine.
+            # Threads that spin while they wait take the cores of a small machine from other processes.
             "OMP_WAIT_POLICY": "PASSIVE",
         }
         before = {name: os.environ.get(name) for name in changes}
@@ -116,8 +116,8 @@ def _step_environment(settings: Settings) -> Iterator[None]:
 
 def environment_variables(settings: Settings) -> dict[str, str]:
     """The settings as the environment variables that a step reads them from."""
-    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": _told(value) for name, value in settings if value is not None}
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": _text_of(value) for name, value in settings if value is not None}
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

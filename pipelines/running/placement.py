@@ -1,4 +1,4 @@
-"""Where steps run on a cluster, where their settings come from, and which of them may be answered from the cache."""
+"""Where steps run on a cluster, where their settings come from, and whether their results may be cached."""
 
 from dataclasses import dataclass, field
 
@@ -11,17 +11,17 @@ SETTINGS_CONFIG_MAP = "reland-settings"
 SETTINGS_SECRET = "reland-secrets"
 MODEL_VOLUME = "/reland/models"  # where the claim for language models is mounted
 HOME_VOLUME = "/reland/home"  # where the claim for RELAND_HOME is mounted
-# of settings that no step reads: they are the gateway's, or say how to reach Kubeflow Pipelines
-OTHERS_SETTINGS = (f"{ENVIRONMENT_PREFIX}GATEWAY_", f"{ENVIRONMENT_PREFIX}KFP_")
+# Prefixes of the settings that steps are not given: only the gateway, or the client of Kubeflow Pipelines, reads them.
+SETTINGS_NO_STEP_READS = (f"{ENVIRONMENT_PREFIX}GATEWAY_", f"{ENVIRONMENT_PREFIX}KFP_")
 
 
 @dataclass(frozen=True)
 class ModelNodes:
-    """The nodes on which language models are trained and asked; they are chosen when the pipelines are compiled.
+    """The nodes on which language models are trained and run; they are chosen when the pipelines are compiled.
 
     Attributes:
-        accelerator: resource that such a step asks for, as nvidia.com/gpu; empty: none.
-        accelerators: how many of it each shard asks for.
+        accelerator: resource that such a step requests, as nvidia.com/gpu; empty: none.
+        accelerators: how many of it each shard requests.
         selector: labels that the node must have.
         toleration: key of a taint that the step tolerates, whatever its value and effect; empty: none.
         claim: volume claim with the cache of models, and with the ledger where `RELAND_LEDGER` names a folder in
@@ -37,14 +37,14 @@ class ModelNodes:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a cluster has for the steps; chosen when the pipelines are compiled, and nothing of it on a laptop.
+    """What a cluster offers to the steps, chosen when the pipelines are compiled; a laptop has the defaults.
 
     Attributes:
         models: nodes of the steps that load a language model.
         home_claim: volume claim of `RELAND_HOME`, for the steps that read or write more than artifacts: the model
             repository, Feast's batch files and the record of arms lie there, unless a setting names another place in
             it. Many pods write to it. Empty: none.
-        registry: what the names of the images begin with where they are pulled from; empty: nothing.
+        registry: registry and path in front of the names of the images; empty: none.
         retries: how often a step that failed is tried again, after 1, 2, 4 … and at most 10 minutes: pods are evicted.
     """
 
@@ -58,14 +58,17 @@ LAPTOP = Cluster()
 
 
 def place(task: dsl.PipelineTask, cluster: Cluster, *, uses_outside_state: bool = False) -> dsl.PipelineTask:
-    """Give a task the platform's settings as environment variables, and what the cluster has for every step.
+    """Give a task the platform's settings as environment variables, and what the cluster offers to every step.
 
-    A step that writes to a registry, a store or a server is never answered from the cache: the cache would skip the
-    writing. Nor is one that reads what is no artifact, such as a folder of logs: the cache knows its path, not its
-    content. The local runner takes the settings from the shell and ignores config map and secret.
+    The local runner takes the settings from the shell and ignores config map and secret.
+
+    Args:
+        uses_outside_state: the step writes to a registry, a store or a server, or reads something that is no artifact,
+            such as a folder of logs. Its result is then never cached: the cache would skip the writing, and compares
+            a folder's path, not its content.
     """
     names = [f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in Settings.model_fields]
-    names = [name for name in names if not name.startswith(OTHERS_SETTINGS)]
+    names = [name for name in names if not name.startswith(SETTINGS_NO_STEP_READS)]
     public = {name: name for name in names if name not in SECRET_VARIABLES}
     kubernetes.use_config_map_as_env(task, SETTINGS_CONFIG_MAP, public, optional=True)
     kubernetes.use_secret_as_env(task, SETTINGS_SECRET, {name: name for name in SECRET_VARIABLES}, optional=True)
@@ -77,14 +80,14 @@ def place(task: dsl.PipelineTask, cluster: Cluster, *, uses_outside_state: bool 
         task.set_caching_options(enable_caching=False)
         if cluster.home_claim:
             kubernetes.mount_pvc(task, cluster.home_claim, HOME_VOLUME)
-            task.set_env_variable(f"{ENVIRONMENT_PREFIX}HOME", HOME_VOLUME)  # the config map may say another
+            task.set_env_variable(f"{ENVIRONMENT_PREFIX}HOME", HOME_VOLUME)  # the config map may name another folder
     return task
 
 
 def place_with_model(task: dsl.PipelineTask, cluster: Cluster) -> dsl.PipelineTask:
     """Place a task that loads a language model: on nodes with an accelerator, beside the cache of models.
 
-    It is never answered from the cache of pipelines: models and the ledger are no artifacts.
+    Its result is never cached: models and the ledger are no artifacts.
     """
     place(task, cluster, uses_outside_state=True)
     nodes = cluster.models

@@ -1,4 +1,4 @@
-"""The local runner's stream of output, told apart: all of it into a file, what a person wants to know to a listener."""
+"""Splits the output of the local runner: all of it goes to a file, the steps' progress goes to a listener."""
 
 import io
 import re
@@ -21,7 +21,7 @@ class StepFailedError(RelandError):
 
 
 class RunLog(io.TextIOBase):
-    """Takes everything that `kfp.local` and its steps print.
+    """A stream that takes everything that `kfp.local` and its steps print.
 
     Attributes:
         seconds: how long each finished step took.
@@ -44,6 +44,7 @@ class RunLog(io.TextIOBase):
         self._in_traceback = False
 
     def write(self, text: str) -> int:
+        """Write to the file and interpret each complete line."""
         self._file.write(_COLOR.sub("", text))
         self._file.flush()
         *lines, self._partial = (self._partial + text).split("\n")
@@ -52,6 +53,7 @@ class RunLog(io.TextIOBase):
         return len(text)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         super().close()
 
@@ -64,7 +66,7 @@ class RunLog(io.TextIOBase):
         if match := _STEP_BEGINS.search(line):
             self._step, self._began = match[1], time.monotonic()
             if self.failed_step is None:
-                self.failure = None  # what the step before printed, and went on
+                self.failure = None  # an exception that the step before printed, and survived
             self._listener(self._step, "")
         elif match := _STEP_ENDS.search(line):
             self._end_step(match[1], match[2])
@@ -74,7 +76,7 @@ class RunLog(io.TextIOBase):
             self._in_traceback = True
         elif self._in_traceback and _EXCEPTION.match(line):
             self._in_traceback = False
-            # Steps beside the one that failed go on, and what a library prints while they do is no reason of its end.
+            # Other steps go on after the first failure; exceptions that they print are not the reason of the failure.
             if self.failed_step is None:
                 self.failure = line
 

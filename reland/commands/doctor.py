@@ -32,7 +32,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
         for finding in examine(settings):
             findings.append(finding)
             if not as_json:
-                print(f"{MARKS[finding.state]:7s} {finding.name:19s} {finding.told}", flush=True)
+                print(f"{MARKS[finding.state]:7s} {finding.name:19s} {finding.message}", flush=True)
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     failed = sum(finding.state == "failed" for finding in findings)

@@ -11,7 +11,7 @@ import pytest
 from components.contracts.artifacts import LINEAGE_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.tables import MATCHES, RATIONALES, read_table, write_table, write_vectors
 from components.foundation import milvus
-from components.foundation.errors import ConflictError, InputError
+from components.foundation.errors import ConflictError, EnvironmentFaultError, InputError
 from components.foundation.milvus import connect_milvus
 from components.foundation.settings import load_settings
 from components.reasoning_pool.component import build_pool, match_users
@@ -206,5 +206,5 @@ def test_matching_equals_numpy_on_more_users_than_a_batch(tmp_path, monkeypatch,
 
 def test_a_milvus_that_does_not_answer(monkeypatch):
     monkeypatch.setenv("RELAND_MILVUS_URI", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match="RELAND_MILVUS_URI"), connect_milvus(load_settings()):
+    with pytest.raises(EnvironmentFaultError, match="RELAND_MILVUS_URI"), connect_milvus(load_settings()):
         pass

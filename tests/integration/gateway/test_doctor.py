@@ -36,8 +36,8 @@ def found(settings: Settings, *names: str) -> dict[str, Finding]:
 def failure(settings: Settings, name: str) -> str:
     finding = found(settings, name)[name]
     assert finding.state == "failed", finding
-    assert "\n" not in finding.told
-    return finding.told
+    assert "\n" not in finding.message
+    return finding.message
 
 
 @pytest.fixture
@@ -66,17 +66,17 @@ def test_what_is_there_is_told_and_what_is_not_made_yet_is_no_failure(
     states = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert end.value.code == 1
     assert [name for name, finding in states.items() if finding["state"] == "failed"] == ["vLLM"]
-    assert "has no vLLM (`make vllm` makes such an environment)" in states["vLLM"]["told"]
-    assert states["MLflow"]["state"] == "unused" and "a first run makes the registry" in states["MLflow"]["told"]
-    assert "NumPy 1." in states["Triton environment"]["told"]
-    assert f"{MODEL_NAME} 1" in states["model repository"]["told"]
-    assert states["record of arms"]["told"] == "champion: version 1, slot blue, 100%"
-    assert states["Feast"]["told"].startswith("local, sqlite: ")
+    assert "has no vLLM (`make vllm` makes such an environment)" in states["vLLM"]["message"]
+    assert states["MLflow"]["state"] == "unused" and "a first run makes the registry" in states["MLflow"]["message"]
+    assert "NumPy 1." in states["Triton environment"]["message"]
+    assert f"{MODEL_NAME} 1" in states["model repository"]["message"]
+    assert states["record of arms"]["message"] == "champion: version 1, slot blue, 100%"
+    assert states["Feast"]["message"].startswith("local, sqlite: ")
 
 
 def test_a_triton_server_is_asked_for_the_versions_that_arms_name(copied, triton):
     settings = copied(triton_grpc=triton.grpc_address)
-    assert found(settings, "Triton server")["Triton server"].told.startswith(f"{triton.grpc_address}: triton 2.")
+    assert found(settings, "Triton server")["Triton server"].message.startswith(f"{triton.grpc_address}: triton 2.")
     record = settings.home / "serving" / "rollout.json"
     record.write_text(record.read_text().replace('"version": 1', '"version": 7'))
     assert f"does not serve {MODEL_NAME} version 7, which the arm champion names" in failure(settings, "Triton server")
@@ -110,7 +110,7 @@ def test_a_registry_of_another_version_of_mlflow(tmp_path):
     settings = Settings(home=tmp_path / "one")
     open_registry(settings).search_registered_models(max_results=1)
     told = found(settings, "MLflow")["MLflow"]
-    assert told.state == "ok" and "SQLite, schema of MLflow" in told.told
+    assert told.state == "ok" and "SQLite, schema of MLflow" in told.message
     # A copy, as MLflow looks at a database once in a process.
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     with sqlite3.connect(tmp_path / "two" / "mlflow" / "mlflow.db") as database:
@@ -122,7 +122,7 @@ def test_a_milvus_that_holds_what_another_version_made(tmp_path):
     settings = Settings(home=tmp_path)
     with connect_milvus(settings) as client:
         client.create_collection("reland_pool_one", dimension=4)
-    assert "milvus_lite" in found(settings, "Milvus")["Milvus"].told
+    assert "milvus_lite" in found(settings, "Milvus")["Milvus"].message
     with connect_milvus(settings) as client:
         client.create_collection("reland_pool_two", dimension=4, vector_field_name="embedding")
     assert "the collection reland_pool_two has no field `vector`" in failure(settings, "Milvus")
@@ -179,7 +179,7 @@ def test_the_endpoint_of_the_language_model_is_asked_for_its_models(tmp_path):
     ):
         with answering(status, body) as url:
             finding = found(Settings(home=tmp_path, openai_base_url=f"{url}/v1"), "OpenAI endpoint")["OpenAI endpoint"]
-        assert finding.state == state and told in finding.told, finding
+        assert finding.state == state and told in finding.message, finding
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def test_kubeflow_is_asked_for_what_is_scheduled(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     with kubeflow_stub() as stub:
         finding = found(Settings(kfp_endpoint=stub.url), "Kubeflow Pipelines")["Kubeflow Pipelines"]
-        assert (finding.state, finding.told) == ("ok", f"{stub.url}: 0 pipelines scheduled")
+        assert (finding.state, finding.message) == ("ok", f"{stub.url}: 0 pipelines scheduled")
         stub.token = "another"
         assert "401" in failure(Settings(kfp_endpoint=stub.url), "Kubeflow Pipelines")
 
@@ -221,7 +221,7 @@ def test_redis_is_written_to_and_a_password_or_a_replica_is_found_out(redis, tmp
     server = redis()
     settings = Settings(home=tmp_path, feature_store="redis")
     finding = found(settings, "Feast")["Feast"]
-    assert finding.state == "unused" and "redis, Redis " in finding.told
+    assert finding.state == "unused" and "redis, Redis " in finding.message
     open_feature_store(settings)
     assert found(settings, "Feast")["Feast"].state == "ok"
 
