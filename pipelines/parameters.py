@@ -15,7 +15,8 @@ from components.foundation.errors import InputError
 from components.foundation.settings import Settings
 from components.fusion_ranker.variants import parse_variants
 from components.language_model.budget import Ceilings, Prices
-from components.language_model.engines import check_engine
+from components.language_model.engine import EngineOptions
+from components.language_model.engines import engine_class
 from components.language_model.ledger import PARTITIONS
 from components.language_model.recorded_engine import RecordedEngine
 from components.llm_tuning.naming import check_loading_engine
@@ -153,7 +154,8 @@ def _check_generation(parameters: RunParameters, settings: Settings) -> None:
     """
     check_loading_engine(parameters.language_model, parameters.rationale_engine)
     model = LanguageModel(name=parameters.language_model)
-    check_engine(parameters.rationale_engine, parameters.recorded_rationales, model, settings)
+    options = EngineOptions(settings=settings, model=model, recorded_rationales=parameters.recorded_rationales)
+    engine_class(parameters.rationale_engine).check(options)
     if parameters.recorded_rationales and parameters.rationale_engine != "recorded":
         raise InputError(f"--rationales is read by --rationale-engine recorded, not by {parameters.rationale_engine}")
     if not 1 <= parameters.shards <= PARTITIONS:

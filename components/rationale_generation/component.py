@@ -30,13 +30,16 @@ def build_prompts(
 
     from components.contracts.language_model import read_language_model
     from components.foundation.settings import load_settings
-    from components.language_model.engines import engine_model
+    from components.language_model.engine import EngineOptions
+    from components.language_model.engines import engine_class
     from components.prompting.prompt_template import choose_version
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
-    model = engine_model(engine, recorded_rationales, read_language_model(Path(tuned.path)))
-    version = choose_version(prompt_version, language_model)
     settings = load_settings()
+    chosen = read_language_model(Path(tuned.path))
+    options = EngineOptions(settings=settings, model=chosen, recorded_rationales=recorded_rationales)
+    model = engine_class(engine).answering_model(options)
+    version = choose_version(prompt_version, language_model)
     content = build_seed_requests(
         Path(prepared.path), Path(seeds.path), version, model, settings.history_days, settings.items_name
     )
@@ -94,9 +97,10 @@ def generate_rationales(
     from components.foundation.progress import say
     from components.foundation.settings import load_settings
     from components.language_model.account import write_account
-    from components.language_model.batch_exchange import BatchExchange, hand_out
+    from components.language_model.batch_exchange import BatchExchange, answer_once
     from components.language_model.budget import Budget, Ceilings, Prices
-    from components.language_model.engines import open_engine
+    from components.language_model.engine import EngineOptions
+    from components.language_model.engines import engine_class
     from components.language_model.ledger import Ledger, shard_of
     from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.request_building import read_seed_requests
@@ -107,7 +111,8 @@ def generate_rationales(
     own = [request for request in asked.requests if shard_of(request["custom_id"], shards) == shard]
     catalogue = load_catalogue(Path(prepared.path), asked.withheld)
     model = read_language_model(Path(tuned.path))
-    with open_engine(engine, model, catalogue, recorded_rationales, asked.seed_of_request, settings) as answering:
+    options = EngineOptions(settings=settings, model=model, recorded_rationales=recorded_rationales)
+    with engine_class(engine).open(options, catalogue, asked.seed_of_request) as answering:
         say(f"asking {answering.name}, model {answering.model}, {len(own)} requests, shard {shard + 1} of {shards}")
         if answering.paid:
             validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
@@ -116,7 +121,7 @@ def generate_rationales(
                 factory = BatchExchange(answering, validator, ledger, budget, asked.prompt_tokens, attempts)
                 answers, account = factory.answer(own)
         else:
-            answers, account = hand_out(answering, own)
+            answers, account = answer_once(answering, own)
     write_lines(Path(responses.path) / RESPONSES_FILE, answers)
     write_account(Path(responses.path) / ACCOUNT_FILE, account)
 
@@ -145,7 +150,6 @@ def validate_rationales(
     from components.language_model.account import Account, cost_fields, read_account, read_population
     from components.language_model.budget import Prices
     from components.language_model.engines import engine_class
-    from components.language_model.recorded_engine import RecordedEngine
     from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.request_building import read_seed_requests
@@ -155,8 +159,7 @@ def validate_rationales(
     answering = engine_class(engine)
     asked = read_seed_requests(Path(requests.path))
     catalogue = load_catalogue(Path(prepared.path), asked.withheld)
-    free_text = answering is RecordedEngine
-    validator = load_validator(Path(prepared.path), catalogue, settings, free_text=free_text)
+    validator = load_validator(Path(prepared.path), catalogue, settings, free_text=answering.free_text)
     folders = [Path(shard.path) for shard in responses]
     files = [folder / RESPONSES_FILE for folder in folders if (folder / RESPONSES_FILE).stat().st_size]
     answers = [row for file in files for _, row in read_lines(file)]
