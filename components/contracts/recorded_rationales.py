@@ -7,8 +7,8 @@
 - Free text by user: `{"user_id": …, "model": …, "preference_summary": …, "recommendation": …}` a row; an answer
   belongs to that seed user. Other fields are passed over.
 
-The rows are JSON objects: one a line, written over several lines, or in one array; UTF-8, or what a byte-order mark says.
-A row that cannot be used is left out, and reported; the others count.
+The rows are JSON objects: one a line, written over several lines, or in one array; in UTF-8, or as a byte-order mark
+says. A row that cannot be used is left out, and reported; the others count.
 """
 
 import json
@@ -86,7 +86,9 @@ def read_recorded_file(path: Path) -> RecordedFile:
     if not answers:
         whys = [f"{count} × {why}" for why, count in reasons.most_common(3)]
         whys += [f"line {number}: {why}" for number, why in sorted(left_out)[:1]]
-        raise InputError(f"{path}: holds no answer; {'; '.join(whys)}" if whys else f"{path}: empty, expected {_EXPECTED}")
+        raise InputError(
+            f"{path}: holds no answer; {'; '.join(whys)}" if whys else f"{path}: empty, expected {_EXPECTED}"
+        )
     models = Counter(answer.model for answer in answers.values())
     return RecordedFile(
         path,

@@ -38,7 +38,7 @@ def ask_again(request: Request, attempt: int) -> Request:
 
 
 def answer_once(engine: RationaleEngine, requests: list[Request]) -> tuple[list[Response], Account]:
-    """The responses of an engine whose answers cost nothing: one call for each request, and none is kept or repeated."""
+    """The responses of an engine whose answers cost nothing: one call for each request, none is kept or repeated."""
     responses = list(engine.generate(requests))
     account = Account()
     for response in responses:
@@ -133,7 +133,9 @@ class BatchExchange:
         return self._ledger.read([request["custom_id"] for request in (*requests, *again)])
 
     def _report_forecast(self, new_requests: list[Request], kept: int) -> None:
-        self._account.forecast = sum((self._worst_case(request["custom_id"], request) for request in new_requests), Usage())
+        self._account.forecast = sum(
+            (self._worst_case(request["custom_id"], request) for request in new_requests), Usage()
+        )
         words = self._account.forecast.describe(self._budget.prices)
         say(f"forecast: at most {words}, and what is asked again on top; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
@@ -156,7 +158,9 @@ class BatchExchange:
         while any(not self._budget.refuses(self._worst_case(key, new_requests[key])) for key in left):
             refused: list[str] = []
             # Closed when the ledger fails, so that the engine stops.
-            with closing(cast(Generator, self._engine.generate(self._admitted(new_requests, left, refused)))) as answers:
+            with closing(
+                cast(Generator, self._engine.generate(self._admitted(new_requests, left, refused)))
+            ) as answers:
                 try:
                     for response in answers:
                         key = key_of[response["custom_id"]]

@@ -26,7 +26,7 @@ class EngineOptions:
     """
 
     settings: Settings
-    model: LanguageModel = LanguageModel(name="")
+    model: LanguageModel
     recorded_rationales: str = ""
 
 
@@ -78,8 +78,7 @@ class RationaleEngine(ABC):
         """An engine that is ready to answer; the caller closes it.
 
         Args:
-            seed_of_request: the seed user of each `custom_id`. Of seed users with equal prompts, who share a request, it
-                names one.
+            seed_of_request: the seed user of each `custom_id`; one of those with equal prompts, who share a request.
 
         Raises:
             InputError: as `answering_model` does; or a setting or a file that the engine needs is missing or at fault.

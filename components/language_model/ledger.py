@@ -2,10 +2,10 @@
 
 A line holds one answer: the `custom_id` of its request, a checksum and the response, separated by tabs. The
 `custom_id` is a hash of the content (prompt with the template's text, model, sampling), so an answer holds for as long
-as these stay the same, in this run and in those of later weeks; neither time nor order matters. Invalid answers and those
-without a text (refusals, answers cut off before their text) are kept too: they were paid for, and the same request
-would be answered so again. Errors are not kept: they are no answers. After a change of the endpoint that would make it
-answer otherwise, name another ledger by `RELAND_LEDGER`.
+as these stay the same, in this run and in those of later weeks; neither time nor order matters. Invalid answers and
+those without a text (refusals, answers cut off before their text) are kept too: they were paid for, and the same
+request would be answered so again. Errors are not kept: they are no answers. After a change of the endpoint that would
+make it answer otherwise, name another ledger by `RELAND_LEDGER`.
 
 The ledger is split into `PARTITIONS` files by request. A shard of a job owns some of them, whichever number of shards
 there are, and locks them while it works, so that an answer has one place and a file has one writer.

@@ -20,7 +20,7 @@ def build_prompts(
     """Condense the seed users' histories and ask for rationales (3.1.2), in the OpenAI batch format.
 
     Args:
-        language_model: what the step of the model was told; it decides where no `prompt_version` is named.
+        language_model: as the step of the model got it; it decides where no `prompt_version` is named.
         recorded_rationales: file of recorded rationales; read by the engine `recorded` alone.
 
     Returns:
