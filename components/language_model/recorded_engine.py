@@ -44,13 +44,13 @@ class RecordedEngine(RationaleEngine):
         Raises:
             InputError: a fault of the file.
         """
-        recorded = _read(options)
-        return options.model if options.model.name else LanguageModel(name=recorded.models[0])
+        return _model(options, _read(options))
 
     @classmethod
     def open(cls, options: EngineOptions, catalogue: Catalogue, seed_of_request: Mapping[str, str]) -> Self:
         """As the contract says."""
-        return cls(_read(options), cls.answering_model(options).name, seed_of_request)
+        recorded = _read(options)
+        return cls(recorded, _model(options, recorded).name, seed_of_request)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """As the contract says.
@@ -85,6 +85,10 @@ class RecordedEngine(RationaleEngine):
             shown = "; ".join(recorded.left_out[:SHOWN_ROWS])
             more = "; …" if len(recorded.left_out) > SHOWN_ROWS else ""
             say(f"{recorded.path}: {len(recorded.left_out)} rows left out ({shown}{more})")
+
+
+def _model(options: EngineOptions, recorded: RecordedFile) -> LanguageModel:
+    return options.model if options.model.name else LanguageModel(name=recorded.models[0])
 
 
 def _read(options: EngineOptions) -> RecordedFile:

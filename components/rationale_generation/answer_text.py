@@ -14,9 +14,10 @@ _BEGIN_OF_THOUGHTS = re.compile(_OPENING, re.IGNORECASE)
 _END_OF_THOUGHTS = re.compile(
     rf"</(?:\w+:)?(?:{_THOUGHTS})>|\[/think\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final\b", re.IGNORECASE
 )
-# Where the answer ends and the model went on all the same: <|im_end|>, </s>, <end_of_turn>, <｜end▁of▁sentence｜>.
+# With which models end a text: <|im_end|>, </s>, <end_of_turn>, <｜end▁of▁sentence｜>.
 _END_TOKEN = re.compile(r"<[|｜][^<>]{1,40}[|｜]>|</s>|<eos>|<end_of_turn>|\[/?inst\]", re.IGNORECASE)
 _BEGIN_OF_VALUE = re.compile(r"(?:t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\\?u?[0-9a-fA-F]{0,4})")  # or nothing
+_BRACES = frozenset("{}")
 _BEGIN_OF_OBJECT = re.compile(r"\{\s*[\"}]")
 
 
@@ -24,7 +25,8 @@ def read_object(content: str) -> dict[str, Any]:
     """The one JSON object in the text of a message.
 
     Passed over is what stands around it: reasoning that is marked as such, a code fence, sentences, tokens that end a
-    text, a byte-order mark. Of two objects neither is taken.
+    text, a byte-order mark. Of two objects neither is taken, nor one with braces behind it: a title that a model copied
+    as it is may have ended the object early.
 
     Raises:
         RejectedAnswerError: there is none, or more than one; it ends in the middle, or the reasoning does.
@@ -45,9 +47,8 @@ def read_object(content: str) -> dict[str, Any]:
         raise _not_json("not JSON") from None
     except (ValueError, RecursionError):
         raise _not_json("not JSON") from None
-    rest, *_ = _END_TOKEN.split(text[end:], maxsplit=1)
-    if _BEGIN_OF_OBJECT.search(rest):
-        raise _not_json("not JSON: more than one object")
+    if not _BRACES.isdisjoint(text[end:]):
+        raise _not_json("not JSON: more than one object, or the rest of one")
     return answer
 
 
