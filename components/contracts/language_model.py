@@ -7,7 +7,7 @@ from components.foundation.errors import InputError
 from components.foundation.files import read_json, write_json
 
 LANGUAGE_MODEL_FILE = "language_model.json"
-# What `--model` says of a model that is trained here: a small one from nothing, an adapter on a base model.
+# What `language_model` says where a model is trained here: a small one from nothing, an adapter on a base model.
 SCRATCH = "scratch"
 LORA_PREFIX = "lora:"
 _LOCATIONS = ("weights", "adapter", "tokenizer")
@@ -15,7 +15,7 @@ _LOCATIONS = ("weights", "adapter", "tokenizer")
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel:
-    """A language model, as every step that has to do with it is told of it.
+    """A language model, as the steps hand its description to each other.
 
     Attributes:
         name: what requests call it, so a part of every `custom_id`. That of a model trained here carries the digest of

@@ -125,7 +125,8 @@ RATIONALES = pa.schema(
     ]
 )
 
-# One row for each rejected answer. `reason` is of a closed list (`rationale_generation.text_rules.Reason`).
+# One row for each seed user without a rationale. `reason` is a `rationale_generation.text_rules.Reason` where a text
+# was rejected, and that of a `contracts.batch_format.NoAnswerError` where there is none.
 REJECTED_RATIONALES = pa.schema(
     [
         _required("seed_user_id", pa.string()),

@@ -1,4 +1,4 @@
-"""The account of what the answers of a run took: kept shard by shard, told for the run."""
+"""The account of what the answers of a run took: kept for each shard, added up for the run."""
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,12 +19,12 @@ class Account:
     Attributes:
         forecast: the most that one call for each request that the ledger did not answer takes.
         spent: calls of this run, answered or not, and the tokens of their answers.
-        inferences: calls of this run that were answered.
+        inferences: calls of this run that were answered, with a text or without.
         asked_again: calls of this run because an answer was invalid.
         new: requests with an answer that was made in this run.
         not_asked: requests that a ceiling kept out.
         behind: calls and tokens of all answers, whichever run made them.
-        ceiling: the option whose ceiling kept a request from being asked; empty where none did.
+        ceiling: the name of the ceiling that kept a request from being asked; empty where none did.
         hours: how long the engine took, in this run.
     """
 
@@ -44,6 +44,7 @@ class Account:
 
 
 def write_account(path: Path, account: Account) -> None:
+    """Write an account as JSON."""
     write_json(path, asdict(account))
 
 
@@ -111,12 +112,12 @@ def cost_fields(account: Account, answered: int, prices: Prices, population: Pop
 
 def _scaled(account: Account, prices: Prices, usage: Usage, factor: float) -> dict[str, float]:
     """`usage` times `factor`; its hours by those of an inference of this run, where there was one."""
-    told = {
+    quantities = {
         "calls": usage.calls,
         "gpu_hours": prices.gpu_hours(usage.tokens),
         "money": prices.money(usage.prompt_tokens, usage.completion_tokens),
     }
     if account.inferences:
-        told["hours"] = account.hours / account.inferences * usage.calls
-    scaled = {name: round(value * factor, 6) for name, value in told.items()}
+        quantities["hours"] = account.hours / account.inferences * usage.calls
+    scaled = {name: round(value * factor, 6) for name, value in quantities.items()}
     return scaled | {"tokens": round(usage.tokens * factor)}

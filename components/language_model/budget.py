@@ -1,4 +1,4 @@
-"""What asking a language model costs: told before it is asked, held under ceilings while it is."""
+"""What the calls of a language model cost: forecast before the first one, held under ceilings while they last."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -27,14 +27,17 @@ class Prices:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
+        """The prices that the settings state."""
         return cls(
             settings.prompt_price, settings.completion_price, settings.gpu_hour_price, settings.gpu_tokens_per_second
         )
 
     def gpu_hours(self, tokens: int) -> float:
+        """GPU-hours of so many tokens; 0 where no speed is stated."""
         return tokens / self.tokens_per_second / SECONDS_AN_HOUR if self.tokens_per_second else 0.0
 
     def money(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What the tokens cost, in the currency of the prices."""
         tokens = (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
         return tokens + self.gpu_hours(prompt_tokens + completion_tokens) * self.gpu_hour
 
@@ -54,6 +57,7 @@ class Usage:
 
     @property
     def tokens(self) -> int:
+        """Tokens of prompts and answers together."""
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -64,18 +68,18 @@ class Usage:
         )
 
     def priced(self, prices: Prices) -> dict[str, Any]:
-        """As reports tell it, with the GPU-hours and the money that the stated prices make of it."""
+        """The fields of a report, with the GPU-hours and the money that the stated prices make of it."""
         money = prices.money(self.prompt_tokens, self.completion_tokens)
         return {**asdict(self), "gpu_hours": round(prices.gpu_hours(self.tokens), 6), "money": round(money, 6)}
 
     def describe(self, prices: Prices) -> str:
-        """As a line of progress tells it; what nothing is stated about is left out."""
-        told = f"{self.calls:,} calls, {self.prompt_tokens:,} prompt tokens, {self.completion_tokens:,} of answers"
+        """The words of a line of progress; figures for which no price or speed is stated are left out."""
+        words = f"{self.calls:,} calls, {self.prompt_tokens:,} prompt tokens, {self.completion_tokens:,} of answers"
         if prices.tokens_per_second:
-            told += f", {prices.gpu_hours(self.tokens):.2f} GPU-hours"
+            words += f", {prices.gpu_hours(self.tokens):.2f} GPU-hours"
         if prices.stated:
-            told += f", cost {prices.money(self.prompt_tokens, self.completion_tokens):.2f}"
-        return told
+            words += f", cost {prices.money(self.prompt_tokens, self.completion_tokens):.2f}"
+        return words
 
 
 @dataclass(frozen=True)
@@ -87,16 +91,17 @@ class Ceilings:
     money: float = 0.0
 
     def check(self, prices: Prices) -> None:
-        """
+        """Refuse ceilings that cannot be kept.
+
         Raises:
             InputError: a ceiling is negative, or is on money while no price is stated.
         """
-        for option, value in (("calls", self.calls), ("tokens", self.tokens), ("cost", self.money)):
+        for name, value in (("calls", self.calls), ("tokens", self.tokens), ("cost", self.money)):
             if not value >= 0:
-                raise InputError(f"--max-{option} {value}: expected a ceiling, or 0 for none")
+                raise InputError(f"max_{name} {value}: expected a ceiling, or 0 for none")
         if self.money and not prices.stated:
             raise InputError(
-                "--max-cost needs prices: set RELAND_PROMPT_PRICE and RELAND_COMPLETION_PRICE, or "
+                "max_cost needs prices: set RELAND_PROMPT_PRICE and RELAND_COMPLETION_PRICE, or "
                 "RELAND_GPU_HOUR_PRICE and RELAND_GPU_TOKENS_PER_SECOND"
             )
 
@@ -106,9 +111,9 @@ class Ceilings:
         Raises:
             InputError: a ceiling is too low to be shared.
         """
-        for option, value in (("calls", self.calls), ("tokens", self.tokens)):
+        for name, value in (("calls", self.calls), ("tokens", self.tokens)):
             if 0 < value < shards:
-                raise InputError(f"--max-{option} {value}: expected at least one for each of the {shards} shards")
+                raise InputError(f"max_{name} {value}: expected at least one for each of the {shards} shards")
         calls, tokens = (value // shards + (shard < value % shards) for value in (self.calls, self.tokens))
         return Ceilings(calls, tokens, self.money / shards)
 
@@ -127,12 +132,12 @@ class Budget:
         self._reserved_sum = Usage()
 
     def admit(self, custom_id: str, worst: Usage) -> str:
-        """Reserve what a request can take, unless a ceiling keeps it out: its option; empty where none does."""
-        option = self.exceeded(self.spent + self._reserved_sum + worst)
-        if not option:
+        """Reserve what a request can take; the name of the ceiling that keeps it out, empty where none does."""
+        ceiling = self.exceeded(self.spent + self._reserved_sum + worst)
+        if not ceiling:
             self._reserved[custom_id] = worst
             self._reserved_sum += worst
-        return option
+        return ceiling
 
     def settle(self, custom_id: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Count what an admitted request took instead of its worst case."""
@@ -144,7 +149,7 @@ class Budget:
         self.spent += self._release(custom_id)
 
     def repeat(self, custom_id: str) -> str:
-        """Lose an admitted request and admit it again; the option of the ceiling that keeps it out, or empty."""
+        """Lose an admitted request and admit it again; the name of the ceiling that keeps it out, or empty."""
         worst = self._reserved[custom_id]
         self.lose(custom_id)
         return self.admit(custom_id, worst)
@@ -155,21 +160,21 @@ class Budget:
         return worst
 
     def refuses(self, worst: Usage) -> str:
-        """The option of the ceiling that keeps it out even when nothing else is under way; empty: none does."""
+        """The name of the ceiling that keeps it out even when nothing else is under way; empty: none does."""
         return self.exceeded(self.spent + worst)
 
     def exceeded(self, usage: Usage) -> str:
-        """The option of the first ceiling below this usage; empty: there is none.
+        """The name of the first ceiling below this usage; empty: there is none.
 
-        Not its value: a shard has but a share of the one that the user knows.
+        Not its value: a shard has but a share of the one that the user set.
         """
         ceilings = self._ceilings
         money = self.prices.money(usage.prompt_tokens, usage.completion_tokens)
-        for option, value, ceiling in (
-            ("--max-calls", usage.calls, ceilings.calls),
-            ("--max-tokens", usage.tokens, ceilings.tokens),
-            ("--max-cost", money, ceilings.money),
+        for name, value, ceiling in (
+            ("max_calls", usage.calls, ceilings.calls),
+            ("max_tokens", usage.tokens, ceilings.tokens),
+            ("max_cost", money, ceilings.money),
         ):
             if ceiling and value > ceiling:
-                return option
+                return name
         return ""

@@ -6,7 +6,8 @@ from components.foundation.errors import InputError
 from components.foundation.settings import Settings
 from components.language_model.budget import Prices
 from components.language_model.configuration import RationalesSection
-from components.language_model.engines import check_engine
+from components.language_model.engine import EngineOptions
+from components.language_model.engines import engine_class
 from components.language_model.recorded_engine import RecordedEngine
 from components.language_model.trained_models import check_loading_engine
 from components.prompting.prompt_template import read_template
@@ -20,7 +21,8 @@ def check_rationales(section: RationalesSection, settings: Settings) -> None:
     """
     engine, recorded = section.rationale_engine, section.recorded_rationales
     check_loading_engine(section.language_model, engine)
-    check_engine(engine, recorded, LanguageModel(name=section.language_model), settings)
+    chosen = LanguageModel(name=section.language_model)
+    engine_class(engine).check(EngineOptions(settings=settings, model=chosen, recorded_rationales=recorded))
     if recorded and engine != RecordedEngine.name:
         raise InputError(f"recorded_rationales is read by rationale_engine {RecordedEngine.name}, not by {engine}")
     if section.shards > 1 and engine == RecordedEngine.name:

@@ -2,8 +2,10 @@
 
 A line holds one answer: the `custom_id` of its request, a checksum and the response, separated by tabs. The
 `custom_id` is a hash of the content (prompt with the template's text, model, sampling), so an answer holds for as long
-as these stay the same, in this run and in those of later weeks; neither time nor order matters. Invalid answers are
-kept too: they were paid for. Errors are not: they are no answers.
+as these stay the same, in this run and in those of later weeks; neither time nor order matters. Invalid answers and
+those without a text (refusals, answers cut off before their text) are kept too: they were paid for, and the same
+request would be answered so again. Errors are not kept: they are no answers. After a change of the endpoint that would
+make it answer otherwise, name another ledger by `RELAND_LEDGER`.
 
 The ledger is split into `PARTITIONS` files by request. A shard of a job owns some of them, whichever number of shards
 there are, and locks them while it works, so that an answer has one place and a file has one writer.
@@ -80,7 +82,7 @@ class Ledger:
     def read(self, custom_ids: Collection[str]) -> dict[str, Response]:
         """Those of the wanted answers that are in this shard's partitions."""
         wanted = {custom_id.encode() for custom_id in custom_ids}
-        found: dict[str, Response] = {}
+        responses: dict[str, Response] = {}
         damaged = 0
         for path in self._paths.values():
             with path.open("rb") as lines:
@@ -90,12 +92,12 @@ class Ledger:
                         continue
                     checksum, _, content = rest.removesuffix(b"\n").partition(b"\t")
                     if checksum == _checksum(key, content):
-                        found[key.decode()] = json.loads(content)
+                        responses[key.decode()] = json.loads(content)
                     else:
                         damaged += 1
         if damaged:
             say(f"ledger: {damaged} damaged lines passed over")
-        return found
+        return responses
 
     def append(self, response: Response, *, request_id: str = "") -> None:
         """Keep an answer.

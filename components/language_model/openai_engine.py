@@ -2,22 +2,41 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 from pydantic import SecretStr
 
-from components.contracts.batch_format import Request, Response, make_failure, make_response, read_answer
+from components.contracts.batch_format import (
+    NoAnswerError,
+    Request,
+    Response,
+    make_failure,
+    read_answer,
+    write_answer,
+)
 from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.progress import say
-from components.language_model.engine import LOST, NOT_REPEATED, REFUSED, RationaleEngine
+from components.language_model.engine import LOST, NOT_REPEATED, REFUSED, EngineOptions, RationaleEngine
+from components.prompting.catalogue import Catalogue
 
-TOLD_CHARACTERS = 300  # of what an endpoint says is wrong
+SHOWN_CHARACTERS = 300  # of what an endpoint says is wrong
+# Codes and types of errors that no wait mends: somebody has to pay, whichever status comes with them.
+NOTHING_LEFT = frozenset(
+    (
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",
+        "insufficient_balance",
+        "insufficient_credits",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -29,8 +48,9 @@ class Endpoint:
         api_key: sent as a bearer token, unless it is empty.
         concurrency: requests that wait for an answer at a time.
         timeout: seconds without a whole answer after which a request counts as failed.
-        attempts: how often a request is asked that fails for a reason that may pass: a connection that breaks, silence,
-            a status of 500 and above, a body that is no answer. To be told to slow down is no failure.
+        attempts: how often a request is sent that fails for a reason that may pass: a connection that breaks, silence,
+            a status of 500 and above, a body that is no answer. Being told to slow down is no failure, and an answer
+            without a text is an answer: it is paid for, and not asked for again.
         first_wait: seconds before the second attempt; each further wait is twice as long, up to `longest_wait`, and all
             are shortened by chance to between a half and the whole, so that requests do not come back together.
         patience: seconds for which an endpoint may tell everybody to slow down and answer nobody.
@@ -49,7 +69,7 @@ class Endpoint:
 
 
 class OpenAIEngine(RationaleEngine):
-    """Asks an endpoint; requests are drawn as there is room for them, at most `concurrency` at a time.
+    """Sends requests to an endpoint; they are drawn as there is room for them, at most `concurrency` at a time.
 
     Raises:
         InputError: no URL, or one that is none; a key that cannot be sent.
@@ -72,11 +92,29 @@ class OpenAIEngine(RationaleEngine):
         if not key.isascii() or not key.isprintable() or " " in key:
             raise InputError("setting RELAND_OPENAI_API_KEY: expected a key of printable characters without spaces")
 
+    @classmethod
+    def check(cls, options: EngineOptions) -> None:
+        """As the contract says; nothing is sent."""
+        cls._of(options)
+
+    @classmethod
+    def open(cls, options: EngineOptions, catalogue: Catalogue, seed_of_request: Mapping[str, str]) -> Self:
+        """As the contract says."""
+        return cls._of(options)
+
+    @classmethod
+    def _of(cls, options: EngineOptions) -> Self:
+        settings = options.settings
+        endpoint = Endpoint(
+            settings.openai_base_url, settings.openai_api_key, settings.openai_concurrency, settings.openai_timeout
+        )
+        return cls(cls.answering_model(options).name, endpoint)
+
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """As the contract says; between two responses that are drawn from the iterator, nothing is sent or received.
 
         Raises:
-            InputError: the endpoint knows no such model, refuses the key, or refuses every request.
+            InputError: the endpoint has no such model, refuses the key or every request, or what was paid for is used up.
             EnvironmentFaultError: it does not answer, or answers no request at all.
         """
         waiting = iter(requests)
@@ -107,7 +145,7 @@ class OpenAIEngine(RationaleEngine):
                     task.cancel()
                 runner.run(session.close())
         if first_failure and not answered:
-            kind = InputError if first_failure["error"]["code"] == REFUSED else EnvironmentFaultError
+            kind = InputError if first_failure["error"]["code"].startswith(REFUSED) else EnvironmentFaultError
             raise kind(f"{self._endpoint.base_url}: no request is answered: {first_failure['error']['message']}")
 
 
@@ -128,11 +166,19 @@ class _PassingError(Exception):
 
 
 class _RefusedError(Exception):
-    """The endpoint takes no such request."""
+    """The endpoint takes no such request.
+
+    Attributes:
+        status: of its reply.
+    """
+
+    def __init__(self, reason: str, status: int):
+        super().__init__(reason)
+        self.status = status
 
 
 class _Session:
-    """The connections of one generation, and what is known of the endpoint while it lasts."""
+    """The connections of one generation, and the state of the endpoint while it lasts."""
 
     def __init__(self, endpoint: Endpoint, model: str, may_repeat: Callable[[str], bool]):
         self._endpoint = endpoint
@@ -148,7 +194,7 @@ class _Session:
         self._loop = asyncio.get_running_loop()
         self._resume_at = self._last_answer = self._loop.time()
         self._failures_in_a_row = 0
-        self._told = False
+        self._fault_reported = False
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -156,24 +202,27 @@ class _Session:
     async def answer(self, request: Request) -> Response:
         """The response to one request, after as many attempts as it takes or is allowed."""
         custom_id = request["custom_id"]
-        failed = slowed = 0
+        failed = slowed_down = 0
         while True:
             while (rest := self._resume_at - self._loop.time()) > 0:
                 await asyncio.sleep(rest + random.uniform(0, self._endpoint.first_wait))
             try:
                 response = await self._attempt(custom_id, request["body"])
             except _RefusedError as refusal:
-                return make_failure(custom_id, REFUSED, str(refusal))
+                return make_failure(custom_id, f"{REFUSED}{refusal.status}", str(refusal))
             except _PassingError as fault:
-                failed, slowed = (failed, slowed + 1) if fault.too_fast else (failed + 1, slowed)
+                if fault.too_fast:
+                    slowed_down += 1
+                else:
+                    failed += 1
                 if failed >= self._endpoint.attempts:
                     return self._give_up(custom_id, fault)
                 if fault.paid and not self._may_repeat(custom_id):
-                    return make_failure(custom_id, NOT_REPEATED, f"not asked again, because of a ceiling: {fault}")
-                await self._wait(fault, failed + slowed)
+                    return make_failure(custom_id, NOT_REPEATED, f"not sent again, because of a ceiling: {fault}")
+                await self._wait(fault, failed + slowed_down)
                 continue
             self._last_answer = self._loop.time()
-            self._failures_in_a_row, self._told = 0, False
+            self._failures_in_a_row, self._fault_reported = 0, False
             return response
 
     async def _attempt(self, custom_id: str, body: dict[str, Any]) -> Response:
@@ -185,19 +234,33 @@ class _Session:
         except httpx2.HTTPError as error:
             paid = not isinstance(error, httpx2.ConnectError)
             raise _PassingError(f"{type(error).__name__} ({error})", paid=paid) from None
-        status = reply.status_code
-        if status == 200:
-            return _read(custom_id, reply)
-        told = f"status {status}: {' '.join(reply.text.split())[:TOLD_CHARACTERS]}"
-        if status in (401, 403):  # what is told may repeat the key
-            raise InputError(f"setting RELAND_OPENAI_API_KEY: {self._url} refuses the key (status {status})")
+        if reply.status_code != 200:
+            raise self._fault(reply.status_code, reply)
+        try:
+            response = _read(custom_id, self._model, reply)
+        except NoAnswerError as error:
+            # Some endpoints send the status of a fault in a body under status 200.
+            if error.reason.isdigit() and int(error.reason) >= 400:
+                raise self._fault(int(error.reason), reply) from None
+            if error.reason in NOTHING_LEFT:
+                raise self._fault(402, reply) from None
+            raise _PassingError(f"the body is no answer ({error})", paid=True) from None
+        return response
+
+    def _fault(self, status: int, reply: httpx2.Response) -> Exception:
+        """What a status other than 200 means: a fault of the run, of the request, or one that may pass."""
+        shown = f"status {status}: {' '.join(reply.text.split())[:SHOWN_CHARACTERS]}"
+        if status == 402 or not NOTHING_LEFT.isdisjoint(_error_words(reply)):
+            return InputError(f"{self._url}: what was paid for is used up, or the account is not active ({shown})")
+        if status in (401, 403):  # the body may repeat the key, and is not shown
+            return InputError(f"setting RELAND_OPENAI_API_KEY: {self._url} refuses the key (status {status})")
         if status == 404:
-            raise InputError(f"{self._url}: no such address, or no model {self._model!r} there ({told})")
+            return InputError(f"{self._url}: no such address, or no model {self._model!r} there ({shown})")
         if status == 429:
-            raise _PassingError(told, _retry_after(reply), too_fast=True)
+            return _PassingError(shown, _retry_after(reply), too_fast=True)
         if status >= 500 or status in (408, 409, 425):
-            raise _PassingError(told, _retry_after(reply))
-        raise _RefusedError(told)
+            return _PassingError(shown, _retry_after(reply))
+        return _RefusedError(shown, status)
 
     async def _wait(self, fault: _PassingError, number: int) -> None:
         endpoint = self._endpoint
@@ -207,22 +270,22 @@ class _Session:
         if fault.too_fast:
             if self._loop.time() - self._last_answer > endpoint.patience:
                 raise EnvironmentFaultError(f"{self._url}: no answer for {endpoint.patience:g} s, only {fault}")
-            # Everybody waits, not only this request: the others would be told the same.
+            # All requests wait, not only this one: the others would get the same reply.
             self._resume_at = max(self._resume_at, self._loop.time() + wait)
-        if not self._told:
-            self._told = True
-            say(f"{self._url}: {fault}; asked again in {wait:.1f} s")
+        if not self._fault_reported:
+            self._fault_reported = True
+            say(f"{self._url}: {fault}; sent again in {wait:.1f} s")
         if not fault.too_fast:
             await asyncio.sleep(wait)
 
     def _give_up(self, custom_id: str, fault: _PassingError) -> Response:
         self._failures_in_a_row += 1
-        told = f"{fault} ({self._endpoint.attempts} attempts)"
+        reason = f"{fault} ({self._endpoint.attempts} attempts)"
         if self._failures_in_a_row >= self._endpoint.failures:
             raise EnvironmentFaultError(
-                f"{self._url}: {self._failures_in_a_row} requests in a row without an answer; {told}"
+                f"{self._url}: {self._failures_in_a_row} requests in a row without an answer; {reason}"
             )
-        return make_failure(custom_id, LOST if fault.paid else "unavailable", told)
+        return make_failure(custom_id, LOST if fault.paid else "unavailable", reason)
 
 
 async def _open_session(endpoint: Endpoint, model: str, may_repeat: Callable[[str], bool]) -> _Session:
@@ -235,22 +298,37 @@ async def _first_of(
     return await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _read(custom_id: str, reply: httpx2.Response) -> Response:
-    """The response of a body, without what differs from time to time: the endpoint's own id, the date."""
+def _read(custom_id: str, model: str, reply: httpx2.Response) -> Response:
+    """The response of a body, without what differs from call to call: the endpoint's own id, the date.
+
+    Args:
+        model: that the request names; an endpoint that leaves it out of the body answers as that.
+
+    Raises:
+        NoAnswerError: the body is no answer, with or without a text.
+    """
     try:
         body = reply.json()
-        answer = read_answer({"response": {"status_code": 200, "body": body}})
-        reason = body["choices"][0].get("finish_reason")
     except (ValueError, RecursionError) as error:
-        raise _PassingError(f"the body is no answer ({error})", paid=True) from None
-    return make_response(
-        custom_id,
-        answer.model,
-        answer.content,
-        answer.prompt_tokens,
-        answer.completion_tokens,
-        reason if isinstance(reason, str) else "stop",
-    )
+        raise NoAnswerError("no_body", str(error)) from None
+    try:
+        answer = read_answer({"response": {"status_code": 200, "body": body}}, model)
+    except NoAnswerError as error:
+        if error.answer is None:
+            raise
+        answer = error.answer
+    return write_answer(custom_id, answer)
+
+
+def _error_words(reply: httpx2.Response) -> set[str]:
+    """Code and type of the error that a body holds."""
+    try:
+        body = reply.json()
+    except (ValueError, RecursionError):
+        return set()
+    error = body.get("error") if isinstance(body, dict) else None
+    words = [error.get("code"), error.get("type")] if isinstance(error, dict) else [error]
+    return {word.lower() for word in words if isinstance(word, str)}
 
 
 def _retry_after(reply: httpx2.Response) -> float | None:
@@ -258,14 +336,14 @@ def _retry_after(reply: httpx2.Response) -> float | None:
 
     A date is one of the endpoint's clock, so it counts from what the reply says the time is. Ours may be wrong.
     """
-    told = reply.headers.get("Retry-After")
-    if told is None:
+    value = reply.headers.get("Retry-After")
+    if value is None:
         return None
     try:
-        return max(0.0, float(told))
+        return max(0.0, float(value))
     except ValueError:
         pass
-    date = _read_date(told)
+    date = _read_date(value)
     if date is None:
         return None
     return max(0.0, (date - (_read_date(reply.headers.get("Date", "")) or datetime.now(UTC))).total_seconds())

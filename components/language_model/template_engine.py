@@ -1,12 +1,13 @@
 """Deterministic texts from a user's own history and the item metadata: no language model, and every text says so."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from components.contracts.batch_format import Request, Response, make_response
-from components.language_model.engine import RationaleEngine
+from components.contracts.language_model import LanguageModel
+from components.language_model.engine import EngineOptions, RationaleEngine
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.document import read_document
 
@@ -31,15 +32,26 @@ class TemplateEngine(RationaleEngine):
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue
 
+    @classmethod
+    def answering_model(cls, options: EngineOptions) -> LanguageModel:
+        """The template, whichever model was chosen."""
+        return LanguageModel(name=TEMPLATE_MODEL)
+
+    @classmethod
+    def open(cls, options: EngineOptions, catalogue: Catalogue, seed_of_request: Mapping[str, str]) -> Self:
+        """As the contract says."""
+        return cls(catalogue)
+
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """As the contract says; of a request its document alone is read."""
         for request in requests:
             content = json.dumps(self._answer(read_document(request)), ensure_ascii=False)
             yield make_response(request["custom_id"], self.model, content, prompt_tokens=0, completion_tokens=0)
 
     def _answer(self, document: dict[str, Any]) -> dict[str, Any]:
         counts: dict[str, int] = document["category_counts"]
-        telling = [name for name in counts if name not in self._catalogue.common_categories] or list(counts)
-        categories = telling[:CATEGORIES]
+        distinctive = [name for name in counts if name not in self._catalogue.common_categories] or list(counts)
+        categories = distinctive[:CATEGORIES]
         consumed = {entry["title"] for entry in document["history"] if "title" in entry}
         if categories:
             named = ", ".join(f"{name} ({counts[name]})" for name in categories)

@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from components.contracts.batch_format import Request, Response, write_lines
 from components.contracts.language_model import LanguageModel
 from components.foundation.errors import EnvironmentFaultError, InputError, RelandError
 from components.foundation.progress import say
-from components.language_model.engine import RationaleEngine
+from components.language_model.engine import EngineOptions, RationaleEngine
+from components.prompting.catalogue import Catalogue
 
 WORKER = Path(__file__).with_name("vllm_worker.py")
 POLL_SECONDS = 0.02
@@ -71,10 +72,23 @@ class VllmEngine(RationaleEngine):
         for place in (configuration.model.weights, configuration.model.tokenizer, configuration.model.adapter):
             # What is no absolute path is the id of a model on a hub, which vLLM looks up.
             if Path(place).is_absolute() and not Path(place).is_dir():
-                raise InputError(f"--model: no folder {place}")
+                raise InputError(f"language_model: no folder {place}")
         self.model = configuration.model.name
         self._configuration = configuration
         self._worker: _Worker | None = None
+
+    @classmethod
+    def check(cls, options: EngineOptions) -> None:
+        """As the contract says; where the weights are is known when the model is there, and not looked at."""
+        super().check(options)
+        check_python(options.settings.vllm_python)
+
+    @classmethod
+    def open(cls, options: EngineOptions, catalogue: Catalogue, seed_of_request: Mapping[str, str]) -> Self:
+        """As the contract says; vLLM starts with the first requests."""
+        settings = options.settings
+        model = cls.answering_model(options)
+        return cls(VllmConfiguration(model, settings.vllm_python, settings.vllm_engine_arguments))
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """As the contract says.
@@ -99,13 +113,14 @@ class VllmEngine(RationaleEngine):
                 first_failure = first_failure or (response if response["error"] else None)
                 yield response
         except BaseException:
-            # Nobody wants the rest of the job, and the worker knows no way back from the middle of one.
+            # A worker cannot be told to drop the rest of a job: it has to end.
             self.close()
             raise
         if first_failure and not answered:
             raise InputError(f"{self.model}: no request is answered: {first_failure['error']['message']}")
 
     def close(self) -> None:
+        """End the worker, and the processes that vLLM started."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
@@ -147,11 +162,11 @@ class _Worker:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         self._jobs += 1
-        asked, answers = (self._path / f"{kind}-{self._jobs}.jsonl" for kind in ("requests", "responses"))
-        count = write_lines(asked, requests)
-        answers.touch()
-        self._send({"requests": str(asked), "responses": str(answers)})
-        yield from self._follow(answers, count)
+        request_file, response_file = (self._path / f"{kind}-{self._jobs}.jsonl" for kind in ("requests", "responses"))
+        count = write_lines(request_file, requests)
+        response_file.touch()
+        self._send({"requests": str(request_file), "responses": str(response_file)})
+        yield from self._follow(response_file, count)
 
     def close(self) -> None:
         with suppress(ProcessLookupError):
@@ -164,17 +179,17 @@ class _Worker:
 
     def _send(self, job: dict[str, str]) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended; why, is found when its answers are waited for
+        with suppress(BrokenPipeError):  # it has ended; waiting for its answers says why
             self._process.stdin.write(json.dumps(job).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _follow(self, answers: Path, count: int) -> Iterator[Response]:
+    def _follow(self, responses: Path, count: int) -> Iterator[Response]:
         """The lines of a growing file, up to `count`."""
-        begun = b""
-        with answers.open("rb") as stream:
+        incomplete = b""
+        with responses.open("rb") as stream:
             while count:
-                ended = self._process.poll() is not None  # asked before reading, so that its last lines are read
-                *lines, begun = (begun + stream.read()).split(b"\n")
+                ended = self._process.poll() is not None  # checked before reading, so that its last lines are read
+                *lines, incomplete = (incomplete + stream.read()).split(b"\n")
                 for line in lines:
                     count -= 1
                     yield json.loads(line)

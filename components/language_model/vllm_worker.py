@@ -26,7 +26,7 @@ from typing import Any
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM takes these upper bounds alone
 
-TOLD_CHARACTERS = 500  # of a reason; vLLM's can be pages
+SHOWN_CHARACTERS = 500  # of a reason; vLLM's can be pages
 
 
 class FaultError(Exception):
@@ -83,18 +83,18 @@ class Worker:
         from vllm.exceptions import VLLMClientError
 
         engine = self.llm.llm_engine
-        asked: dict[str, str] = {}
+        custom_id_of: dict[str, str] = {}
         while True:
             for request in islice(requests, self.window - engine.get_num_unfinished_requests()):
                 try:
-                    asked[self.submit(request["body"])] = request["custom_id"]
+                    custom_id_of[self.submit(request["body"])] = request["custom_id"]
                 except (VLLMClientError, ValueError) as error:  # this request cannot be answered, others can
                     yield failure(request["custom_id"], "invalid_request", one_line(error))
             if not engine.has_unfinished_requests():
                 return
             for output in engine.step():
                 if output.finished:
-                    yield self.response(asked.pop(output.request_id), output)
+                    yield self.response(custom_id_of.pop(output.request_id), output)
 
     def submit(self, body: dict[str, Any]) -> str:
         """Hand one request to the engine; the number it goes by.
@@ -160,7 +160,7 @@ def smallest_rank(adapter: Path) -> int:
 
 
 def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:TOLD_CHARACTERS] or type(error).__name__
+    return " ".join(str(error).split())[:SHOWN_CHARACTERS] or type(error).__name__
 
 
 def read_requests(path: Path) -> Iterator[dict[str, Any]]:

@@ -26,19 +26,23 @@ def build_prompts(
     from components.contracts.language_model import read_language_model
     from components.foundation.settings import load_settings
     from components.language_model.configuration import RationalesSection
-    from components.language_model.engines import engine_model
+    from components.language_model.engine import EngineOptions
+    from components.language_model.engines import engine_class
     from components.prompting.prompt_template import choose_version
     from components.rationale_generation.request_building import build_seed_requests, write_seed_requests
 
-    asked = RationalesSection.read(section)
-    model = engine_model(asked.rationale_engine, asked.recorded_rationales, read_language_model(Path(tuned.path)))
-    version = choose_version(asked.prompt_version, asked.language_model)
+    configuration = RationalesSection.read(section)
     settings = load_settings()
+    chosen = read_language_model(Path(tuned.path))
+    recorded = configuration.recorded_rationales
+    options = EngineOptions(settings=settings, model=chosen, recorded_rationales=recorded)
+    model = engine_class(configuration.rationale_engine).answering_model(options)
+    version = choose_version(configuration.prompt_version, configuration.language_model)
     content = build_seed_requests(
         Path(prepared.path), Path(seeds.path), version, model, settings.history_days, settings.items_name
     )
     write_seed_requests(content, Path(requests.path))
-    return list(range(asked.shards))
+    return list(range(configuration.shards))
 
 
 @dsl.component(base_image=images.GENERATION, install_kfp_package=False)
@@ -84,10 +88,11 @@ def generate_rationales(
     from components.foundation.progress import say
     from components.foundation.settings import load_settings
     from components.language_model.account import write_account
-    from components.language_model.batch_exchange import BatchExchange, hand_out
+    from components.language_model.batch_exchange import BatchExchange, answer_once
     from components.language_model.budget import Budget, Prices
     from components.language_model.configuration import RationalesSection
-    from components.language_model.engines import open_engine
+    from components.language_model.engine import EngineOptions
+    from components.language_model.engines import engine_class
     from components.language_model.ledger import Ledger, shard_of
     from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.request_building import read_seed_requests
@@ -100,8 +105,8 @@ def generate_rationales(
     own = [request for request in asked.requests if shard_of(request["custom_id"], shards) == shard]
     catalogue = load_catalogue(Path(prepared.path), asked.withheld)
     model = read_language_model(Path(tuned.path))
-    engine, recorded = configuration.rationale_engine, configuration.recorded_rationales
-    with open_engine(engine, model, catalogue, recorded, asked.seed_of_request, settings) as answering:
+    options = EngineOptions(settings=settings, model=model, recorded_rationales=configuration.recorded_rationales)
+    with engine_class(configuration.rationale_engine).open(options, catalogue, asked.seed_of_request) as answering:
         say(f"asking {answering.name}, model {answering.model}, {len(own)} requests, shard {shard + 1} of {shards}")
         if answering.paid:
             validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
@@ -112,7 +117,7 @@ def generate_rationales(
                 )
                 answers, account = exchange.answer(own)
         else:
-            answers, account = hand_out(answering, own)
+            answers, account = answer_once(answering, own)
     write_lines(Path(responses.path) / RESPONSES_FILE, answers)
     write_account(Path(responses.path) / ACCOUNT_FILE, account)
 
@@ -143,7 +148,6 @@ def validate_rationales(
     from components.language_model.budget import Prices
     from components.language_model.configuration import RationalesSection
     from components.language_model.engines import engine_class
-    from components.language_model.recorded_engine import RecordedEngine
     from components.prompting.catalogue import load_catalogue
     from components.rationale_generation.rationale_table import validate_responses
     from components.rationale_generation.request_building import read_seed_requests
@@ -153,8 +157,7 @@ def validate_rationales(
     answering = engine_class(RationalesSection.read(section).rationale_engine)
     asked = read_seed_requests(Path(requests.path))
     catalogue = load_catalogue(Path(prepared.path), asked.withheld)
-    free_text = answering is RecordedEngine
-    validator = load_validator(Path(prepared.path), catalogue, settings, free_text=free_text)
+    validator = load_validator(Path(prepared.path), catalogue, settings, free_text=answering.free_text)
     folders = [Path(shard.path) for shard in responses]
     files = [folder / RESPONSES_FILE for folder in folders if (folder / RESPONSES_FILE).stat().st_size]
     answers = [row for file in files for _, row in read_lines(file)]

@@ -1,7 +1,8 @@
 """What a text of the catalogue may not do to an answer: be repeated as an instruction, or name what is recommended.
 
 Texts that read like an instruction are withheld from prompts already (`prompting.instructions`). That list can never be
-complete, so nothing here depends on it alone: a text that names another item is told by the catalogue, in any wording.
+complete, so nothing here depends on it alone: a text that names another item is recognised by the catalogue's titles,
+in any wording.
 """
 
 from itertools import chain
@@ -30,7 +31,7 @@ class HostileTitles:
         self._names = set(chain.from_iterable(map(_names_of, catalogue.items.values())))
         self._longest = max((name.count(" ") + 1 for name in self._names), default=0)
         self._withheld = {span for text in sorted(catalogue.withheld) for span in _own_spans(text)}
-        # Of a text of an item, which comes again in many prompts: the names in it, and the spans that tell a copy.
+        # Caches by text of an item, which many prompts show: the names in it, and the spans that give away a copy.
         self._named_by: dict[str, frozenset[str]] = {}
         self._spans_of: dict[str, list[str]] = {}
 
@@ -59,12 +60,12 @@ class HostileTitles:
     def _instruction_spans(self, shown: str) -> list[str]:
         if shown not in self._spans_of:
             whole = self._whole(shown)
-            found = []
+            spans = []
             if reads_like_instruction(whole):
-                found = [*_own_spans(shown), *_own_spans(whole)]
+                spans = [*_own_spans(shown), *_own_spans(whole)]
             elif self._names_in(shown):
-                found = _spans(words(whole), ECHO_WORDS)
-            self._spans_of[shown] = found
+                spans = _spans(words(whole), ECHO_WORDS)
+            self._spans_of[shown] = spans
         return self._spans_of[shown]
 
     def _whole(self, shown: str) -> str:
@@ -91,13 +92,13 @@ class HostileTitles:
 def _shown_texts(request: Request) -> tuple[list[str], list[str]]:
     """Titles, brands and categories of the items that the prompt shows, each once: of the history, of candidates."""
     document = read_document(request)
-    found = []
+    lists = []
     for entries in (document.get("history", []), document.get("candidates", [])):
         texts: dict[str, None] = {}
         for entry in entries:
             texts |= dict.fromkeys([entry.get("title", ""), entry.get("brand", ""), *entry.get("categories", [])])
-        found.append([text for text in texts if text])
-    return found[0], found[1]
+        lists.append([text for text in texts if text])
+    return lists[0], lists[1]
 
 
 def _titles(item: Item) -> set[str]:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.contracts.batch_format import Answer, Response, canonical_json, read_answer
+from components.contracts.batch_format import (
+    REASON_OF_FINISH,
+    NoAnswerError,
+    Response,
+    canonical_json,
+    read_answer,
+)
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
 from components.foundation.errors import InputError
 from components.foundation.progress import say
@@ -17,18 +23,24 @@ from components.rationale_generation.request_building import SeedRequests
 from components.rationale_generation.text_rules import Reason, RejectedAnswerError
 from components.rationale_generation.validation import AnswerValidator, ValidAnswer
 
+_COUNTS = ("hallucinated_items", "unknown_categories", "similar_items", "named_items", "extra_fields")
+_NO_RESPONSE = {"code": "no_answer", "message": "no response to this request"}
+
 
 @dataclass(frozen=True)
 class ValidatedRationales:
     """Rationales and rejected answers, each sorted by seed user; `report` is the fragment of `summary.json`.
 
-    `answered` counts the seed users who have an answer, valid or not.
+    `answered` counts the seed users who have an answer: valid or not, with a text or without.
 
     In the report, `rationale_validation` counts what was rejected by reason, and in the answers that were not: names
     that stand for nothing in the catalogue (`hallucinated_items`, `unknown_categories`), items found by a similar
-    title, items dropped because the history named them, and near-duplicates. The latter stay: users who
-    are alike may be reasoned about alike, and every seed user has a rationale of its own. Many of them say that the
-    model has little to tell users apart by.
+    title, items dropped because the history named them, fields that were passed over, and near-duplicates. The latter
+    stay: users who are alike may be reasoned about alike, and every seed user has a rationale of its own. Many of them
+    say that the prompts give the model little to distinguish users by.
+
+    Rows without an answer are counted under the reason of their `NoAnswerError`. What is no JSON because the model was
+    stopped (`finish_reason` length or content_filter) is counted as that.
     """
 
     rationales: pa.Table
@@ -38,7 +50,7 @@ class ValidatedRationales:
 
 
 def make_rationale_id(custom_id: str, answer: ValidAnswer) -> str:
-    """32 hex digits of the SHA-256 of what was asked and of the texts that are served; it names no user.
+    """32 hex digits of the SHA-256 of the request's id and of the texts that are served; it names no user.
 
     Not of the raw answer: of one answer, different catalogues leave different texts. One id never stands for two texts,
     because a push overwrites the row of an id, which an older generation may still serve.
@@ -48,7 +60,7 @@ def make_rationale_id(custom_id: str, answer: ValidAnswer) -> str:
 
 
 def validate_responses(
-    asked: SeedRequests, responses: list[Response], engine: type[RationaleEngine], validator: AnswerValidator
+    seed_requests: SeedRequests, responses: list[Response], engine: type[RationaleEngine], validator: AnswerValidator
 ) -> ValidatedRationales:
     """Give every seed user its validated answer, or say why there is none.
 
@@ -57,29 +69,39 @@ def validate_responses(
     Raises:
         InputError: no answer is valid.
     """
-    request_of_id = {request["custom_id"]: request for request in asked.requests}
+    request_of_id = {request["custom_id"]: request for request in seed_requests.requests}
     response_of_id = {response["custom_id"]: response for response in responses}
     rationales: list[dict[str, Any]] = []
     rejected: list[dict[str, str]] = []
     models: set[str] = set()
     answered = 0
-    counts = dict.fromkeys(("hallucinated_items", "unknown_categories", "similar_items", "named_items"), 0)
-    for seed, custom_id in sorted(asked.request_of_seed.items()):
-        content = ""
+    counts = dict.fromkeys(_COUNTS, 0)
+    for seed, custom_id in sorted(seed_requests.request_of_seed.items()):
+        row = {"seed_user_id": seed, "custom_id": custom_id}
         try:
-            answer = _read_answer(response_of_id.get(custom_id, {"error": "no response to this request"}))
-            content = answer.content
-            answered += 1
-            models.add(answer.model)
-            valid = validator.validate(content, request_of_id[custom_id])
+            answer = read_answer(response_of_id.get(custom_id, {"error": _NO_RESPONSE}))
+        except NoAnswerError as error:
+            rejected.append({**row, "reason": error.reason, "detail": str(error), "answer": ""})
+            if error.answer is not None:
+                answered += 1
+                models.add(error.answer.model)
+            continue
+        answered += 1
+        models.add(answer.model)
+        try:
+            valid = validator.validate(answer.content, request_of_id[custom_id])
         except RejectedAnswerError as error:
-            key = {"seed_user_id": seed, "custom_id": custom_id}
-            rejected.append({**key, "reason": error.reason.value, "detail": str(error), "answer": content})
+            reason, detail = error.reason.value, str(error)
+            if error.reason in (Reason.NOT_JSON, Reason.CUT_OFF) and answer.finish_reason in REASON_OF_FINISH:
+                reason = REASON_OF_FINISH[answer.finish_reason]
+                detail = f"{detail} (finish_reason {answer.finish_reason})"
+            rejected.append({**row, "reason": reason, "detail": detail, "answer": answer.content})
             continue
         counts["hallucinated_items"] += valid.dropped_items
         counts["unknown_categories"] += valid.dropped_categories
         counts["similar_items"] += valid.similar_items
         counts["named_items"] += valid.named_items
+        counts["extra_fields"] += valid.extra_fields
         rationales.append(
             {
                 "rationale_id": make_rationale_id(custom_id, valid),
@@ -90,27 +112,26 @@ def validate_responses(
                 "recommendation": valid.recommendation,
                 "engine": engine.name,
                 "model": answer.model,
-                "prompt_version": asked.prompt_version,
+                "prompt_version": seed_requests.prompt_version,
                 "prompt_tokens": answer.prompt_tokens,
                 "completion_tokens": answer.completion_tokens,
                 "custom_id": custom_id,
             }
         )
+    rejected_by_reason = dict(Counter(row["reason"] for row in rejected).most_common())
+    reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by_reason.items())
     if not rationales:
-        reason = f"; the first answer: {rejected[0]['detail']}" if rejected else ""
-        raise InputError(f"--rationale-engine {engine.name}: no valid rationale of {len(rejected)} answers{reason}")
+        first = f" ({reasons}); the first answer: {rejected[0]['detail']}" if rejected else ""
+        raise InputError(f"rationale_engine {engine.name}: no valid rationale of {len(rejected)} answers{first}")
 
     generation = {
         "engine": engine.name,
         "model": ", ".join(sorted(models)),
         "rejected": len(rejected),
     }
-    reasons = Counter(row["reason"] for row in rejected)
-    rejected_by_reason = {reason.value: reasons[reason.value] for reason in Reason if reasons[reason.value]}
     counts["near_duplicates"] = _count_near_duplicates(rationales)
     validation = {"valid": len(rationales), "rejected": rejected_by_reason, **counts}
-    told = ", ".join(f"{reason} {count}" for reason, count in rejected_by_reason.items())
-    say(f"{len(rationales)} rationales, {len(rejected)} answers rejected{f' ({told})' if told else ''}")
+    say(f"{len(rationales)} rationales, {len(rejected)} answers rejected{f' ({reasons})' if reasons else ''}")
     say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     return ValidatedRationales(
         pa.Table.from_pylist(rationales, schema=RATIONALES),
@@ -118,13 +139,6 @@ def validate_responses(
         answered,
         {"generation_cost": generation, "rationale_validation": validation},
     )
-
-
-def _read_answer(response: Response) -> Answer:
-    try:
-        return read_answer(response)
-    except ValueError as error:
-        raise RejectedAnswerError(Reason.NO_ANSWER, str(error)) from None
 
 
 def _count_near_duplicates(rationales: list[dict[str, Any]]) -> int:

@@ -17,7 +17,7 @@ from components.prompting.prompt_template import read_template
 from components.prompting.prompts import build_fitting_request
 from components.prompting.token_counting import open_token_counter
 
-# The only place where a seed user and a request meet: the requests, which leave the house, name no user.
+# The only place where a seed user and a request meet: the requests, which leave the platform, name no user.
 SEED_REQUESTS = pa.schema(
     [
         pa.field("seed_user_id", pa.string(), nullable=False),
@@ -33,8 +33,8 @@ class SeedRequests:
     """Requests in the order of their `custom_id`, and the `custom_id` of every seed user, by user id.
 
     Seed users with equal prompts share a request. `prompt_tokens` are the tokens of each request's prompt, as counted
-    before it is asked, by `custom_id`. `withheld` are the texts of items that no prompt shows (`Catalogue.withheld`):
-    who asks and who validates need not look for them again.
+    before it is sent, by `custom_id`. `withheld` are the texts of items that no prompt shows (`Catalogue.withheld`):
+    later steps need not look for them again.
     """
 
     requests: list[Request]

@@ -13,6 +13,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from components.foundation.errors import InputError
 from components.language_model.validator import InvalidAnswerError
 from components.prompting.instructions import fold, holds_instruction, read_patterns
+from components.rationale_generation.lookalikes import without_product_numbers, without_titles_like_links
 
 FORBIDDEN_FILE = Path(__file__).parent / "forbidden.txt"
 ANSWER_LANGUAGE = "en"  # of the prompt templates
@@ -30,10 +31,13 @@ _TOKEN = re.compile(r"[^\s,;:!?()\[\]{}<>\"'“”‘’]{8,}")
 
 
 class Reason(StrEnum):
-    """Why an answer is rejected: the closed list of the column `reason` of `REJECTED_RATIONALES`."""
+    """Why a text is rejected, in the column `reason` of `REJECTED_RATIONALES`.
 
-    NO_ANSWER = "no_answer"
+    An answer without a text, and a request without an answer, have the reason of their `NoAnswerError` there.
+    """
+
     NOT_JSON = "not_json"
+    CUT_OFF = "cut_off"
     SCHEMA = "schema"
     LENGTH = "length"
     LANGUAGE = "language"
@@ -53,27 +57,27 @@ class RejectedAnswerError(InvalidAnswerError):
 
 
 class UserIds:
-    """Which users there are, 8 bytes for each: as hashes, because an answer is asked for many words.
+    """Which users there are, as hashes of 8 bytes, which many words of many answers are looked up in.
 
     An id that may be a word or a number of a text (a first name, `1984`) is passed over: it has less than eight
     characters, or no digit.
     """
 
     def __init__(self, user_ids: Iterable[str] = ()):
-        told = [user for user in map(str.casefold, user_ids) if len(user) >= 8 and any(map(str.isdigit, user))]
-        self._hashes = np.sort(_hash(told))
+        distinct = [user for user in map(str.casefold, user_ids) if len(user) >= 8 and any(map(str.isdigit, user))]
+        self._hashes = np.sort(_hash(distinct))
 
     def named_in(self, text: str) -> bool:
         """Whether a word of the text is the id of a user, in either case and with a full stop behind it or not."""
         tokens = {token.casefold() for token in _TOKEN.findall(text)}
         hashes = _hash(sorted(tokens | {token.rstrip(".…/-_") for token in tokens}))
         rows = np.searchsorted(self._hashes, hashes)
-        found = rows < len(self._hashes)
-        return bool((self._hashes[rows[found]] == hashes[found]).any())
+        inside = rows < len(self._hashes)
+        return bool((self._hashes[rows[inside]] == hashes[inside]).any())
 
 
 class TextRules:
-    """What is asked of every free text of an answer.
+    """The rules that every free text of an answer has to keep.
 
     Args:
         language: ISO 639-1 code of the language that was asked for, or empty: any.
@@ -100,12 +104,13 @@ class TextRules:
             RejectedAnswerError: it does not; `name` is what the message calls the text.
         """
         folded = fold(text)
+        numbers = fold(without_product_numbers(text))
         for kind, pattern in _IDENTIFIERS.items():
-            if pattern.search(folded):
+            if pattern.search(numbers):
                 raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
         if self._user_ids.named_in(text):
             raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
-        if _LINK.search(folded):
+        if _LINK.search(fold(without_titles_like_links(text))):
             raise RejectedAnswerError(Reason.LINK, f"{name} holds a link")
         if holds_instruction(text):
             raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
@@ -117,7 +122,7 @@ class TextRules:
     def _may_be_in_language(self, text: str) -> bool:
         """Whether the language asked for is at least as probable as by chance.
 
-        A lenient bound: titles are quoted in their own language, and of a few words little can be told. A sentence of
+        A lenient bound: titles are quoted in their own language, and a few words say little. A sentence of
         another language is still far below it (German, French, Spanish: 0.002 and less of 0.007).
         """
         probabilities = dict(_language_identifier().rank(text))

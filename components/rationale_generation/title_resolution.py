@@ -1,5 +1,6 @@
 """From a title as a language model writes it to the item that is meant."""
 
+import html
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from functools import cached_property
 from rapidfuzz import fuzz, process
 
 from components.prompting.catalogue import Catalogue, Item, normalise
-from components.prompting.instructions import words
+from components.prompting.instructions import fold, words
 
 # Share of the characters of both titles that stay in place when one is edited into the other, in percent.
 # "Sleepless in Seatle" and "Sleepless in Seattle" have 97, "Rocky II" and "Rocky III" 94, "Alien" and "Aliens" 91.
@@ -30,9 +31,9 @@ class _PlainTitle:
 class TitleResolver:
     """Resolves titles to items: equal but for case, or else the most similar title, of at least 92% similarity.
 
-    Articles, punctuation and accents make no difference. A title is not taken for one that has another number, Roman or
-    not, or another year: the sequel of a film and another size of a product are other items. A year that is left out is
-    no other year. Where two titles are equally similar, neither is meant.
+    Articles, punctuation, accents and "&" for "and" make no difference. A title is not taken for one that has another
+    number, Roman or not, or another year: the sequel of a film and another size of a product are other items. A year
+    that is left out is no other year. Where two titles are equally similar, neither is meant.
     """
 
     def __init__(self, catalogue: Catalogue):
@@ -40,7 +41,7 @@ class TitleResolver:
         self._similar: dict[str, Item | None] = {}  # what is made up is made up again
 
     def resolve(self, title: str) -> Item | None:
-        """The item, or None where the catalogue does not know the title."""
+        """The item, or None where no item of the catalogue has the title or a similar one."""
         name = normalise(title)
         exact = self._catalogue.item_of_title.get(name)
         if exact is not None:
@@ -59,8 +60,8 @@ class TitleResolver:
         end = bisect_right(group, length * rest // SIMILARITY, key=_length)
         near = group[begin:end]
         texts = [plain.text for plain, _ in near]
-        found = process.extract(title.text, texts, scorer=fuzz.ratio, score_cutoff=SIMILARITY, limit=None)
-        fitting = [(score, near[row][1]) for _, score, row in found if title.years <= near[row][0].years]
+        similar = process.extract(title.text, texts, scorer=fuzz.ratio, score_cutoff=SIMILARITY, limit=None)
+        fitting = [(score, near[row][1]) for _, score, row in similar if title.years <= near[row][0].years]
         if not fitting or (len(fitting) > 1 and fitting[0][0] == fitting[1][0]):
             return None
         return fitting[0][1]
@@ -82,11 +83,13 @@ def _length(entry: tuple[_PlainTitle, Item]) -> int:
 
 
 def plain_words(title: str) -> list[str]:
-    """The folded words of a title without articles, which move: "Matrix, The"."""
-    return [word for word in words(title) if word not in _ARTICLES]
+    """The folded words of a title without articles, which move: "Matrix, The"; "&" is the word "and"."""
+    spelled_out = fold(html.unescape(title)).replace("&", " and ")
+    return [word for word in words(spelled_out) if word not in _ARTICLES]
 
 
 def without_years(listed: list[str]) -> list[str]:
+    """The words that are no year of the 20th or 21st century."""
     return [word for word in listed if not _YEAR.fullmatch(word)]
 
 

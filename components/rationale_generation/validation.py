@@ -1,10 +1,10 @@
-"""Checks one answer against the form that was asked for, against the catalogue, and against what may be said."""
+"""Checks one answer against the form that its request wants, against the catalogue, and against the rules for texts."""
 
-import json
+import html
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,19 @@ from components.foundation.settings import Settings
 from components.prompting.candidates import candidate_items
 from components.prompting.catalogue import Catalogue, Item, normalise
 from components.prompting.document import answer_form
+from components.rationale_generation.answer_text import read_object
 from components.rationale_generation.hostile_titles import HostileTitles
 from components.rationale_generation.text_rules import FORBIDDEN_FILE, Reason, RejectedAnswerError, TextRules, UserIds
-from components.rationale_generation.title_resolution import TitleResolver
+from components.rationale_generation.title_resolution import TitleResolver, plain_words
 
 SUMMARY_LENGTH = 1_000
 RECOMMENDATION_LENGTH = 4_000
 NAMES = 50
+UNESCAPINGS = 3  # "&amp;amp;amp;" is "&"
 
 _NAMES_FORM = ("preference_summary", "categories", "items")
 _TEXT_FORM = ("preference_summary", "recommendation")
-_CODE_FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n\s*```\Z", re.DOTALL)
+_AND = re.compile(r"\\?&|\band\b")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ValidAnswer:
         dropped_items: titles and numbers that stand for no item: they are made up.
         similar_items: items found by a similar title.
         named_items: items that were dropped because the prompt's history names them, as chosen or within another text.
+        extra_fields: fields that no form has, which are passed over.
     """
 
     preference_summary: str
@@ -47,16 +50,20 @@ class ValidAnswer:
     dropped_items: int = 0
     similar_items: int = 0
     named_items: int = 0
+    extra_fields: int = 0
 
 
 class AnswerValidator:
-    """Validates answers of the forms that are known.
+    """Validates answers of two forms.
 
     - What prompts ask for: `preference_summary`, `categories` and `items`. Items are titles, or numbers where the
       request lists candidates. Names and numbers that stand for nothing are dropped and counted; so are items that are
       in the history, and those that the text of another item in the prompt names: no item recommends another.
     - Free text, where it is allowed: `preference_summary` and `recommendation`. The text stays as it is; its categories
       are those of the catalogue that occur in it as whole words.
+
+    Fields beside those of the form are passed over and counted: what they hold goes nowhere. Character references of
+    HTML (`&amp;`) are read as the characters they stand for. "and" and "&" are the same in a name.
 
     Args:
         free_text: whether the second form is allowed.
@@ -73,41 +80,42 @@ class AnswerValidator:
     def validate(self, content: str, request: Request) -> ValidAnswer:
         """The valid answer in the text of a model's message.
 
-        White space around the JSON object, and a code fence around it, are passed over; nothing else is.
+        It is the one JSON object in the text; what stands around it is passed over (see `answer_text.read_object`).
 
         Raises:
             RejectedAnswerError: the text is not JSON of a form that was asked for, a text is empty, too long or breaks
                 the rules, or none of its categories and items is left.
         """
-        answer = _parse(content)
+        answer = read_object(content)
         if self._free_text and "recommendation" in answer:
             _check_fields(answer, _TEXT_FORM)
             recommendation = self._text(answer, "recommendation", RECOMMENDATION_LENGTH, request)
             summary = self._text(answer, "preference_summary", SUMMARY_LENGTH, request)
-            return self._accept_text(summary, recommendation)
+            return self._accept_text(summary, recommendation, len(answer) - len(_TEXT_FORM))
         _check_fields(answer, _NAMES_FORM)
         summary = self._text(answer, "preference_summary", SUMMARY_LENGTH, request)
-        categories = _list(answer, "categories", str)
+        categories = [_unescape(name) for name in _list(answer, "categories", str)]
         items: list[Item | None]
         if answer_form(request) == "numbers":
             candidates = candidate_items(request, self._catalogue)
             items = [candidates.get(number) for number in _list(answer, "items", int)]
             similar = 0
         else:
-            titles = _list(answer, "items", str)
+            titles = [_unescape(title) for title in _list(answer, "items", str)]
             items = [self._titles.resolve(title) for title in titles]
             exact = map(self._catalogue.item_of_title.get, map(normalise, titles))
             similar = sum(item is not None and item is not same for item, same in zip(items, exact, strict=True))
-        return self._accept_names(summary, categories, items, similar, request)
+        accepted = self._accept_names(summary, categories, items, request)
+        return replace(accepted, similar_items=similar, extra_fields=len(answer) - len(_NAMES_FORM))
 
     def _accept_names(
-        self, summary: str, categories: list[str], items: list[Item | None], similar: int, request: Request
+        self, summary: str, categories: list[str], items: list[Item | None], request: Request
     ) -> ValidAnswer:
-        known_categories = [self._catalogue.category_of_name.get(normalise(name)) for name in categories]
-        accepted_categories = list(dict.fromkeys(name for name in known_categories if name is not None))
-        known_items = list(dict.fromkeys(item for item in items if item is not None))
-        named = self._hostile.named_items(known_items, request)
-        accepted_items = [item for item in known_items if item not in named]
+        resolved_categories = [self._resolve_category(name) for name in categories]
+        accepted_categories = list(dict.fromkeys(name for name in resolved_categories if name is not None))
+        resolved_items = list(dict.fromkeys(item for item in items if item is not None))
+        named = self._hostile.named_items(resolved_items, request)
+        accepted_items = [item for item in resolved_items if item not in named]
         parts = []
         if accepted_categories:
             parts.append(f"Recommended categories: {', '.join(accepted_categories)}")
@@ -121,21 +129,30 @@ class AnswerValidator:
             accepted_categories,
             [item.item_id for item in accepted_items],
             recommendation[0].upper() + recommendation[1:],
-            dropped_categories=known_categories.count(None),
+            dropped_categories=resolved_categories.count(None),
             dropped_items=items.count(None),
-            similar_items=similar,
             named_items=len(named),
         )
 
-    def _accept_text(self, summary: str, recommendation: str) -> ValidAnswer:
+    def _resolve_category(self, name: str) -> str | None:
+        """The category of this name, or else of the only name that has the same plain words."""
+        return self._catalogue.category_of_name.get(normalise(name)) or self._category_of_words.get(_plain(name))
+
+    @cached_property
+    def _category_of_words(self) -> dict[str, str]:
+        categories = list(self._catalogue.category_of_name.values())
+        count = Counter(map(_plain, categories))
+        return {_plain(name): name for name in categories if _plain(name) and count[_plain(name)] == 1}
+
+    def _accept_text(self, summary: str, recommendation: str, extra_fields: int) -> ValidAnswer:
         text = recommendation.casefold()
         categories = [name for name, pattern in self._patterns if pattern.search(text)]
-        return ValidAnswer(summary, categories, [], recommendation)
+        return ValidAnswer(summary, categories, [], recommendation, extra_fields=extra_fields)
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
         return [
-            (name, re.compile(rf"(?<!\w){re.escape(normalised)}(?!\w)"))
+            (name, re.compile(rf"(?<!\w){_AND.sub('(?:&|and)', re.escape(_unescape(normalised)))}(?!\w)"))
             for normalised, name in sorted(self._catalogue.category_of_name.items())
         ]
 
@@ -143,14 +160,16 @@ class AnswerValidator:
         value = answer[name]
         if not isinstance(value, str):
             raise RejectedAnswerError(Reason.SCHEMA, f"{name} is no text")
-        line = one_line(value)
+        line = one_line(_unescape(value))
         if not line:
             raise RejectedAnswerError(Reason.LENGTH, f"{name} is empty")
         if len(line) > longest:
             raise RejectedAnswerError(Reason.LENGTH, f"{name} has {len(line)} characters, more than {longest}")
-        self._rules.check(name, value)
-        if self._hostile.repeats_instruction(value, request):
-            raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} repeats an instruction that is the text of an item")
+        for text in dict.fromkeys((value, _unescape(value))):  # what is written, and what a page would show
+            self._rules.check(name, text)
+            if self._hostile.repeats_instruction(text, request):
+                detail = f"{name} repeats an instruction that is the text of an item"
+                raise RejectedAnswerError(Reason.INSTRUCTION, detail)
         return line
 
 
@@ -173,36 +192,21 @@ def load_validator(prepared: Path, catalogue: Catalogue, settings: Settings, *, 
     return AnswerValidator(catalogue, free_text=free_text, rules=rules)
 
 
-def _parse(content: str) -> dict[str, Any]:
-    text = content.strip()
-    if fenced := _CODE_FENCE.match(text):
-        text = fenced[1]
-    try:
-        answer = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-    except (ValueError, RecursionError):
-        raise RejectedAnswerError(Reason.NOT_JSON, "not JSON") from None
-    if not isinstance(answer, dict):
-        raise RejectedAnswerError(Reason.NOT_JSON, "not a JSON object")
-    return answer
+def _plain(name: str) -> str:
+    return " ".join(plain_words(name))
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if repeated:
-        raise ValueError("a name twice in one object")
-    return dict(pairs)
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+def _unescape(text: str) -> str:
+    """The text with the characters for which character references of HTML stand, also where they are escaped twice."""
+    for _ in range(UNESCAPINGS):
+        text = html.unescape(text)
+    return text
 
 
 def _check_fields(answer: dict[str, Any], names: tuple[str, ...]) -> None:
     for name in names:
         if name not in answer:
             raise RejectedAnswerError(Reason.SCHEMA, f"{name} is missing")
-    if len(answer) > len(names):
-        raise RejectedAnswerError(Reason.SCHEMA, f"has other fields than {', '.join(names)}")
 
 
 def _list(answer: dict[str, Any], name: str, kind: type) -> list[Any]:

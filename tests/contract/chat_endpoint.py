@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint that misbehaves as it is told to: stands in for hosted ones, which cannot be told."""
+"""An OpenAI-compatible endpoint that misbehaves as a test wants: stands in for hosted ones, which do so by chance."""
 
 import json
 import threading
@@ -28,12 +28,16 @@ class Hangs:
 
 
 def answer(content: str = CONTENT, model: str = "stub") -> Reply:
-    message = {"role": "assistant", "content": content}
+    """An answer of 7 tokens of prompt and 3 of text."""
+    return answer_with({"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}, model)
+
+
+def answer_with(choice: dict[str, Any], model: str = "stub") -> Reply:
+    """The same with a choice of any form."""
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     # The id and the date change from call to call, as an endpoint's do.
-    told = {"id": f"chatcmpl-{time.monotonic_ns()}", "created": time.time_ns(), "model": model, "usage": usage}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return Reply(body=json.dumps({**told, "choices": [choice]}).encode())
+    envelope = {"id": f"chatcmpl-{time.monotonic_ns()}", "created": time.time_ns(), "model": model, "usage": usage}
+    return Reply(body=json.dumps({**envelope, "choices": [{"index": 0, **choice}]}).encode())
 
 
 FAULTS: dict[str, Reply | Hangs] = {
@@ -46,8 +50,37 @@ FAULTS: dict[str, Reply | Hangs] = {
     "no body": Reply(),
     "wrong JSON": Reply(body=b'{"choices": []}'),
     "a list": Reply(body=b"[1]"),
-    "no text": Reply(body=json.dumps({"model": "stub", "choices": [{"message": {"content": None}}]}).encode()),
     "nothing": Hangs(),
+}
+
+# What is answered under status 200 without a text, by the reason under which it counts.
+WITHOUT_TEXT: dict[str, list[dict[str, Any]]] = {
+    "refusal": [
+        {"message": {"content": None, "refusal": "I cannot help."}, "finish_reason": "stop"},
+        {"message": {"content": [{"type": "refusal", "refusal": "I cannot."}]}, "finish_reason": "stop"},
+    ],
+    "cut_off": [
+        {"message": {"content": None, "reasoning_content": "The user likes"}, "finish_reason": "length"},
+        {"message": {"content": ""}, "finish_reason": "MAX_TOKENS"},
+        {"message": {"content": [{"type": "thinking", "thinking": "The user likes"}]}, "finish_reason": "length"},
+    ],
+    "content_filter": [
+        {"message": {"content": None}, "finish_reason": "content_filter"},
+        {"message": {"role": "assistant"}, "finish_reason": "content_filter"},
+        {"finish_reason": "SAFETY"},
+    ],
+    "tool_call": [
+        {"message": {"content": None, "tool_calls": [{"id": "1", "type": "function"}]}, "finish_reason": "tool_calls"},
+        {"message": {"content": None, "tool_calls": [{"id": "1", "type": "function"}]}, "finish_reason": "stop"},
+        {"message": {"content": None, "function_call": {"name": "search"}}, "finish_reason": "function_call"},
+    ],
+    "empty": [
+        {"message": {"content": None}, "finish_reason": "stop"},
+        {"message": {"content": " \n"}, "finish_reason": "stop"},
+        {"message": {"content": []}},
+    ],
+    "error": [{"message": {"content": None}, "finish_reason": "error", "error": {"code": 502}}],
+    "not_text": [{"message": {"content": "half a pair: \ud800"}, "finish_reason": "stop"}],
 }
 
 Script = Callable[[dict[str, Any], int], Reply | Hangs]
@@ -55,7 +88,7 @@ Script = Callable[[dict[str, Any], int], Reply | Hangs]
 
 @dataclass
 class ChatEndpoint:
-    """A running endpoint: its URL, and what it was asked."""
+    """A running endpoint: its URL, and what it received."""
 
     url: str
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -76,12 +109,12 @@ def chat_endpoint(script: Script) -> Iterator[ChatEndpoint]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
-                asked_before = seen[json.dumps(body)]
+                repeats = seen[json.dumps(body)]
                 seen[json.dumps(body)] += 1
                 endpoint.bodies.append(body)
                 endpoint.keys.add(self.headers.get("Authorization"))
                 endpoint.times.append(time.monotonic())
-            reply = script(body, asked_before) if self.path == "/v1/chat/completions" else Reply(404, b"no such path")
+            reply = script(body, repeats) if self.path == "/v1/chat/completions" else Reply(404, b"no such path")
             if isinstance(reply, Hangs):
                 stopping.wait()
                 self.close_connection = True

@@ -1,22 +1,27 @@
-"""What every engine must do, over all engines."""
+"""What every engine must do, over all engines of the registry."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from components.contracts.batch_format import make_request, make_response, read_answer, write_lines
+from components.contracts.batch_format import (
+    NoAnswerError,
+    make_failure,
+    make_request,
+    make_response,
+    read_answer,
+    write_lines,
+)
 from components.contracts.language_model import LanguageModel
 from components.foundation.errors import InputError
 from components.foundation.settings import Settings
-from components.language_model.engine import RationaleEngine
-from components.language_model.engines import ENGINES, check_engine, engine_class, engine_model, open_engine
-from components.language_model.openai_engine import OpenAIEngine
-from components.language_model.recorded_engine import RecordedEngine
-from components.language_model.template_engine import TemplateEngine
-from components.language_model.vllm_engine import VllmEngine
+from components.language_model import vllm_engine as vllm_engine_module
+from components.language_model.engine import EngineOptions, RationaleEngine
+from components.language_model.engines import ENGINES, engine_class
 from components.prompting.catalogue import Catalogue, Item
 from components.prompting.history import condense
 from components.prompting.prompt_template import read_template
@@ -60,50 +65,76 @@ def seed_of_request(model: str) -> dict[str, str]:
     return {request["custom_id"]: seed for request, seed in zip(make_requests(model), SEEDS, strict=True)}
 
 
+def options(model: str = "", recorded: Path | str = "", settings: Settings | None = None) -> EngineOptions:
+    return EngineOptions(
+        settings=settings or Settings(), model=LanguageModel(name=model), recorded_rationales=str(recorded)
+    )
+
+
+def open_engine(name: str, chosen: EngineOptions, seeds: dict[str, str] | None = None) -> RationaleEngine:
+    """Open an engine as a step does; what is checked before and what answers must agree."""
+    engine = engine_class(name)
+    engine.check(chosen)
+    opened = engine.open(chosen, CATALOGUE, seeds or {})
+    assert opened.model == engine.answering_model(chosen).name
+    return opened
+
+
 @pytest.fixture
 def template_engine() -> RationaleEngine:
-    return open_engine("template", None, CATALOGUE, "", {}, Settings())
+    return open_engine("template", options())
 
 
 @pytest.fixture
 def recorded_batch_engine(tmp_path: Path) -> RationaleEngine:
     lines = [make_response(request["custom_id"], "gpt", CONTENT, 10, 5) for request in make_requests("gpt")]
     write_lines(tmp_path / "batch.jsonl", lines)
-    return open_engine("recorded", None, CATALOGUE, str(tmp_path / "batch.jsonl"), {}, Settings())
+    return open_engine("recorded", options(recorded=tmp_path / "batch.jsonl"))
 
 
 @pytest.fixture
 def recorded_text_engine(tmp_path: Path) -> RationaleEngine:
     row = {"model": "gpt", "preference_summary": "Likes it.", "recommendation": "Drama."}
     write_lines(tmp_path / "text.jsonl", [{"user_id": seed, **row} for seed in SEEDS])
-    return open_engine("recorded", None, CATALOGUE, str(tmp_path / "text.jsonl"), seed_of_request("gpt"), Settings())
+    return open_engine("recorded", options(recorded=tmp_path / "text.jsonl"), seed_of_request("gpt"))
 
 
 @pytest.fixture
 def openai_stub_engine() -> Iterator[RationaleEngine]:
     with chat_endpoint(lambda body, before: answer(model="gpt")) as endpoint:
-        settings = Settings(openai_base_url=endpoint.url)
-        yield open_engine("openai", LanguageModel(name="gpt"), CATALOGUE, "", {}, settings)
+        yield open_engine("openai", options("gpt", settings=Settings(openai_base_url=endpoint.url)))
+
+
+@pytest.fixture
+def vllm_stand_in_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[RationaleEngine]:
+    monkeypatch.setattr(vllm_engine_module, "WORKER", Path(__file__).with_name("vllm_stand_in.py"))
+    with open_engine("vllm", options("tiny", settings=Settings(vllm_python=Path(sys.executable)))) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
 def vllm_engine(tiny_model: Path, vllm_settings: Settings) -> Iterator[RationaleEngine]:
     model = LanguageModel(name="tiny", weights=str(tiny_model))
-    with open_engine("vllm", model, CATALOGUE, "", {}, vllm_settings) as engine:
+    with open_engine("vllm", EngineOptions(settings=vllm_settings, model=model)) as engine:
         yield engine
 
 
 @pytest.fixture(scope="module")
 def openai_vllm_engine(vllm_server: str) -> RationaleEngine:
-    settings = Settings(openai_base_url=vllm_server)
-    return open_engine("openai", LanguageModel(name="tiny"), CATALOGUE, "", {}, settings)
+    return open_engine("openai", options("tiny", settings=Settings(openai_base_url=vllm_server)))
 
 
 LANGUAGE_MODELS = [pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm_engine", "openai_vllm_engine")]
-ALL = ["template_engine", "recorded_batch_engine", "recorded_text_engine", "openai_stub_engine", *LANGUAGE_MODELS]
+WITHOUT_MODEL = {
+    "template_engine": "template",
+    "recorded_batch_engine": "recorded",
+    "recorded_text_engine": "recorded",
+    "openai_stub_engine": "openai",
+    "vllm_stand_in_engine": "vllm",
+}
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=[*WITHOUT_MODEL, *LANGUAGE_MODELS])
 def engine(request: pytest.FixtureRequest) -> RationaleEngine:
     return request.getfixturevalue(request.param)
 
@@ -113,14 +144,35 @@ def language_model_engine(request: pytest.FixtureRequest) -> RationaleEngine:
     return request.getfixturevalue(request.param)
 
 
+# What an engine is not given, and the words that say so. The template needs nothing.
+LACKS: dict[str, list[tuple[EngineOptions, str]]] = {
+    "template": [],
+    "recorded": [
+        (options(), "rationale_engine recorded needs recorded_rationales, a file"),
+        (options(recorded="none.jsonl"), "none.jsonl: no such file"),
+    ],
+    "vllm": [
+        (options(settings=Settings(vllm_python=Path(sys.executable))), "rationale_engine vllm needs language_model"),
+        (options("m", settings=Settings(vllm_python=Path("/none/python"))), "setting RELAND_VLLM_PYTHON: .*make vllm"),
+    ],
+    "openai": [
+        (options(settings=Settings(openai_base_url="http://vllm/v1")), "rationale_engine openai needs language_model"),
+        (options("m"), "setting RELAND_OPENAI_BASE_URL"),
+    ],
+}
+
+
 def test_every_engine_is_in_the_suite():
-    assert set(ENGINES.values()) == {TemplateEngine, RecordedEngine, VllmEngine, OpenAIEngine}
+    assert set(ENGINES) == set(WITHOUT_MODEL.values()) == set(LACKS)
 
 
-def test_an_engine_that_nothing_opens_is_not_answered_by_another(monkeypatch):
-    monkeypatch.setitem(ENGINES, "new", type("NewEngine", (TemplateEngine,), {"name": "new"}))
-    with pytest.raises(NotImplementedError, match="new"):
-        open_engine("new", LanguageModel(name="m"), CATALOGUE, "", {}, Settings())
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in LACKS.items() for case in cases])
+def test_what_an_engine_lacks_is_named_before_anything_is_prepared_and_when_it_is_opened(name, case):
+    chosen, message = case
+    with pytest.raises(InputError, match=message):
+        engine_class(name).check(chosen)
+    with pytest.raises(InputError, match=message):
+        engine_class(name).open(chosen, CATALOGUE, {})
 
 
 def test_it_is_listed_under_its_name(engine):
@@ -140,9 +192,9 @@ def test_every_request_is_answered_once_in_the_batch_format(engine):
         assert set(response["response"]["body"]["usage"]) == {"prompt_tokens", "completion_tokens", "total_tokens"}
 
 
-@pytest.mark.parametrize("engine", ALL[:4], indirect=True)
+@pytest.mark.parametrize("engine", WITHOUT_MODEL, indirect=True)
 def test_its_answers_are_valid(engine):
-    validator = AnswerValidator(CATALOGUE, free_text=engine.name == "recorded")
+    validator = AnswerValidator(CATALOGUE, free_text=engine.free_text)
     requests = {request["custom_id"]: request for request in make_requests(engine.model)}
     for response in engine.generate(requests.values()):
         assert validator.validate(read_answer(response).content, requests[response["custom_id"]]).recommendation
@@ -222,10 +274,9 @@ def test_no_answer_names_a_user(engine):
     assert not any(seed in text for seed in SEEDS)
 
 
-def test_an_unknown_engine_is_named_with_the_known_ones():
-    with pytest.raises(
-        InputError, match="--rationale-engine 'oracle' is not known, expected one of openai, recorded, template, vllm"
-    ):
+def test_an_unknown_engine_is_named_with_the_engines_there_are():
+    expected = "rationale_engine 'oracle' is not known, expected one of openai, recorded, template, vllm"
+    with pytest.raises(InputError, match=expected):
         engine_class("oracle")
 
 
@@ -235,46 +286,35 @@ def test_answers_of_a_snapshot_belong_to_the_requests_that_named_its_alias(tmp_p
         for request, snapshot in zip(make_requests("gpt"), ["gpt-2026-08-06", "gpt-2026-10-01"], strict=True)
     ]
     write_lines(tmp_path / "batch.jsonl", lines)
-    asked = LanguageModel(name="gpt")
-    assert engine_model("recorded", str(tmp_path / "batch.jsonl"), asked) == asked
-    engine = open_engine("recorded", asked, CATALOGUE, str(tmp_path / "batch.jsonl"), {}, Settings())
+    engine = open_engine("recorded", options("gpt", recorded=tmp_path / "batch.jsonl"))
     answers = [read_answer(response).model for response in engine.generate(make_requests("gpt"))]
-    assert answers == ["gpt-2026-08-06", "gpt-2026-10-01"]  # who answered, not who was asked
-    with pytest.raises(InputError, match=r":2: an answer of 'gpt-2026-10-01'.*--model"):
-        engine_model("recorded", str(tmp_path / "batch.jsonl"), None)
+    assert answers == ["gpt-2026-08-06", "gpt-2026-10-01"]  # the model that answered, not the name in the request
+    # Without the alias, the requests would name the first of the two snapshots, and none would be answered.
+    engine = open_engine("recorded", options(recorded=tmp_path / "batch.jsonl"))
+    with pytest.raises(InputError, match=r"answers none .*'gpt-2026-08-06'; .*give its name as language_model"):
+        list(engine.generate(make_requests(engine.model)))
 
 
-def test_batch_output_in_another_order_with_foreign_and_missing_answers(tmp_path, capsys):
+def test_batch_output_in_another_order_with_foreign_missing_failed_and_unusable_rows(tmp_path, capsys):
     first, second = make_requests("gpt")
-    lines = [make_response(name, "gpt", "{}", 1, 1) for name in ("foreign", second["custom_id"])]
+    third = make_request({**first["body"], "seed": 1})
+    lines = [
+        *(make_response(name, "gpt", "{}", 1, 1, "length") for name in ("foreign", second["custom_id"])),
+        make_failure(third["custom_id"], "batch_expired", "not executed in time"),
+        {"custom_id": None, "response": None},
+    ]
     write_lines(tmp_path / "batch.jsonl", lines)
-    engine = open_engine("recorded", None, CATALOGUE, str(tmp_path / "batch.jsonl"), {}, Settings())
-    responses = {row["custom_id"]: row for row in engine.generate([first, second])}
+    engine = open_engine("recorded", options(recorded=tmp_path / "batch.jsonl"))
+    responses = {row["custom_id"]: row for row in engine.generate([first, second, third])}
     assert responses[first["custom_id"]]["error"]["code"] == "not_recorded"
-    assert read_answer(responses[second["custom_id"]]).content == "{}"
-    assert "1 answers belong to none of the 2 requests" in capsys.readouterr().out
-
-
-def test_recorded_without_a_file():
-    with pytest.raises(InputError, match="needs --rationales"):
-        engine_model("recorded", "", None)
-
-
-@pytest.mark.parametrize("name", ["vllm", "openai"])
-def test_an_engine_that_asks_a_model_needs_one(name):
-    for model in (None, LanguageModel(name="")):
-        with pytest.raises(InputError, match=f"--rationale-engine {name} needs --model"):
-            engine_model(name, "", model)
-
-
-def test_what_is_missing_is_found_before_the_model_is_there(tmp_path):
-    model = LanguageModel(name="scratch")
-    with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
-        check_engine("vllm", "", model, Settings(vllm_python=tmp_path / "python"))
-    with pytest.raises(InputError, match="setting RELAND_OPENAI_BASE_URL"):
-        check_engine("openai", "", model, Settings())
-    check_engine("openai", "", model, Settings(openai_base_url="http://vllm/v1"))
-    check_engine("template", "", None, Settings())
+    answered = read_answer(responses[second["custom_id"]])
+    assert (answered.content, answered.finish_reason) == ("{}", "length")
+    with pytest.raises(NoAnswerError, match="not executed in time") as error:
+        read_answer(responses[third["custom_id"]])
+    assert error.value.reason == "batch_expired"
+    output = capsys.readouterr().out
+    assert "1 answers belong to none of the 3 requests" in output
+    assert "1 rows left out (line 4: no custom_id as text" in output
 
 
 def test_a_request_that_is_not_recorded_gets_an_error(recorded_batch_engine):
@@ -287,8 +327,7 @@ def test_a_request_that_is_not_recorded_gets_an_error(recorded_batch_engine):
 
 
 def test_a_recorded_file_that_answers_no_request(recorded_batch_engine):
-    engine = recorded_batch_engine
-    with pytest.raises(
-        InputError, match=r"covers nobody, it answers none of the 1 requests to the model 'gpt'.*--model"
-    ):
-        list(engine.generate([build_request(condense([]), read_template("recommendation-v1"), CATALOGUE, "gpt")]))
+    other = build_request(condense([]), read_template("recommendation-v1"), CATALOGUE, "gpt")
+    message = r"covers nobody, it answers none of the 1 requests to the model 'gpt'.*as language_model"
+    with pytest.raises(InputError, match=message):
+        list(recorded_batch_engine.generate([other]))

@@ -1,12 +1,12 @@
 """An engine that obeys and echoes every instruction that it finds in a prompt."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from components.contracts.batch_format import Request, Response, make_response
-from components.language_model.engine import RationaleEngine
+from components.language_model.engine import EngineOptions, RationaleEngine
 from components.prompting.catalogue import Catalogue, normalise
 from components.prompting.document import answer_form, read_document
 from components.prompting.instructions import words
@@ -56,6 +56,10 @@ class GullibleEngine(RationaleEngine):
                     self._attack_of.setdefault(span, attack)
         self._core = " ".join(words(target.partition("(")[0]))
         self.obeyed: set[str] = set()
+
+    @classmethod
+    def open(cls, options: EngineOptions, catalogue: Catalogue, seed_of_request: Mapping[str, str]) -> Self:
+        raise NotImplementedError("no option says the attacks")
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         for request in requests:

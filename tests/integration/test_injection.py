@@ -18,7 +18,8 @@ from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_
 from components.contracts.language_model import LanguageModel
 from components.contracts.tables import INTERACTIONS, ITEMS, SEEDS, USERS, write_table
 from components.foundation.settings import load_settings
-from components.language_model.engines import open_engine
+from components.language_model.engine import EngineOptions
+from components.language_model.engines import engine_class
 from components.prompting import catalogue as catalogue_module
 from components.prompting.catalogue import Catalogue, load_catalogue
 from components.prompting.instructions import fold, reads_like_instruction, words
@@ -192,7 +193,7 @@ def test_no_attack_reaches_the_pool_of_a_real_model(tmp_path, monkeypatch, vllm_
     titles = [attack.title for attack in CORPUS]
     prepared, seeds = write_data(tmp_path / "attacked", titles, visits=14, popular_target=False)
     known = load_catalogue(prepared)
-    with open_engine("vllm", model, known, "", {}, vllm_settings) as engine:
+    with engine_class("vllm").open(EngineOptions(settings=vllm_settings, model=model), known, {}) as engine:
         for lines in ("both", "second"):
             if lines == "second":
                 monkeypatch.setattr(catalogue_module, "reads_like_instruction", lambda _: False)

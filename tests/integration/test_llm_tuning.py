@@ -7,7 +7,8 @@ import pytest
 from components.contracts.batch_format import read_answer
 from components.contracts.language_model import LanguageModel
 from components.foundation.settings import Settings
-from components.language_model.engines import open_engine
+from components.language_model.engine import EngineOptions
+from components.language_model.engines import engine_class
 from components.llm_tuning.evaluation import parse_answer
 from components.llm_tuning.examples import ExampleConfig, build_examples
 from components.llm_tuning.lora import AdapterConfig
@@ -45,7 +46,7 @@ def scratch(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> LanguageMod
 def valid_answers(model: LanguageModel, shop: Path, settings: Settings) -> list[bool]:
     catalogue = load_catalogue(shop)
     held_out = build_examples(shop, catalogue, NUMBERED, model.name, SCRATCH.examples).held_out
-    with open_engine("vllm", model, catalogue, "", {}, settings) as engine:
+    with engine_class("vllm").open(EngineOptions(settings=settings, model=model), catalogue, {}) as engine:
         responses = list(engine.generate([example.request for example in held_out]))
     assert len(responses) == len(held_out) == 12
     return [parse_answer(read_answer(response).content, NUMBERED) is not None for response in responses]

@@ -149,7 +149,7 @@ def test_a_folder_that_holds_no_model(vllm_settings, tmp_path):
         pytest.raises(InputError, match=f"vLLM does not load {tmp_path}: "),
     ):
         list(engine.generate(make_requests(1)))
-    with pytest.raises(InputError, match="--model: no folder"):
+    with pytest.raises(InputError, match="language_model: no folder"):
         open_engine(vllm_settings, tmp_path / "none")
 
 

@@ -14,10 +14,10 @@ from components.language_model.budget import Prices, Usage
 
 
 def test_shards_add_up_and_an_account_comes_back_as_it_was(tmp_path):
-    first = Account(Usage(5, 50, 5), Usage(4, 40, 8), 3, 1, 3, 1, Usage(6, 60, 12), "--max-calls", 0.5)
+    first = Account(Usage(5, 50, 5), Usage(4, 40, 8), 3, 1, 3, 1, Usage(6, 60, 12), "max_calls", 0.5)
     second = Account(Usage(1, 10, 1), Usage(1, 10, 2), 1, 0, 1, 0, Usage(1, 10, 2), "", 0.25)
-    both = Account(Usage(6, 60, 6), Usage(5, 50, 10), 4, 1, 4, 1, Usage(7, 70, 14), "--max-calls", 0.75)
-    assert first + second == both == sum([first, second], Account()) and (second + first).ceiling == "--max-calls"
+    both = Account(Usage(6, 60, 6), Usage(5, 50, 10), 4, 1, 4, 1, Usage(7, 70, 14), "max_calls", 0.75)
+    assert first + second == both == sum([first, second], Account()) and (second + first).ceiling == "max_calls"
     write_account(tmp_path / "account.json", both)
     assert read_account(tmp_path / "account.json") == both
 

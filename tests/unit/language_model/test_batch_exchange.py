@@ -1,4 +1,4 @@
-"""The factory: what is asked, what is not, and what it says it took."""
+"""The batch exchange: which requests are sent, which are not, and what the account says it took."""
 
 import json
 from collections import Counter, defaultdict
@@ -6,9 +6,15 @@ from collections import Counter, defaultdict
 import pytest
 from pydantic import SecretStr
 
-from components.contracts.batch_format import make_failure, make_request, make_response, read_answer
+from components.contracts.batch_format import (
+    NoAnswerError,
+    make_failure,
+    make_request,
+    make_response,
+    read_answer,
+)
 from components.foundation.errors import InputError
-from components.language_model.batch_exchange import BatchExchange, ask_again, hand_out
+from components.language_model.batch_exchange import BatchExchange, answer_once, ask_again
 from components.language_model.budget import Budget, Ceilings, Prices
 from components.language_model.engine import RationaleEngine
 from components.language_model.ledger import Ledger
@@ -18,10 +24,11 @@ from tests.contract.chat_endpoint import FAULTS, answer, chat_endpoint
 
 
 class Oracle(RationaleEngine):
-    """Stands in for a language model: answers as told, and notes what it was asked.
+    """Stands in for a language model: gives the answers of a table, and counts the requests it gets.
 
     Args:
-        answers: the answer to a request by (user message, seed); "valid" where it says nothing. None is an error.
+        answers: the answer to a request by (user message, seed); "valid" where there is none. None is an error, an
+            empty text an answer without one.
         fails_after: ends with a fault after this many answers.
     """
 
@@ -35,6 +42,10 @@ class Oracle(RationaleEngine):
         self._answers = answers or {}
         self._fails_after = fails_after
         self._reads_all_first = reads_all_first
+
+    @classmethod
+    def open(cls, options, catalogue, seed_of_request):
+        raise NotImplementedError("made by its constructor")
 
     def generate(self, requests):
         self.passes += 1
@@ -134,6 +145,28 @@ def test_an_error_is_not_kept_and_an_invalid_answer_says_more_than_an_error_afte
     assert contents(responses) == ["valid", "valid"] and sum(second.asked.values()) == 2
 
 
+def test_an_answer_without_a_text_is_paid_for_once_and_kept(tmp_path):
+    """A refusal is an answer: another seed would be answered so too, and so would the request next week."""
+    requested = requests(3)
+    answers = {("user 1", 0): "", ("user 2", 0): "bad", ("user 2", 1): ""}
+    responses, account = run(tmp_path, Oracle(answers), requested)
+    with pytest.raises(NoAnswerError) as error:
+        read_answer(responses[1])
+    assert error.value.reason == "empty"
+    assert read_answer(responses[2]).content == "bad"  # an invalid answer says more than an empty one after it
+    # One call each for the first two, two for the third: 4 × (40 + 10) tokens.
+    assert (account.spent.calls, account.spent.tokens, account.inferences, account.new) == (4, 200, 4, 3)
+    second = Oracle(answers)
+    again, account = run(tmp_path, second, requested)
+    assert again == responses and not second.asked
+    assert (account.spent.calls, account.behind.calls, account.behind.tokens) == (0, 4, 200)
+
+
+def test_a_run_of_answers_without_a_text_is_no_fault_of_the_engine(tmp_path):
+    responses, account = run(tmp_path, Oracle({(f"user {n}", 0): "" for n in range(9)}), requests(9))
+    assert len(responses) == 9 and (account.spent.calls, account.asked_again) == (9, 0)
+
+
 def test_a_job_that_ends_in_the_middle_goes_on_where_it_was(tmp_path):
     asked = requests(10)
     first = Oracle(fails_after=6)
@@ -174,11 +207,11 @@ def test_requests_that_cannot_be_answered_do_not_end_a_job_whose_others_are(tmp_
 def test_an_engine_without_cost_is_asked_every_time_and_once():
     engine = Oracle({("user 0", 0): "bad", ("user 2", 0): None})
     for times in (1, 2):
-        responses, account = hand_out(engine, requests(3))
+        responses, account = answer_once(engine, requests(3))
         assert contents(responses) == ["bad", "valid", None] and set(engine.asked.values()) == {times}
         assert (account.inferences, account.new, account.spent.calls, account.behind.tokens) == (2, 2, 2, 100)
     engine.infers = False  # as of recorded answers: nothing is made, and so nothing spent
-    _, account = hand_out(engine, requests(3))
+    _, account = answer_once(engine, requests(3))
     assert (account.inferences, account.new, account.spent.calls, account.behind.tokens) == (0, 0, 0, 100)
 
 
@@ -186,12 +219,12 @@ def test_an_engine_without_cost_is_asked_every_time_and_once():
 @pytest.mark.parametrize(
     ("ceilings", "option", "most"),
     [
-        (Ceilings(calls=3), "--max-calls", 3),
+        (Ceilings(calls=3), "max_calls", 3),
         # A request may take 34 + 100 tokens, and takes 50: of 300 tokens 4 are sure to fit (after 150 are spent another
         # may take 134), and a fifth may not.
-        (Ceilings(tokens=300), "--max-tokens", 4),
+        (Ceilings(tokens=300), "max_tokens", 4),
         # At 1 a million tokens, of money as much.
-        (Ceilings(money=0.0003), "--max-cost", 4),
+        (Ceilings(money=0.0003), "max_cost", 4),
     ],
 )
 def test_a_ceiling_holds_and_what_fits_is_asked(tmp_path, ceilings, option, most, reads_all_first):
@@ -226,7 +259,7 @@ def test_attempts_that_an_endpoint_loses_count_under_the_ceilings(tmp_path):
     assert codes == [None, None, "no_answer"] and account.spent.tokens == 3 * 134 + 2 * 10
     codes, account = spent(tmp_path / "b", Ceilings(calls=4))
     assert codes == [None, None, "not_repeated"]
-    assert account.spent.calls == 4 and account.ceiling == "--max-calls"
+    assert account.spent.calls == 4 and account.ceiling == "max_calls"
 
 
 def test_the_forecast_is_told_before_and_is_no_less_than_what_was_spent(tmp_path, capsys):
@@ -235,7 +268,7 @@ def test_the_forecast_is_told_before_and_is_no_less_than_what_was_spent(tmp_path
     told = capsys.readouterr().out
     # 4 × 134 tokens at one a second are 0.15 GPU-hours, at 2 an hour, and 136 prompt tokens at 1.
     assert "forecast: at most 4 calls, 136 prompt tokens, 400 of answers, 0.15 GPU-hours, cost 136.30, and" in told
-    assert "above the ceiling --max-calls:" in told and told.index("forecast: ") < told.index("2 of 4 responses")
+    assert "above the ceiling max_calls:" in told and told.index("forecast: ") < told.index("2 of 4 responses")
     assert account.forecast.calls == 4 and account.forecast.completion_tokens >= account.spent.completion_tokens
 
 

@@ -33,10 +33,10 @@ def test_shares_of_the_shards_are_the_whole():
 @pytest.mark.parametrize(
     ("ceilings", "message"),
     [
-        (Ceilings(calls=-1), "--max-calls -1: expected a ceiling, or 0 for none"),
-        (Ceilings(tokens=-1), "--max-tokens -1"),
-        (Ceilings(money=float("nan")), "--max-cost nan"),
-        (Ceilings(money=1), "--max-cost needs prices: set RELAND_PROMPT_PRICE"),
+        (Ceilings(calls=-1), "max_calls -1: expected a ceiling, or 0 for none"),
+        (Ceilings(tokens=-1), "max_tokens -1"),
+        (Ceilings(money=float("nan")), "max_cost nan"),
+        (Ceilings(money=1), "max_cost needs prices: set RELAND_PROMPT_PRICE"),
     ],
 )
 def test_ceilings_at_fault(ceilings, message):
@@ -45,7 +45,7 @@ def test_ceilings_at_fault(ceilings, message):
 
 
 def test_a_ceiling_too_low_for_the_shards():
-    with pytest.raises(InputError, match="--max-calls 3: expected at least one for each of the 4 shards"):
+    with pytest.raises(InputError, match="max_calls 3: expected at least one for each of the 4 shards"):
         Ceilings(calls=3).share(0, 4)
 
 
@@ -54,6 +54,6 @@ def test_an_attempt_that_is_lost_counts_as_its_worst_case_and_leaves_less_for_ot
     worst = Usage(1, 30, 100)
     assert budget.admit("a", worst) == budget.admit("b", worst) == ""
     assert budget.repeat("a") == "" and budget.spent == worst  # and its second attempt is under way
-    assert budget.admit("c", worst) == "--max-calls" == budget.repeat("b")
+    assert budget.admit("c", worst) == "max_calls" == budget.repeat("b")
     budget.settle("a", 25, 7)
     assert budget.spent == Usage(3, 30 + 30 + 25, 100 + 100 + 7)

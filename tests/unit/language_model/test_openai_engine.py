@@ -1,5 +1,6 @@
-"""An endpoint that misbehaves: what is asked again, how often and when, what ends the run and what it says."""
+"""An endpoint that misbehaves: what is sent again, how often and when, what ends the run and what it says."""
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -8,10 +9,10 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from components.contracts.batch_format import make_request, read_answer
+from components.contracts.batch_format import NoAnswerError, make_request, read_answer
 from components.foundation.errors import EnvironmentFaultError, InputError
 from components.language_model.openai_engine import Endpoint, OpenAIEngine, _retry_after
-from tests.contract.chat_endpoint import FAULTS, Reply, answer, chat_endpoint
+from tests.contract.chat_endpoint import FAULTS, WITHOUT_TEXT, Reply, answer, answer_with, chat_endpoint
 
 ATTEMPTS = 3
 
@@ -53,8 +54,8 @@ def test_a_fault_that_passes_is_asked_again(fault):
 def test_a_fault_that_stays_is_an_error_of_that_request_alone(fault):
     with chat_endpoint(lambda body, before: FAULTS[fault] if number_of(body) == "1" else answer()) as it:
         responses = generate(it.url, 3, timeout=timeout_of(fault))
-    told = fault in ("internal error", "overloaded, wait 0 s")
-    assert responses["1"]["error"]["code"] == ("unavailable" if told else "no_answer")
+    unpaid = fault in ("internal error", "overloaded, wait 0 s")
+    assert responses["1"]["error"]["code"] == ("unavailable" if unpaid else "no_answer")
     assert f"({ATTEMPTS} attempts)" in responses["1"]["error"]["message"]
     assert sorted(map(number_of, it.bodies)) == ["0", "1", "1", "1", "2"]
     assert responses["0"]["error"] is responses["2"]["error"] is None
@@ -62,21 +63,78 @@ def test_a_fault_that_stays_is_an_error_of_that_request_alone(fault):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_request_is_not_repeated_against_the_budget_where_an_answer_may_have_been_made(fault):
-    asked = []
+    repeated = []
     with chat_endpoint(lambda body, before: FAULTS[fault] if number_of(body) == "1" and not before else answer()) as it:
         engine = open_engine(it.url, timeout=timeout_of(fault))
-        engine.may_repeat = asked.append  # which returns None: no
+        engine.may_repeat = repeated.append  # which returns None: no
         responses = [response["error"] for response in engine.generate(make_requests(3))]
-    told = fault.startswith("too many") or fault in ("internal error", "overloaded, wait 0 s")
-    assert asked == ([] if told else [make_requests(2)[1]["custom_id"]])
-    assert [error["code"] for error in responses if error] == ([] if told else ["not_repeated"])
+    unpaid = fault.startswith("too many") or fault in ("internal error", "overloaded, wait 0 s")
+    assert repeated == ([] if unpaid else [make_requests(2)[1]["custom_id"]])
+    assert [error["code"] for error in responses if error] == ([] if unpaid else ["not_repeated"])
+
+
+@pytest.mark.parametrize("reason", WITHOUT_TEXT)
+def test_an_answer_without_a_text_is_paid_once_and_the_run_goes_on(reason):
+    """Also where more such answers come in a row than failures end a run, and where there are no others."""
+    choices = WITHOUT_TEXT[reason]
+    with chat_endpoint(lambda body, before: answer_with(choices[int(number_of(body)) % len(choices)])) as it:
+        responses = generate(it.url, 7, concurrency=1)
+    assert len(it.bodies) == 7
+    for response in responses.values():
+        assert response["error"] is None
+        with pytest.raises(NoAnswerError) as error:
+            read_answer(response)
+        assert error.value.reason == reason
+        assert (error.value.answer.prompt_tokens, error.value.answer.completion_tokens) == (7, 3)
+
+
+def test_content_in_parts_and_a_body_without_a_model():
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "te"}, {"type": "text", "text": "xt"}]
+    body = json.dumps({"choices": [{"message": {"content": parts}, "finish_reason": "length"}]}).encode()
+    with chat_endpoint(lambda *_: Reply(body=body)) as it:
+        responses = generate(it.url, 1)
+    answered = read_answer(responses["0"])
+    assert (answered.content, answered.model, answered.finish_reason) == ("text", "stub", "length")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"code": "insufficient_quota", "message": "You exceeded your current quota"}),
+        (429, {"type": "insufficient_quota", "code": None}),
+        (429, {"type": "billing_not_active"}),
+        (400, {"code": "billing_hard_limit_reached"}),
+        (402, {"message": "Insufficient Balance"}),
+        (200, {"code": 402, "message": "Insufficient credits"}),
+        (200, {"code": "insufficient_quota"}),
+    ],
+)
+def test_what_was_paid_for_is_used_up_and_the_run_ends_at_once(status, error):
+    with (
+        chat_endpoint(lambda *_: Reply(status, json.dumps({"error": error}).encode())) as it,
+        pytest.raises(InputError, match="/v1/chat/completions: what was paid for is used up"),
+    ):
+        generate(it.url, 9, concurrency=1)
+    assert len(it.bodies) == 1
+
+
+def test_a_status_in_the_body_counts_as_the_status():
+    def script(body, before):
+        if number_of(body) == "1":
+            return Reply(body=b'{"error": {"code": 400, "message": "maximum context length"}}')
+        return Reply(body=b'{"error": {"code": 429, "message": "slow down"}}') if not before else answer()
+
+    with chat_endpoint(script) as it:
+        responses = generate(it.url, 2, concurrency=1)
+    assert responses["1"]["error"]["code"] == "status_400" and read_answer(responses["0"]).completion_tokens == 3
+    assert sorted(map(number_of, it.bodies)) == ["0", "0", "1"]
 
 
 def test_what_the_endpoint_takes_no_part_in_is_not_asked_again():
     refusal = Reply(400, b'{"error": {"message": "maximum context length is 2048"}}')
     with chat_endpoint(lambda body, before: refusal if number_of(body) == "1" else answer()) as it:
         responses = generate(it.url, 2)
-    assert responses["1"]["error"]["code"] == "refused"
+    assert responses["1"]["error"]["code"] == "status_400"
     assert "status 400" in responses["1"]["error"]["message"] and "2048" in responses["1"]["error"]["message"]
     assert sorted(map(number_of, it.bodies)) == ["0", "1"]
 
@@ -96,7 +154,7 @@ def test_a_dead_endpoint_ends_the_run_with_one_line(fault, capsys):
         pytest.raises(EnvironmentFaultError, match=r"\d requests in a row without an answer; .* \(3 attempts\)"),
     ):
         generate(it.url, 20, timeout=timeout_of(fault))
-    assert capsys.readouterr().out.count("asked again") == 1
+    assert capsys.readouterr().out.count("sent again") == 1
 
 
 def test_nobody_listens():
@@ -131,18 +189,18 @@ def test_being_told_to_slow_down_is_no_failure():
 
 
 def test_everybody_waits_when_one_is_told_how_long():
-    told = threading.Event()
+    slowed_down = threading.Event()
 
     def script(body, before):
         if number_of(body) == "0" and not before:
-            told.set()
+            slowed_down.set()
             return Reply(429, headers={"Retry-After": "0.5"})
         return answer()
 
     with chat_endpoint(script) as it:
         generate(it.url, 6, concurrency=1)
     first, *others = it.times
-    assert told.is_set() and min(others) - first >= 0.5
+    assert slowed_down.is_set() and min(others) - first >= 0.5
 
 
 def test_slowing_everybody_down_for_ever_ends_the_run():
@@ -205,8 +263,8 @@ def test_requests_are_drawn_as_there_is_room_and_closing_stops_the_work():
         for _ in range(3):
             next(responses)
         responses.close()
-        asked = len(it.bodies)
-    assert len(drawn) <= 3 + 2 * 4 and asked <= len(drawn)
+        sent = len(it.bodies)
+    assert len(drawn) <= 3 + 2 * 4 and sent <= len(drawn)
 
 
 def test_what_is_answered_is_yielded_before_a_fault_ends_the_run():

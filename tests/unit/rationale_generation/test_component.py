@@ -14,7 +14,7 @@ from components.foundation.errors import InputError
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
 from components.rationale_generation.rationale_table import make_rationale_id
 from components.rationale_generation.validation import ValidAnswer
-from tests.contract.chat_endpoint import CONTENT, answer, chat_endpoint
+from tests.contract.chat_endpoint import CONTENT, answer, answer_with, chat_endpoint
 
 
 def run(
@@ -111,7 +111,7 @@ def test_recorded_by_user(prepared, seeds, tmp_path):
         ("ann", "Any sci-fi.", ["Sci-Fi"])
     ]
     assert [(row["seed_user_id"], row["reason"], row["detail"]) for row in rejected] == [
-        ("bob", "no_answer", "the file of recorded answers has none for this request"),
+        ("bob", "not_recorded", "the file of recorded answers has none for this request"),
         ("cid", "length", "recommendation is empty"),
     ]
     assert (cost["engine"], cost["model"], cost["inferences"], cost["reused"], cost["rejected"]) == (
@@ -171,13 +171,42 @@ def test_a_paid_engine_in_shards_is_asked_once_and_again_where_an_answer_is_inva
         assert cost["methods"]["reland"]["calls"] == 6
 
 
+def test_answers_without_a_text_are_counted_under_their_reasons_and_asked_for_once(
+    prepared, seeds, tmp_path, monkeypatch, capsys
+):
+    """Over the wire: one seed user's answer is refused, one is cut off within its JSON, one is valid."""
+    cut = answer_with({"message": {"content": '{"preference_summary": "Likes'}, "finish_reason": "length"})
+    refused = answer_with({"message": {"content": None, "refusal": "I cannot help."}, "finish_reason": "stop"})
+    replies = {}
+
+    def script(body, _repeats):
+        user = body["messages"][-1]["content"]
+        if user not in replies:
+            replies[user] = [refused, cut, answer()][len(replies)]
+        return replies[user]
+
+    monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
+    with chat_endpoint(script) as endpoint:
+        monkeypatch.setenv("RELAND_OPENAI_BASE_URL", endpoint.url)
+        for name, calls in (("a", 5), ("b", 0)):
+            rationales, rejected, cost = run(prepared, seeds, tmp_path / name, "openai", model="stub")
+            assert len(rationales) == 1 and cost["calls"] == calls
+            assert sorted((row["reason"], row["detail"]) for row in rejected) == [
+                ("cut_off", "cut off (finish_reason length)"),
+                ("refusal", "the model refused to answer"),
+            ]
+    assert len(endpoint.bodies) == 5  # the refused one once, the valid one once, that with the broken text three times
+    assert "2 answers rejected (" in capsys.readouterr().out
+    assert cost["reused"] == 3 and cost["methods"]["reland"]["calls"] == 5
+
+
 def test_a_ceiling_leaves_a_partial_result_that_says_so(prepared, seeds, tmp_path, monkeypatch):
     monkeypatch.setenv("RELAND_HOME", str(tmp_path / "home"))
     with chat_endpoint(lambda *_: answer()) as endpoint:
         monkeypatch.setenv("RELAND_OPENAI_BASE_URL", endpoint.url)
         rationales, rejected, cost = run(prepared, seeds, tmp_path / "a", "openai", model="stub", ceilings=(2, 0, 0.0))
-    assert len(rationales) == 2 and cost["ceiling"] == "--max-calls" and cost["not_asked"] == 1
-    assert [row["detail"] for row in rejected] == ["not asked, because of the ceiling --max-calls"]
+    assert len(rationales) == 2 and cost["ceiling"] == "max_calls" and cost["not_asked"] == 1
+    assert [row["detail"] for row in rejected] == ["not asked, because of the ceiling max_calls"]
     assert cost["forecast"]["calls"] == 3
 
 
@@ -185,7 +214,7 @@ def test_no_valid_answer_ends_the_run(prepared, seeds, tmp_path):
     def break_all(responses):
         return [make_response(row["custom_id"], "m", "no JSON", 1, 1) for row in responses]
 
-    with pytest.raises(InputError, match="no valid rationale of 3 answers; the first answer: not JSON"):
+    with pytest.raises(InputError, match=r"no valid rationale of 3 answers \(not_json 3\); the first answer: not JSON"):
         run(prepared, seeds, tmp_path / "a", "template", tamper=break_all)
 
 

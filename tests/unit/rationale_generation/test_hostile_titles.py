@@ -16,6 +16,8 @@ TITLES = {
     "brush": "Silver Brush",
     "one": "Heat",
     "more": "Heat Protection Spray",
+    "pair": "Comb & Brush",
+    "spelled out": "The best Comb and Brush of all",
 }
 CATALOGUE = Catalogue(
     {name: Item(name, title, "", ("Hair",), len(TITLES) - row) for row, (name, title) in enumerate(TITLES.items())}
@@ -37,6 +39,7 @@ def prompt(*names, version="recommendation-v1"):
         ("mention", "comb", True),
         ("mention", "sequel", False),
         ("more", "one", False),  # a title of one word is a word of many
+        ("spelled out", "pair", True),  # "&" is "and"
         ("order", "brush", True),
         ("brush", "comb", False),
     ],
@@ -48,8 +51,8 @@ def test_an_item_that_the_prompt_names(shown, asked, named):
 
 def test_a_candidate_names_another_too():
     request = prompt("one", version="numbered-v1")  # every other item is a candidate
-    found = HOSTILE.named_items(list(CATALOGUE.items.values()), request)
-    assert {item.item_id for item in found} == {"one", "comb", "brush"}
+    named = HOSTILE.named_items(list(CATALOGUE.items.values()), request)
+    assert {item.item_id for item in named} == {"one", "comb", "brush", "pair"}
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def ask(*histories):
     ]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=100)
 @given(CONTENTS, CONTENTS)
 def test_only_valid_rows_reach_the_table(first, second):
     requests = ask("a", "bd", "c")
@@ -76,7 +76,7 @@ def test_only_valid_rows_reach_the_table(first, second):
     assert result.rationales.schema.equals(RATIONALES) and result.rejected.schema.equals(REJECTED_RATIONALES)
     seeds = [*result.rationales["seed_user_id"].to_pylist(), *result.rejected["seed_user_id"].to_pylist()]
     assert sorted(seeds) == ["seed 0", "seed 1", "seed 2"]
-    assert set(result.rejected["reason"].to_pylist()) <= {reason.value for reason in Reason}
+    assert set(result.rejected["reason"].to_pylist()) <= {*Reason, "none", "empty"}
     for row in result.rationales.to_pylist():
         summary = row["preference_summary"]
         assert 0 < len(summary) <= 1000 and summary == " ".join(summary.split()) and summary.isprintable()
@@ -94,7 +94,7 @@ def test_reasons_and_what_was_dropped_are_counted():
     contents = [
         json.dumps({**GOOD, "items": ["No Such Film", "Broken Harbor (2001)", "Silver River (1999)"]}),
         "no JSON",
-        json.dumps({**GOOD, "categories": ["Western", "Sci-Fi"]}),
+        json.dumps({**GOOD, "categories": ["Western", "Sci-Fi"], "confidence": 0.9}),
         json.dumps({**GOOD, "categories": ["Western", "Sci-Fi"]}),
     ]
     responses = [
@@ -109,6 +109,7 @@ def test_reasons_and_what_was_dropped_are_counted():
         "unknown_categories": 2,
         "similar_items": 1,
         "named_items": 1,  # in the history
+        "extra_fields": 1,
         "near_duplicates": 1,
     }
     assert isinstance(result.rationales, pa.Table) and result.rationales.num_rows == 3
