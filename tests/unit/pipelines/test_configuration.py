@@ -65,7 +65,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ({"data": {"dataset": "ml-1m"}}, "data.dir"),
         ({"data": {"dataset": "ml-1m", "data_dir": "nowhere"}}, "nowhere: no such folder"),
         ({"rationales": {"rationale_engine": "oracle"}}, "rationale.engine 'oracle'.*recorded, template"),
-        ({"rationales": {"rationale_engine": "recorded"}}, "rationales FILE"),
+        ({"rationales": {"rationale_engine": "recorded"}}, "recorded needs recorded_rationales, a file"),
         (
             {"rationales": {"rationale_engine": "recorded", "recorded_rationales": "none.jsonl"}},
             "none.jsonl: no such file",
