@@ -1,8 +1,8 @@
 """`python -m reland.reference`: write the reference pages that are derived from the code, `docs/reference/*.md`.
 
 Nobody edits these pages: a setting, a command or an option is documented where it is defined, and
-`tests/unit/docs/test_reference.py` fails where a page is not what this module would write. To add a page, add a function
-that returns its text and a line in `PAGES`.
+`tests/unit/docs/test_reference.py` fails where a page is not what this module would write. To add a page, add a
+function that returns its text, and a line in `PAGES`.
 """
 
 import sys
@@ -108,8 +108,8 @@ def commands_page() -> str:
     parts = [
         NOTE,
         "# Commands",
-        "Every command explains itself with `--help`. A command that fails prints one line that names the file, the row or "
-        "the setting at fault, and ends with a [status of its own](../quickstart.md#when-something-is-wrong).",
+        "Every command explains itself with `--help`. A command that fails prints one line that names the file, the\n"
+        "row or the setting at fault, and ends with a [status of its own](../quickstart.md#when-something-is-wrong).",
         *_command_sections(command, "reland"),
     ]
     return "\n\n".join(parts) + "\n"
@@ -146,7 +146,7 @@ def _parameter_row(parameter: Any) -> Row:
 
 
 def _option_default(default: Any) -> str:
-    return "" if default is False or isinstance(default, list | tuple) and not default else default_text(default)
+    return "" if default is False or (isinstance(default, list | tuple) and not default) else default_text(default)
 
 
 def _paragraphs(text: str | None) -> str:

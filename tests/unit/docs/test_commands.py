@@ -8,11 +8,9 @@ import pytest
 import typer
 
 from reland.main import app
-from tests.unit.docs.markdown import FILES, ROOT, read_page
+from tests.unit.docs.markdown import OF_NOW, ROOT, read_page
 
 COMMAND = re.compile(r"^(?:export |[A-Z_]+=\S+ )*(?:\.venv/bin/)?reland(?= |$)(.*)$", re.MULTILINE)
-# What a change log says of the past is no longer there.
-PAGES = [path for path in FILES if path.name != "CHANGELOG.md"]
 
 
 def shown_commands(path: Path) -> list[str]:
@@ -41,7 +39,7 @@ def fault(arguments: str) -> str:
     return f"reland {arguments}: there is no option {unknown[0]}" if unknown else ""
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", OF_NOW, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_are_there_with_their_options(path):
     assert not [text for arguments in shown_commands(path) if (text := fault(arguments))]
 

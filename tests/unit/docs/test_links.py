@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.unit.docs.markdown import FILES, ROOT, parse_page, read_page
+from tests.unit.docs.markdown import FILES, OF_NOW, ROOT, parse_page, read_page
 
 TOPS = ("components", "pipelines", "reland", "feature_repo", "serving", "infra", "tests", "docs", ".ci")
 PATH = re.compile(rf"(?:{'|'.join(map(re.escape, TOPS))})/[\w./*-]*")
@@ -58,7 +58,7 @@ def test_links_lead_somewhere(path):
     assert not [fault for target in read_page(path).links if (fault := missing_target(path, target))]
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
+@pytest.mark.parametrize("path", OF_NOW, ids=ids)
 def test_paths_and_modules_that_are_named_are_there(path):
     page = read_page(path)
     for span in page.spans:
@@ -88,6 +88,12 @@ def test_every_page_of_the_documentation_is_linked_from_another():
         if not re.match(r"[a-z]+:", target) and target.partition("#")[0]
     }
     assert not [path for path in FILES if path.is_relative_to(ROOT / "docs") and path not in linked]
+
+
+def test_every_result_is_named_where_results_are_listed():
+    listed = read_page(ROOT / "docs" / "results.md").spans
+    files = [path.relative_to(ROOT) for path in ROOT.glob("tests/*/results/*.json")]
+    assert files and not [path for path in files if str(path) not in listed]
 
 
 def test_the_readme_is_short():
