@@ -5,6 +5,7 @@ Nobody edits these pages: a setting, a command or an option is documented where 
 function that returns its text, and a line in `PAGES`.
 """
 
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from reland.main import app
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `python -m reland.reference`. Change the code that it is read from, not this page. -->"
+DEFAULT = re.compile(r" \(default: (.*)\)$")
 TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "path", SecretStr: "secret"}
 
 
@@ -141,12 +143,19 @@ def _parameter_row(parameter: Any) -> Row:
     is_option = parameter.param_type_name == "option"
     name = "/".join([*parameter.opts, *parameter.secondary_opts]) if is_option else _argument(parameter)
     kind = "switch" if getattr(parameter, "is_flag", False) else type_name(parameter.type_descriptor.annotation)
-    default = "required" if parameter.required else _option_default(parameter.default)
-    return Row(name, kind, default, " ".join((parameter.help or "").split()))
+    description = " ".join((parameter.help or "").split())
+    if said := DEFAULT.search(description):  # of an option that is left to a file where it is not given
+        return Row(name, kind, f"`{said[1]}`", description[: said.start()])
+    return Row(name, kind, _parameter_default(parameter), description)
 
 
-def _option_default(default: Any) -> str:
-    return "" if default is False or (isinstance(default, list | tuple) and not default) else default_text(default)
+def _parameter_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    if isinstance(shown := getattr(parameter, "show_default", None), str):
+        return f"`{shown}`"
+    is_nothing = parameter.default is False or parameter.default in ([], ())
+    return "" if is_nothing else default_text(parameter.default)
 
 
 def _paragraphs(text: str | None) -> str:

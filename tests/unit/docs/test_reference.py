@@ -65,6 +65,9 @@ def test_commands_of_all_depths_are_listed(monkeypatch):
     def make(
         name: str,
         size: Annotated[int, typer.Option("--size", "-s", help="How large\n it is.")] = 3,
+        weight: Annotated[int | None, typer.Option(help="How heavy it is. (default: 5)", show_default=False)] = None,
+        length: Annotated[int | None, typer.Option(help="How long.", show_default="as wide")] = None,
+        copies: Annotated[int, typer.Option(help="How many more.")] = 0,
         dry: Annotated[bool, typer.Option("--dry", help="Only say so.")] = False,
     ) -> None:
         """Make one.
@@ -83,5 +86,12 @@ def test_commands_of_all_depths_are_listed(monkeypatch):
     monkeypatch.setattr(reference, "app", app)
     page = reference.commands_page()
     assert "## reland make\n\n`reland make NAME [OPTIONS]`\n\nMake one.\n\nIt takes a while.\n\n| argument" in page
-    assert "| `--size/-s` | whole number | `3` | How large it is. |\n| `--dry` | switch |  | Only say so. |" in page
+    for row in (
+        "| `--size/-s` | whole number | `3` | How large it is. |",
+        "| `--weight` | whole number | `5` | How heavy it is. |",
+        "| `--length` | whole number | `as wide` | How long. |",
+        "| `--copies` | whole number | `0` | How many more. |",
+        "| `--dry` | switch |  | Only say so. |",
+    ):
+        assert f"\n{row}\n" in page
     assert page.endswith("## reland list show\n\n`reland list show`\n\nShow them.\n")
