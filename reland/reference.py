@@ -16,8 +16,10 @@ from typing import Any
 import typer
 from pydantic import SecretStr
 
+from components.foundation.configuration import options_of
 from components.foundation.files import replacing_file
 from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
+from pipelines.configuration import section_types
 from reland.main import app
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -54,6 +56,8 @@ def parameter_table(rows: Iterable[Row], heading: str) -> str:
 
 def type_name(kind: Any) -> str:
     """A type of a parameter in words: `text`, `whole number`, the values of a `Literal`."""
+    if (typing.get_origin(kind) or kind) is dict:
+        return "names and values"
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(f"`{value}`" for value in typing.get_args(kind))
     alternatives = [one for one in typing.get_args(kind) if one is not type(None)]
@@ -67,7 +71,7 @@ def default_text(value: Any) -> str:
     """
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    if value is None or value == "":
+    if value is None or value in ("", {}):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -93,8 +97,8 @@ def settings_page() -> str:
 # Settings
 
 Settings say where things are and how much is tolerated. They are environment variables: on a laptop they come from the
-shell, in a pod from the config map `reland-settings` and the secret `reland-secrets`. What a single run does is said by
-the [options of its command](commands.md). A value that a setting does not allow ends every command with one line that
+shell, in a pod from the config map `reland-settings` and the secret `reland-secrets`. What a single run does stands in
+its [configuration](configuration.md). A value that a setting does not allow ends every command with one line that
 names the variable; `reland doctor` checks what the settings point to.
 
 {parameter_table(rows, "variable")}
@@ -102,6 +106,25 @@ names the variable; `reland doctor` checks what the settings point to.
 `RELAND_FEATURE_STORE=redis` reads two more: `RELAND_REDIS` (`host:port[,password=…]`) and `RELAND_FEAST_REGISTRY` (the
 URL of an SQL database that all pods reach). On a cluster these two come from the secret `reland-secrets`.
 """
+
+
+def configuration_page() -> str:
+    """Every field of the sections of a run's configuration."""
+    parts = [
+        NOTE,
+        "# Configuration of a run",
+        "What one run does stands in sections. Each field can be given in a TOML file (`reland run --config FILE`),\n"
+        "as `-O section.field=value`, or as an option of a command that takes the section, which has the field's name\n"
+        "([commands](commands.md)). Each section is one structured parameter of the compiled pipelines. The seed of\n"
+        "everything random, `seed`, stands beside the sections.",
+    ]
+    for name, section in section_types().items():
+        rows = [
+            Row(".".join(option.path), type_name(option.kind), default_text(option.default), option.description)
+            for option in options_of(section)
+        ]
+        parts += [f"## {name}", _first_paragraph(section.__doc__), parameter_table(rows, "field")]
+    return "\n\n".join(parts) + "\n"
 
 
 def commands_page() -> str:
@@ -158,13 +181,21 @@ def _parameter_default(parameter: Any) -> str:
     return "" if is_nothing else default_text(parameter.default)
 
 
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
 def _paragraphs(text: str | None) -> str:
     """A docstring's paragraphs, each on one line; the section of its arguments is in the table already."""
     paragraphs = (text or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs if not paragraph.startswith("Args:"))
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "commands.md": commands_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "configuration.md": configuration_page,
+    "commands.md": commands_page,
+}
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ import pytest
 import typer
 from pydantic import SecretStr
 
+from components.foundation.configuration import options_of
 from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
+from pipelines.configuration import section_types
 from reland import reference
 from reland.reference import FOLDER, PAGES, Row, default_text, parameter_table, type_name
 
@@ -26,6 +28,15 @@ def test_every_setting_is_listed_with_its_explanation():
     for name, field in Settings.model_fields.items():
         assert f"| `{ENVIRONMENT_PREFIX}{name.upper()}` |" in page, name
         assert field.description and field.description in page, name
+
+
+def test_every_field_of_a_section_is_listed_with_its_explanation():
+    page = reference.configuration_page()
+    for name, section in section_types().items():
+        assert f"\n## {name}\n" in page
+        for option in options_of(section):
+            assert f"| `{'.'.join(option.path)}` |" in page and option.description
+            assert option.description.replace("|", "\\|") in page
 
 
 def test_a_table_is_read_as_a_table_whatever_stands_in_it():
@@ -52,7 +63,12 @@ def test_defaults_are_written_as_a_user_would(value, text):
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [(int, "whole number"), (Path | None, "path"), (Literal["keys", "oidc"], "`keys` or `oidc`")],
+    [
+        (int, "whole number"),
+        (dict[str, int], "names and values"),
+        (Path | None, "path"),
+        (Literal["keys", "oidc"], "`keys` or `oidc`"),
+    ],
 )
 def test_types_are_written_in_words(kind, text):
     assert type_name(kind) == text
