@@ -1,14 +1,11 @@
-"""Settings: from the environment, typed, one clear line for a bad value, all of them in the README."""
+"""Settings: from the environment, typed, one clear line for a bad value."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from components.foundation.errors import InputError
-from components.foundation.settings import ENVIRONMENT_PREFIX, Settings, load_settings
-
-README = Path(__file__).parents[3] / "README.md"
+from components.foundation.settings import load_settings
 
 
 def test_paths_are_absolute_and_empty_is_not_set(monkeypatch, tmp_path):
@@ -60,10 +57,3 @@ def test_the_key_of_the_endpoint_is_not_shown(monkeypatch):
     monkeypatch.setenv("RELAND_OPENAI_API_KEY", "sk-canary")
     settings = load_settings()
     assert "canary" not in repr(settings) and settings.openai_api_key.get_secret_value() == "sk-canary"
-
-
-def test_the_readme_lists_every_setting():
-    text = README.read_text(encoding="utf-8")
-    for name, field in Settings.model_fields.items():
-        assert f"| `{ENVIRONMENT_PREFIX}{name.upper()}` |" in text, name
-        assert field.description and field.description in text, name
