@@ -114,7 +114,7 @@ class OpenAIEngine(RationaleEngine):
         """As the contract says; between two responses that are drawn from the iterator, nothing is sent or received.
 
         Raises:
-            InputError: the endpoint has no such model or refuses the key or every request, or nothing is left to pay with.
+            InputError: the endpoint has no such model, refuses the key or every request, or the credit is used up.
             EnvironmentFaultError: it does not answer, or answers no request at all.
         """
         waiting = iter(requests)
