@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as property_settings
 
+from components.foundation.library_warnings import LIBRARY_WARNINGS
 from components.foundation.settings import ENVIRONMENT_PREFIX, load_settings
 from tests.vllm_fixtures import tiny_model, vllm_server, vllm_settings  # noqa: F401
 
@@ -20,6 +21,12 @@ property_settings.load_profile("default")
 
 READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT", "RELAND_VLLM_PYTHON"}
 DATA_DIR = os.environ.get("RELAND_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The report shows no warnings of libraries about themselves either."""
+    for beginning in LIBRARY_WARNINGS:
+        config.addinivalue_line("filterwarnings", f"ignore:{beginning}")
 
 
 def pytest_collection_finish() -> None:
