@@ -1,5 +1,6 @@
 """What tests need beyond the Python packages: there, or a failure in CI, or a skip with its reason elsewhere."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as property_settings
 
+from components.foundation.library_warnings import LIBRARY_WARNINGS
 from components.foundation.settings import ENVIRONMENT_PREFIX, load_settings
 from tests.vllm_fixtures import tiny_model, vllm_server, vllm_settings  # noqa: F401
 
@@ -19,6 +21,18 @@ property_settings.load_profile("default")
 
 READ_BY_TESTS = {"RELAND_DATA_DIR", "RELAND_TRITON_ENVIRONMENT", "RELAND_VLLM_PYTHON"}
 DATA_DIR = os.environ.get("RELAND_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The report shows no warnings of libraries about themselves either."""
+    for beginning in LIBRARY_WARNINGS:
+        config.addinivalue_line("filterwarnings", f"ignore:{beginning}")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what all imports have made out of garbage collections: tests that collect often took ten times as long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ import re
 import warnings
 from typing import TextIO
 
-# How the text of each begins (regular expressions).
+# How the text of each begins: regular expressions, without a colon, at which pytest would divide them.
 LIBRARY_WARNINGS = (
     r'Field name "\w+" in "MilvusOnlineStoreConfig" shadows an attribute',  # Feast, when it is imported
     r"Clearing labels has not been implemented in multi-process mode",  # prometheus_client, in the mode Feast sets
@@ -12,7 +12,7 @@ LIBRARY_WARNINGS = (
     r"label\(\) is deprecated\. Use is_required\(\) or is_repeated\(\)",  # protobuf, of what the clients generate
     r"The ``noload`` loader strategy is deprecated",  # SQLAlchemy, of MLflow's mappers
     r"'\.\w+\(\)' is not used by the current local runner",  # kfp.local, of settings for a cluster
-    r"Task '.*': settings .* have no effect in the current local runner",  # the same
+    r"Task '.*'\W settings .* have no effect in the current local runner",  # the same
     r"You may be attemping to run a task that uses custom or non-Python base image",  # kfp.local, of the steps' images
     r"This client only works with Kubeflow Pipeline v2",  # kfp.Client, whenever it is made
 )
