@@ -12,14 +12,14 @@ def train_encoder(
     """Train the encoder of that name, or take the one that `behavior_encoder.train` has trained into that folder."""
     from pathlib import Path
 
-    from components.behavior_encoder.encoder import TrainingResources
     from components.behavior_encoder.encoders import ENCODERS, new_encoder, take_encoder
+    from components.recommenders.training.processes import TrainingResources, default_device
 
     if name_or_folder not in ENCODERS:
         take_encoder(Path(name_or_folder), Path(prepared.path), Path(encoder.path))
         return
     untrained = new_encoder(name_or_folder, seed)
-    untrained.fit(Path(prepared.path), TrainingResources())
+    untrained.fit(Path(prepared.path), TrainingResources(device=default_device()))
     untrained.save(Path(encoder.path))
 
 

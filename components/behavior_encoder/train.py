@@ -11,22 +11,23 @@ given the output folder as its `--encoder` registers this encoder and goes on fr
 
 import argparse
 import dataclasses
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
-from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
+from components.behavior_encoder.encoder import BehaviorEncoder
 from components.behavior_encoder.encoders import ENCODERS, encoder_class
-from components.behavior_encoder.training import current_share
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
 from components.foundation.progress import say
+from components.recommenders.training.processes import (
+    TrainingResources,
+    current_share,
+    default_device,
+    process_group,
+)
 
 
 def configured_encoder(name: str, settings: Any) -> BehaviorEncoder:
@@ -44,21 +45,6 @@ def configured_encoder(name: str, settings: Any) -> BehaviorEncoder:
     return kind(dataclasses.replace(kind.config_type(), **settings))
 
 
-@contextmanager
-def process_group(device: str) -> Iterator[None]:
-    """Join the group that `torchrun` describes in the environment; alone, or in it already, there is none to join."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
-        yield
-        return
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m components.behavior_encoder.train")
     parser.add_argument("--encoder", choices=sorted(ENCODERS), required=True)
@@ -66,7 +52,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the trained encoder")
     parser.add_argument("--config", type=Path, help="JSON file: settings of the encoder that differ from the default")
     parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, and to go on from")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=default_device())
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU on this machine")

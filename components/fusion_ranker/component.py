@@ -8,7 +8,6 @@ from components.contracts.images import RANKER
 @dsl.component(base_image=RANKER, install_kfp_package=False)
 def train_rankers(
     prepared: dsl.Input[dsl.Dataset],
-    embeddings: dsl.Input[dsl.Dataset],
     matches: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
     item_text_embeddings: dsl.Input[dsl.Dataset],
@@ -19,11 +18,9 @@ def train_rankers(
 ) -> None:
     from pathlib import Path
 
-    from components.contracts.artifacts import EMBEDDINGS_FILE
-    from components.contracts.tables import vector_dimension
     from components.fusion_ranker.inputs import read_ranker_inputs
     from components.fusion_ranker.variants import parse_variants, train_variants
-    from components.recommenders.training import TrainingConfig
+    from components.recommenders.configuration import TrainingConfig
 
     inputs = read_ranker_inputs(
         Path(prepared.path), Path(matches.path), Path(rationale_embeddings.path), Path(item_text_embeddings.path)
@@ -31,7 +28,6 @@ def train_rankers(
     train_variants(
         inputs,
         parse_variants(variants),
-        vector_dimension(Path(embeddings.path) / EMBEDDINGS_FILE),
         TrainingConfig(epochs=epochs, seed=seed),
         Path(rankers.path),
     )

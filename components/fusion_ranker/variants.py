@@ -21,10 +21,12 @@ from components.foundation.files import write_json
 from components.foundation.progress import say
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.fusion_ranker.inputs import RankerInputs
+from components.recommenders.configuration import VARIANTS, BackboneConfig, RankerConfig, TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences
-from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig, save_ranker
+from components.recommenders.ranker import Ranker, save_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training import TrainingConfig, TrainingResult, train_ranker
+from components.recommenders.training.processes import TrainingResources, default_device
+from components.recommenders.training.rankers import TrainingResult, train_ranker
 
 BASELINE = "id_only"
 SERVED = "reland"
@@ -54,23 +56,40 @@ def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -
 
 
 def train_variants(
-    inputs: RankerInputs, variants: list[str], user_vector_dimension: int, config: TrainingConfig, output: Path
+    inputs: RankerInputs,
+    variants: list[str],
+    config: TrainingConfig,
+    output: Path,
+    backbone: str = "sasrec",
+    model: BackboneConfig | None = None,
 ) -> None:
-    """Train each variant with the same budget and write one ranker artifact for each below `output`."""
+    """Train each variant with the same budget and write one ranker artifact for each below `output`.
+
+    Args:
+        model: what the backbone is made of; None: its defaults.
+
+    Raises:
+        InputError: an unknown backbone, settings that it does not have, or as `train_ranker`.
+    """
     for variant in variants:
         torch.manual_seed(config.seed)
         ranker = Ranker(
             RankerConfig(
                 variant=variant,
                 items=inputs.sequences.n_items,
-                user_vector_dimension=user_vector_dimension,
                 text_encoder=inputs.text_encoder,
                 text_dimension=inputs.item_text.shape[1],
+                backbone=backbone,
+                **dataclasses.asdict(model or BackboneConfig()),
             ),
             inputs.item_text,
         )
         result = train_ranker(
-            ranker, inputs.sequences, assignments_for(variant, inputs.rationales, config.seed), config
+            ranker,
+            inputs.sequences,
+            assignments_for(variant, inputs.rationales, config.seed),
+            config,
+            TrainingResources(device=default_device()),
         )
         _write_artifact(ranker, inputs, config, result, output / variant)
 

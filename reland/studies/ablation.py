@@ -64,7 +64,6 @@ def release_ablation(settings: Settings, artifacts: Path) -> int:
             settings,
             rankers,
             artifacts / "prepare-data" / "prepared",
-            artifacts / "embed-users" / "embeddings",
             open_feature_store(settings),
             tags[TAG_SLOT],
             version,
