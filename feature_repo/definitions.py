@@ -25,11 +25,6 @@ def user_view(slot: str) -> str:
     return f"user_rationale_{slot}"
 
 
-def vector_view(slot: str) -> str:
-    """Name of the view of a slot's behavior embeddings: vectors of two encoders do not compare."""
-    return f"user_vector_{slot}"
-
-
 def user_service(slot: str) -> str:
     """Name of the feature service of a slot, which an arm's record names: all that a request reads of a user."""
     return f"reland_{slot}"
@@ -80,25 +75,13 @@ def definitions(folder: Path) -> list[FeastObject]:
         )
         for slot in SLOTS
     ]
-    vectors = [
-        _view(
-            folder,
-            vector_view(slot),
-            user,
-            [
-                Field(name="vector", dtype=Array(Float32)),  # m_u
-                Field(name="encoder_version", dtype=String),
-            ],
-        )
-        for slot in SLOTS
-    ]
     histories = _view(folder, HISTORY_VIEW, user, [Field(name="items", dtype=Array(String))])  # oldest first
-    views = [rationales, *users, *vectors, histories]
+    views = [rationales, *users, histories]
     services = [
         FeatureService(name=RATIONALE_SERVICE, features=[rationales]),
         *(
-            FeatureService(name=user_service(slot), features=[assignments, vector, histories])
-            for slot, assignments, vector in zip(SLOTS, users, vectors, strict=True)
+            FeatureService(name=user_service(slot), features=[assignments, histories])
+            for slot, assignments in zip(SLOTS, users, strict=True)
         ),
     ]
     return [user, rationale, *views, *services]

@@ -22,14 +22,11 @@ class OnlineUser:
 
     Attributes:
         history: item ids of the latest visits, oldest first.
-        vector: m_u, float32[d].
         rationale_ids: by rank, with `similarities`.
         pushed: time of the oldest push among these features, in seconds since 1970; None where there is no feature.
     """
 
     history: list[str]
-    vector: np.ndarray | None
-    encoder_version: str | None
     rationale_ids: list[str]
     similarities: list[float]
     pushed: float | None
@@ -80,11 +77,8 @@ class OnlineFeatures:
         for row, user_id in enumerate(user_ids):
             values = {name: column[row] for name, column in columns.items()}
             pushed = [times[name][row] for name, value in values.items() if value.WhichOneof("val") is not None]
-            has_vector = values["vector"].WhichOneof("val") is not None
             users[user_id] = OnlineUser(
                 history=list(values["items"].string_list_val.val),
-                vector=_vector(values["vector"]) if has_vector else None,
-                encoder_version=values["encoder_version"].string_val if has_vector else None,
                 rationale_ids=list(values["rationale_ids"].string_list_val.val),
                 similarities=list(values["similarities"].float_list_val.val),
                 pushed=min(pushed) if pushed else None,

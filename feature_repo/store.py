@@ -25,14 +25,6 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class UserVector:
-    """The behavior embedding of one user, float32[d] as a list, and the encoder that made it."""
-
-    vector: list[float]
-    encoder_version: str
-
-
-@dataclass(frozen=True)
 class History:
     """The items of one user's latest visits, oldest first."""
 
@@ -95,14 +87,6 @@ def read_assignments(store: "FeatureStore", slot: str, user_ids: Sequence[str]) 
 
     rows = _read_view(store, user_view(slot), ["rationale_ids", "similarities"], user_ids)
     return {key: Assignment(**row) for key, row in rows.items() if row["rationale_ids"] is not None}
-
-
-def read_user_vectors(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, UserVector]:
-    """The slot's behavior embeddings of those users that have one."""
-    from feature_repo.definitions import vector_view
-
-    rows = _read_view(store, vector_view(slot), ["vector", "encoder_version"], user_ids)
-    return {key: UserVector(**row) for key, row in rows.items() if row["vector"] is not None}
 
 
 def read_histories(store: "FeatureStore", user_ids: Sequence[str]) -> dict[str, History]:

@@ -28,7 +28,6 @@ def define_benchmark(cluster: Cluster) -> BaseComponent:
     ) -> dsl.Artifact:
         found = place(find_features(), cluster, uses_outside_state=True).outputs
         prepared = imported(found["prepared"], dsl.Dataset)
-        embeddings = imported(found["embeddings"], dsl.Dataset)
         matches = imported(found["matches"], dsl.Dataset)
         rationale_embeddings = imported(found["rationale_embeddings"], dsl.Dataset)
         encode = place(encode_items(prepared=prepared, rationale_embeddings=rationale_embeddings), cluster)
@@ -36,7 +35,6 @@ def define_benchmark(cluster: Cluster) -> BaseComponent:
             train = place(
                 train_rankers(
                     prepared=prepared,
-                    embeddings=embeddings,
                     matches=matches,
                     rationale_embeddings=rationale_embeddings,
                     item_text_embeddings=encode.outputs["item_text_embeddings"],

@@ -27,7 +27,6 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
     @dsl.pipeline(name="fusion-ranker", description="Daily: a ranker fused with rationales, released to Triton.")
     def fusion_ranker(
         prepared: dsl.Input[dsl.Dataset],
-        embeddings: dsl.Input[dsl.Dataset],
         matches: dsl.Input[dsl.Dataset],
         rationale_embeddings: dsl.Input[dsl.Dataset],
         ranking: dict,
@@ -43,7 +42,6 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
         train = place(
             train_rankers(
                 prepared=prepared,
-                embeddings=embeddings,
                 matches=matches,
                 rationale_embeddings=rationale_embeddings,
                 item_text_embeddings=encode.outputs["item_text_embeddings"],
@@ -88,7 +86,6 @@ def define_fusion_ranker(cluster: Cluster) -> BaseComponent:
             release_ranker(
                 rankers=train.outputs["rankers"],
                 prepared=prepared,
-                embeddings=embeddings,
                 version=register.outputs["Output"],
                 item_collection=index.outputs["Output"],
                 slot=slot,

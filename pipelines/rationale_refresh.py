@@ -15,7 +15,6 @@ from pipelines.running.placement import Cluster, place
 class RationaleRefreshOutputs(NamedTuple):
     """Outputs of the pipeline `rationale-refresh`, for the pipelines that follow it in a run."""
 
-    embeddings: dsl.Dataset
     matches: dsl.Dataset
     slot: str
     matching_report: dsl.Artifact
@@ -47,9 +46,7 @@ def define_rationale_refresh(cluster: Cluster) -> BaseComponent:
                 matches=match.outputs["matches"],
                 rationales=rationales,
                 rationale_embeddings=rationale_embeddings,
-                embeddings=embed.outputs["embeddings"],
                 prepared=prepared,
-                encoder_version=encoder_version,
                 generation=generation,
             ),
             cluster,
@@ -61,7 +58,6 @@ def define_rationale_refresh(cluster: Cluster) -> BaseComponent:
                 encoder=encoder,
                 rationales=rationales,
                 rationale_embeddings=rationale_embeddings,
-                embeddings=embed.outputs["embeddings"],
                 matches=match.outputs["matches"],
                 encoder_version=encoder_version,
                 collection=collection,
@@ -73,7 +69,6 @@ def define_rationale_refresh(cluster: Cluster) -> BaseComponent:
             uses_outside_state=True,
         )
         return RationaleRefreshOutputs(
-            embeddings=embed.outputs["embeddings"],
             matches=match.outputs["matches"],
             slot=push.outputs["Output"],
             matching_report=match.outputs["report"],

@@ -60,7 +60,6 @@ def define_reland(cluster: Cluster) -> BaseComponent:
         )
         ranker = fusion_ranker(
             prepared=monthly.outputs["prepared"],
-            embeddings=refresh.outputs["embeddings"],
             matches=refresh.outputs["matches"],
             rationale_embeddings=pool.outputs["rationale_embeddings"],
             ranking=ranking,

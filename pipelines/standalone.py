@@ -88,7 +88,6 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
         found = place(find_features(), cluster, uses_outside_state=True).outputs
         ranker_part(
             prepared=imported(found["prepared"], dsl.Dataset),
-            embeddings=imported(found["embeddings"], dsl.Dataset),
             matches=imported(found["matches"], dsl.Dataset),
             rationale_embeddings=imported(found["rationale_embeddings"], dsl.Dataset),
             ranking=ranking,

@@ -15,7 +15,7 @@ import httpx2
 import pyarrow as pa
 import torch
 
-from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
+from components.contracts.artifacts import ITEM_INDEX_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
 from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.serving import (
     ID_ONLY_MODEL,
@@ -26,11 +26,11 @@ from components.contracts.serving import (
     item_collection,
 )
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
-from components.foundation.files import read_json
 from components.foundation.settings import Settings
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.ranker_release.release import models_of
-from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
+from components.recommenders.configuration import RankerConfig
+from components.recommenders.ranker import Ranker, save_ranker
 from feature_repo.definitions import user_service
 from serving.triton.repository import release_version
 
@@ -42,7 +42,6 @@ class RankerSize:
     """What decides how much a ranker computes, and the text encoder whose vectors it reads."""
 
     items: int
-    user_vector: int
     text: int
     text_encoder: str
     embedding: int
@@ -57,11 +56,10 @@ class RankerSize:
 def make_ranker(variant: str, size: RankerSize, seed: int) -> Ranker:
     """A real ranker with random parameters (trained ones would only be other numbers)."""
     config = RankerConfig(
-        variant,
-        size.items,
-        size.user_vector,
-        size.text_encoder,
-        size.text,
+        variant=variant,
+        items=size.items,
+        text_encoder=size.text_encoder,
+        text_dimension=size.text,
         embedding_dimension=size.embedding,
         layers=size.layers,
         dropout=0.0,
@@ -94,8 +92,7 @@ def release(folder: Path, repository: Path, version: int, size: RankerSize, seed
     # The last item is the most popular.
     popular = pa.table([size.item_ids[::-1], list(range(size.items, 0, -1))], schema=POPULAR_ITEMS)
     write_table(popular, served / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
-    configuration = read_json(served / CONFIG_FILE)
-    release_version(repository, version, models_of(folder, configuration), served=set(range(1, version)))
+    release_version(repository, version, models_of(folder), served=set(range(1, version)))
     return rankers
 
 

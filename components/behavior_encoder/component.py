@@ -15,15 +15,15 @@ def train_encoder(prepared: dsl.Input[dsl.Dataset], section: dict, seed: int, en
     from pathlib import Path
 
     from components.behavior_encoder.configuration import EncoderSection
-    from components.behavior_encoder.encoder import TrainingResources
     from components.behavior_encoder.encoders import ENCODERS, configured_encoder, take_encoder
+    from components.recommenders.training.processes import TrainingResources, default_device
 
     chosen = EncoderSection.read(section)
     if chosen.encoder not in ENCODERS:
         take_encoder(Path(chosen.encoder), Path(prepared.path), Path(encoder.path))
         return
     untrained = configured_encoder(chosen.encoder, chosen.settings, seed)
-    untrained.fit(Path(prepared.path), TrainingResources())
+    untrained.fit(Path(prepared.path), TrainingResources(device=default_device()))
     untrained.save(Path(encoder.path))
 
 

@@ -35,6 +35,7 @@ from components.contracts.registry import TAG_FINGERPRINT
 from components.foundation.errors import InputError, RelandError
 from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.training.processes import TrainingResources
 
 SCHEMA = "behavior-encoder-v1"
 USER_IDS_FILE = "user_ids.arrow"
@@ -88,20 +89,6 @@ def _fault(name: str, value: Any, kind: type) -> str:
     if is_number and least <= value < below:
         return ""
     return f"a {'whole ' if kind is int else ''}number, {least} or more{' and below 1' if name in SHARES else ''}"
-
-
-@dataclass(frozen=True)
-class TrainingResources:
-    """Where an encoder is trained. The result does not depend on it, but for rounding.
-
-    Attributes:
-        checkpoint: folder that holds the state of training; an interrupted training with the same config and data
-            goes on from it and ends with the same vectors. None: no checkpoints.
-        device: "cpu" or "cuda"; on cuda, matrix products are in bfloat16 where the network allows it.
-    """
-
-    checkpoint: Path | None = None
-    device: str = "cpu"
 
 
 class BehaviorEncoder(ABC):

@@ -37,13 +37,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from components.behavior_encoder.encoder import (
-    BehaviorEncoder,
-    EncoderConfig,
-    TrainingResources,
-    Weights,
-    read_description,
-)
+from components.behavior_encoder.encoder import BehaviorEncoder, EncoderConfig, Weights, read_description
 from components.behavior_encoder.graph import read_graph
 from components.behavior_encoder.histories import item_histories, read_histories
 from components.behavior_encoder.identifiers import Identifiers
@@ -51,13 +45,15 @@ from components.behavior_encoder.inductive import inductive_agreement
 from components.behavior_encoder.layerwise_inference import layerwise_vectors
 from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
 from components.behavior_encoder.neighbor_sampling import VectorizedNeighborSampler
-from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
+from components.behavior_encoder.training import EncoderTask, train_encoder
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
 from components.contracts.lineage import training_lineage
 from components.contracts.tables import BEHAVIORS
 from components.foundation.errors import InputError
 from components.recommenders.backbones.gat import EDGE_FEATURES, HeterogeneousGAT, edge_features
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.training.loop import step_generator
+from components.recommenders.training.processes import Share, TrainingResources
 
 ITEM_VECTORS = "item_vectors"
 ITEM_LAYERS = "item_layers"
@@ -103,7 +99,7 @@ class GATEncoder(BehaviorEncoder):
         self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
         task = _GATTask(prepared, sequences, self.config, resources)
-        train(task, self, prepared, resources)
+        train_encoder(task, self, resources)
         network = task.network
         every_item = torch.arange(len(self.item_ids), device=network.user.device)
         before = [network.initial("item", every_item).detach().cpu()]
@@ -185,15 +181,18 @@ class GATEncoder(BehaviorEncoder):
         )
 
 
-class _GATTask(TrainingTask):
+class _GATTask(EncoderTask):
     """Training interactions as links; those held out are kept out of the graph."""
 
     network: HeterogeneousGAT
+    config: GATConfig
 
     def __init__(
         self, prepared: Path, sequences: InteractionSequences, config: GATConfig, resources: TrainingResources
     ):
+        self.name = GATEncoder.name
         self.config = config
+        self.prepared = prepared
         self.device = resources.device
         self.graph = read_graph(prepared, config.entities).data
         self.behaviors = [name for name in BEHAVIORS if ("user", name, "item") in self.graph.edge_types]
@@ -240,15 +239,16 @@ class _GATTask(TrainingTask):
         scores = torch.cat([positive, negative], dim=1).float()
         return (scores.logsumexp(dim=1) - scores[:, 0]).sum() / size
 
-    def score(self) -> float | None:
+    def evaluate(self) -> dict[str, float]:
         pairs = self.held_out
         if not len(pairs.users):
-            return None
-        self.scoring_sampler.calls = 0  # every look draws the same neighbours
+            return {}
+        self.scoring_sampler.calls = 0  # every evaluation draws the same neighbours
         named = torch.cat([pairs.items[:, None], pairs.others], dim=1)
         asked, rows = torch.unique(named, return_inverse=True)
         among_asked = HeldOutPairs(pairs.users, rows[:, 0], rows[:, 1:])
-        return link_auc(self._all_vectors("user", pairs.users), self._all_vectors("item", asked), among_asked)
+        auc = link_auc(self._all_vectors("user", pairs.users), self._all_vectors("item", asked), among_asked)
+        return {self.score_name: auc}
 
     def _all_vectors(self, kind: str, nodes: Tensor) -> Tensor:
         """Vectors of nodes of one type, float32[n, d], in mini-batches."""

@@ -20,17 +20,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.behavior_encoder.encoder import BehaviorEncoder, EncoderConfig, TrainingResources, Weights
+from components.behavior_encoder.encoder import BehaviorEncoder, EncoderConfig, Weights
 from components.behavior_encoder.histories import item_histories, read_histories
 from components.behavior_encoder.identifiers import Identifiers
 from components.behavior_encoder.inductive import inductive_agreement
 from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
-from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
+from components.behavior_encoder.training import EncoderTask, train_encoder
 from components.behavior_encoder.user_vectors import USER_VECTORS, UserVectors
 from components.contracts.lineage import training_lineage
 from components.foundation.errors import InputError
 from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.training.loop import step_generator
+from components.recommenders.training.processes import Share, TrainingResources
 
 ITEM_VECTORS = "item_vectors"
 FOLDING = "item_folding"
@@ -63,8 +65,8 @@ class LightGCNEncoder(BehaviorEncoder):
         sequences = read_histories(prepared)
         self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
-        task = LightGCNTask(sequences, self.config, resources)
-        train(task, self, prepared, resources)
+        task = LightGCNTask(prepared, sequences, self.config, resources)
+        train_encoder(task, self, resources)
         users, items = task.pairs
         layers = task.network.layer_embeddings(_adjacency(users, items, sequences, resources))
         total = torch.stack(layers).mean(dim=0).cpu()
@@ -102,14 +104,19 @@ class LightGCNEncoder(BehaviorEncoder):
         self._folding = weights.tensor(FOLDING, (len(self.item_ids), dimension))
 
 
-class LightGCNTask(TrainingTask):
+class LightGCNTask(EncoderTask):
     """Training pairs (user, item), distinct; those held out are kept out of the graph until training is over."""
 
     network: LightGCN
+    config: LightGCNConfig
     mixed_precision = False  # sums of thousands of neighbours, limited by memory and not by arithmetic
 
-    def __init__(self, sequences: InteractionSequences, config: LightGCNConfig, resources: TrainingResources):
+    def __init__(
+        self, prepared: Path, sequences: InteractionSequences, config: LightGCNConfig, resources: TrainingResources
+    ):
+        self.name = LightGCNEncoder.name
         self.config = config
+        self.prepared = prepared
         self.device = resources.device
         self.n_users, self.n_items = sequences.n_users, sequences.n_items
         self.pairs = _distinct_pairs(sequences, sequences.n_items)
@@ -156,11 +163,12 @@ class LightGCNTask(TrainingTask):
             negatives[chosen] = torch.randint(self.n_items, chosen.shape, generator=generator)
         return negatives
 
-    def score(self) -> float | None:
+    def evaluate(self) -> dict[str, float]:
         if not len(self.held_out.users):
-            return None
+            return {}
         user_vectors, item_vectors = self.network(self.adjacency)
-        return link_auc(user_vectors[self.held_out.users.to(self.device)], item_vectors, self.held_out)
+        held_out_users = user_vectors[self.held_out.users.to(self.device)]
+        return {self.score_name: link_auc(held_out_users, item_vectors, self.held_out)}
 
 
 def _bpr_loss(

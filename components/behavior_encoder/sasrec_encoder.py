@@ -10,7 +10,7 @@ It reads histories and nothing else, so every user is encoded in one way, traine
 and times between visits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,18 +19,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.behavior_encoder.encoder import BehaviorEncoder, EncoderConfig, TrainingResources, Weights
+from components.behavior_encoder.encoder import BehaviorEncoder, EncoderConfig, Weights
 from components.behavior_encoder.histories import item_histories, read_histories
 from components.behavior_encoder.identifiers import Identifiers
 from components.behavior_encoder.inductive import inductive_agreement
 from components.behavior_encoder.link_prediction import HeldOutPairs, hold_out, link_auc
-from components.behavior_encoder.training import Share, TrainingTask, step_generator, train
+from components.behavior_encoder.training import EncoderTask, train_encoder
 from components.contracts.lineage import training_lineage
 from components.foundation.errors import InputError
 from components.recommenders.backbones.sasrec import SASRec
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.objectives.next_item import next_item_loss
 from components.recommenders.ranker import ItemEncoder
-from components.recommenders.training import endless_batches, next_item_loss
+from components.recommenders.training.loop import step_generator
+from components.recommenders.training.processes import Share, TrainingResources
+from components.recommenders.training.windows import WindowBatches
 
 _USERS_AT_ONCE = 1_024
 _WARM_UP = 50  # steps
@@ -59,8 +62,8 @@ class SASRecEncoder(BehaviorEncoder):
         sequences = read_histories(prepared)
         self.lineage = training_lineage(prepared)
         self.item_ids = Identifiers(sequences.item_ids)
-        task = _SASRecTask(sequences, self.config, resources)
-        train(task, self, prepared, resources)
+        task = _SASRecTask(prepared, sequences, self.config, resources)
+        train_encoder(task, self, resources)
         self._network = task.network.cpu().eval()
         self.metrics |= inductive_agreement(self, sequences)
 
@@ -96,33 +99,38 @@ class _Network(nn.Module):
 
 @torch.no_grad()
 def _last_states(
-    network: _Network, users: InteractionSequences, config: SASRecConfig, device: str, asked: np.ndarray | None = None
+    network: _Network, users: InteractionSequences, config: SASRecConfig, device: str, rows: np.ndarray | None = None
 ) -> Tensor:
-    """float32[n, d] on the CPU, of the users `asked`, int64[n], or of all; the zero vector without a visit."""
-    asked = np.arange(users.n_users) if asked is None else asked
-    visits = users.train_lengths[asked]
-    vectors = torch.zeros(len(asked), config.dimension)
-    known = np.flatnonzero(visits)
-    known = known[np.argsort(visits[known], kind="stable")]  # similar lengths waste little on padding
+    """float32[n, d] on the CPU, of the users at `rows`, int64[n], or of all; the zero vector without a visit."""
+    rows = np.arange(users.n_users) if rows is None else rows
+    visits = users.train_lengths[rows]
+    vectors = torch.zeros(len(rows), config.dimension)
+    visitors = np.flatnonzero(visits)
+    visitors = visitors[np.argsort(visits[visitors], kind="stable")]  # similar lengths waste little on padding
     table = network.item_encoder()
-    for start in range(0, len(known), _USERS_AT_ONCE):
-        batch = known[start : start + _USERS_AT_ONCE]
+    for start in range(0, len(visitors), _USERS_AT_ONCE):
+        batch = visitors[start : start + _USERS_AT_ONCE]
         lengths = np.minimum(visits[batch], config.length)
-        history = torch.from_numpy(users.recent_items(asked[batch], visits[batch], int(lengths.max())))
+        history = torch.from_numpy(users.recent_items(rows[batch], visits[batch], int(lengths.max())))
         states = network(table, history.to(device)).cpu()
         vectors[torch.from_numpy(batch)] = states[torch.arange(len(batch)), torch.from_numpy(lengths) - 1].float()
     return vectors
 
 
-class _SASRecTask(TrainingTask):
+class _SASRecTask(EncoderTask):
     """Windows of every history; of a user with a held-out pair, the last visit is kept out."""
 
     network: _Network
+    config: SASRecConfig
 
-    def __init__(self, sequences: InteractionSequences, config: SASRecConfig, resources: TrainingResources):
+    def __init__(
+        self, prepared: Path, sequences: InteractionSequences, config: SASRecConfig, resources: TrainingResources
+    ):
         if not (sequences.train_lengths >= 2).any():
             raise InputError("training data: no user has two training visits, so there is no next item to predict")
+        self.name = SASRecEncoder.name
         self.config = config
+        self.prepared = prepared
         self.device = resources.device
         self.held_out: HeldOutPairs = hold_out(sequences, config.held_out_share, step_generator(config.seed, 0))
         lengths = sequences.train_lengths.copy()
@@ -133,8 +141,7 @@ class _SASRecTask(TrainingTask):
             self.held_out = HeldOutPairs(pairs.users[nothing], pairs.items[nothing], pairs.others[nothing])
             lengths = sequences.train_lengths
         self.sequences = replace(sequences, train_lengths=lengths)
-        self._batches: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
-        self._next = -1
+        self.batches = WindowBatches(self.sequences, config.length, config.batch_size, config.seed)
         torch.manual_seed(config.seed)
         self.network = _Network(sequences.n_items, config).to(self.device)
 
@@ -143,30 +150,15 @@ class _SASRecTask(TrainingTask):
         return self.config.learning_rate * min(1.0, step / _WARM_UP, 1 - (step - 1) / self.config.steps)
 
     def loss(self, step: int, share: Share) -> Tensor:
-        inputs, targets = self._batch(step)
+        _, inputs, targets = self.batches.of_step(step)
         positions = int((targets > 0).sum())
         inputs, targets = (share.of(part).to(self.device) for part in (inputs, targets))
         table = self.network.item_encoder()
         states = self.network(table, inputs)
-        if not (targets > 0).any():  # more processes than windows
-            return states.sum() * 0
         return next_item_loss(states.float(), table, targets, positions)
 
-    def score(self) -> float | None:
+    def evaluate(self) -> dict[str, float]:
         if not len(self.held_out.users):
-            return None
-        asked = self.held_out.users.numpy()
-        states = _last_states(self.network, self.sequences, self.config, self.device, asked)
-        return link_auc(states, self.network.item_encoder().cpu()[1:], self.held_out)
-
-    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets int64[B, T] of a step: epochs follow each other in an order that the seed decides."""
-        if step != self._next:  # the first step, or a training that goes on: those before are passed over
-            self._batches = endless_batches(
-                self.sequences, self.config.length, self.config.batch_size, np.random.default_rng(self.config.seed)
-            )
-            for _ in range(step - 1):
-                next(self._batches)
-        self._next = step + 1
-        _, inputs, targets = next(self._batches)
-        return inputs, targets
+            return {}
+        states = _last_states(self.network, self.sequences, self.config, self.device, self.held_out.users.numpy())
+        return {self.score_name: link_auc(states, self.network.item_encoder().cpu()[1:], self.held_out)}

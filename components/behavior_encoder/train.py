@@ -10,37 +10,22 @@ given the output folder as its `--encoder` registers this encoder and goes on fr
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 
 from components.behavior_encoder.configuration import EncoderSection
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import ENCODERS, configured_encoder
-from components.behavior_encoder.training import current_share
 from components.foundation.errors import EnvironmentFaultError, RelandError
 from components.foundation.files import read_toml
 from components.foundation.progress import say
-
-
-@contextmanager
-def process_group(device: str) -> Iterator[None]:
-    """Join the group that `torchrun` describes in the environment; alone, or in it already, there is none to join."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
-        yield
-        return
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+from components.recommenders.training.processes import (
+    TrainingResources,
+    current_share,
+    default_device,
+    process_group,
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -50,7 +35,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the trained encoder")
     parser.add_argument("--config", type=Path, help="TOML file of `reland run --config`: its section encoder, its seed")
     parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, and to go on from")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=default_device())
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         raise EnvironmentFaultError("--device cuda: torch finds no GPU on this machine")

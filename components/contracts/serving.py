@@ -42,8 +42,7 @@ HOLD_OUT_SALT = "reland hold-out"  # of every rollout, so that the users held ou
 TRITON_FILE = "triton.txt"
 
 ID_ONLY_MODEL = "reland_id_only"
-USER_VECTOR_MODEL = "reland_user_vector"  # history, user_vector, rationale -> `vector` float32[B, e]
-USER_VECTOR_INPUTS = ("history", "user_vector", "rationale")
+USER_VECTOR_MODEL = "reland_user_vector"  # what the ranker is given of a user -> `vector` float32[B, e]
 USER_VECTOR_OUTPUT = "vector"
 
 ITEM_VECTORS_FILE = "item_vectors.parquet"  # tables.vectors("item_id", e), rows in the order of the item index
@@ -279,8 +278,8 @@ OUTCOME_EVENTS = pa.schema(
 )
 
 # What a model was asked and what it answered, for a sample of the exposures: replayed offline, these show skew.
-# `history`, `user_vector`, `rationale` (K × t, row after row) and `candidates` are the model's inputs of one user;
-# `scores` is in the order of `candidates`.
+# `history`, `rationale` (K × t, row after row) and `candidates` are the model's inputs of one user; `scores` is in the
+# order of `candidates`.
 RANKED_REQUESTS = pa.schema(
     [
         _required("request_id", pa.string()),
@@ -289,7 +288,6 @@ RANKED_REQUESTS = pa.schema(
         _required("model_version", pa.int64()),
         _required("slot", pa.string()),
         _required("history", pa.list_(pa.int64())),
-        _required("user_vector", pa.list_(pa.float32())),
         pa.field("rationale_id", pa.string()),
         _required("rationale", pa.list_(pa.float32())),
         _required("candidates", pa.list_(pa.int64())),

@@ -10,9 +10,7 @@ def push_features(
     matches: dsl.Input[dsl.Dataset],
     rationales: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
-    embeddings: dsl.Input[dsl.Dataset],
     prepared: dsl.Input[dsl.Dataset],
-    encoder_version: str,
     generation: str,
     report: dsl.Output[dsl.Artifact],
 ) -> str:
@@ -22,7 +20,7 @@ def push_features(
 
     from components.contracts import registry
     from components.contracts.serving import check_slot_is_free
-    from components.feature_push.push import load_features, load_user_features, push_features_to
+    from components.feature_push.push import load_features, load_histories, push_features_to
     from components.foundation import mlflow_client
     from components.foundation.files import write_json
     from components.foundation.progress import say
@@ -34,10 +32,9 @@ def push_features(
     slot = registry.free_slot(champion_slot)
     check_slot_is_free(settings, slot)
     features = load_features(Path(matches.path), Path(rationales.path), Path(rationale_embeddings.path), generation)
-    vectors, histories = load_user_features(Path(embeddings.path), Path(prepared.path), encoder_version)
-    features = replace(features, vectors=vectors, histories=histories)
+    features = replace(features, histories=load_histories(Path(prepared.path)))
     users, count = len(features.assignments), len(features.rationales)
-    say(f"pushing {count} rationales, and the assignments, vectors and histories of {users} users to the slot {slot}")
+    say(f"pushing {count} rationales, and the assignments and histories of {users} users to the slot {slot}")
     push_features_to(open_feature_store(settings), feature_store_folder(settings), slot, features)
     say("looked up again: the online store serves what was pushed")
     write_json(

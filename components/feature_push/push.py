@@ -22,17 +22,14 @@ from feature_repo.definitions import (
     batch_file,
     push_source,
     user_view,
-    vector_view,
 )
 from feature_repo.store import (
     Assignment,
     History,
     Rationale,
-    UserVector,
     read_assignments,
     read_histories,
     read_rationales,
-    read_user_vectors,
 )
 
 if TYPE_CHECKING:
@@ -60,9 +57,6 @@ _USER_ROWS = pa.schema(
         _TIME,
     ]
 )
-_VECTOR_ROWS = pa.schema(
-    [("user_id", pa.string()), ("vector", pa.list_(pa.float32())), ("encoder_version", pa.string()), _TIME]
-)
 _HISTORY_ROWS = pa.schema([("user_id", pa.string()), ("items", pa.list_(pa.string())), _TIME])
 
 
@@ -76,7 +70,6 @@ class GenerationFeatures:
 
     rationales: dict[str, Rationale]
     assignments: dict[str, Assignment]
-    vectors: dict[str, UserVector] = field(default_factory=dict)
     histories: dict[str, History] = field(default_factory=dict)
 
 
@@ -116,19 +109,15 @@ def load_features(matches: Path, rationales: Path, embeddings: Path, generation:
     return GenerationFeatures(rows, assignments)
 
 
-def load_user_features(
-    user_embeddings: Path, prepared: Path, encoder_version: str
-) -> tuple[dict[str, UserVector], dict[str, History]]:
-    """What serving reads of a user besides the rationale: the behavior embedding and the latest visits.
+def load_histories(prepared: Path) -> dict[str, History]:
+    """What serving reads of a user besides the rationale: the latest visits.
 
     Raises:
-        InputError: a table is missing or wrong.
+        InputError: the table is missing or wrong.
     """
-    users, matrix = read_vectors(user_embeddings, "user_id")
-    vectors = {user: UserVector(vector, encoder_version) for user, vector in zip(users, matrix.tolist(), strict=True)}
     table = read_table(prepared / HISTORIES_FILE, HISTORIES).sort_by("user_id")
     users, items = (column.to_pylist() for column in table.columns)
-    return vectors, {user: History(visits) for user, visits in zip(users, items, strict=True)}
+    return {user: History(visits) for user, visits in zip(users, items, strict=True)}
 
 
 def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: GenerationFeatures) -> None:
@@ -139,7 +128,7 @@ def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: G
 
     Args:
         folder: where the batch sources lie (`feature_repo.store.feature_store_folder`).
-        slot: the slot of assignments and vectors to overwrite; it must not be the one that is served.
+        slot: the slot of assignments to overwrite; it must not be the one that is served.
 
     Raises:
         ServedFeaturesDifferError: a look-up gave something else than what was pushed.
@@ -148,7 +137,6 @@ def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: G
     rationales = keep_bans(features.rationales, read_rationales(store, list(features.rationales)))
     _push(store, folder, RATIONALE_VIEW, _RATIONALE_ROWS, rationales, now)
     _push(store, folder, user_view(slot), _USER_ROWS, features.assignments, now)
-    _push(store, folder, vector_view(slot), _VECTOR_ROWS, features.vectors, now)
     _push(store, folder, HISTORY_VIEW, _HISTORY_ROWS, features.histories, now)
     verify(store, slot, replace(features, rationales=rationales))
 
@@ -174,7 +162,6 @@ def verify(store: "FeatureStore", slot: str, features: GenerationFeatures) -> No
         if served_rationales.get(key) != row:
             raise ServedFeaturesDifferError(f"rationale {key}: the online store does not serve what was pushed")
     _verify_users(features.assignments, lambda users: read_assignments(store, slot, users), user_view(slot))
-    _verify_users(features.vectors, lambda users: read_user_vectors(store, slot, users), vector_view(slot))
     _verify_users(features.histories, lambda users: read_histories(store, users), HISTORY_VIEW)
 
 
@@ -205,7 +192,7 @@ def _push(
     folder: Path,
     view: str,
     schema: pa.Schema,
-    rows: "Mapping[str, Rationale | Assignment | UserVector | History]",
+    rows: "Mapping[str, Rationale | Assignment | History]",
     now: datetime,
 ) -> None:
     if not rows:

@@ -8,7 +8,6 @@ from components.contracts.images import RANKER
 @dsl.component(base_image=RANKER, install_kfp_package=False)
 def train_rankers(
     prepared: dsl.Input[dsl.Dataset],
-    embeddings: dsl.Input[dsl.Dataset],
     matches: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
     item_text_embeddings: dsl.Input[dsl.Dataset],
@@ -23,8 +22,6 @@ def train_rankers(
     """
     from pathlib import Path
 
-    from components.contracts.artifacts import EMBEDDINGS_FILE
-    from components.contracts.tables import vector_dimension
     from components.fusion_ranker.configuration import RankingSection
     from components.fusion_ranker.inputs import read_ranker_inputs
     from components.fusion_ranker.variants import train_variants
@@ -35,7 +32,6 @@ def train_rankers(
     train_variants(
         inputs,
         RankingSection.read(section),
-        vector_dimension(Path(embeddings.path) / EMBEDDINGS_FILE),
         Path(rankers.path),
         seed,
     )

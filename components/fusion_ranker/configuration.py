@@ -12,7 +12,7 @@ class RankingSection(Section):
 
     Attributes:
         variants: rankers to compare, separated by commas: id_only, item_features, reland, reland_shuffled.
-        backbone: what turns a history into a vector: sasrec.
+        backbone: what turns a history into a vector: sasrec, gru4rec.
         model: what the backbone is made of.
         training: how it is trained.
     """

@@ -9,10 +9,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from components.contracts.ranking_signature import INPUTS, OUTPUTS
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, OUTPUTS, RATIONALE
 from components.contracts.serving import USER_VECTOR_OUTPUT
 from components.foundation.files import replacing_file
-from components.recommenders.ranker import Ranker, RankerConfig
+from components.recommenders.configuration import RankerConfig
+from components.recommenders.ranker import Ranker
 
 # What the ONNX Runtime of the official image (`contracts.images.TRITON_SERVER`) reads; newer operator sets bring this
 # model nothing.
@@ -30,11 +31,11 @@ class _ServingRanker(nn.Module):
         self.ranker = ranker
         self.register_buffer("table", ranker.item_encoder().detach().clone())
 
-    def forward(
-        self, history: Tensor, user_vector: Tensor, rationale: Tensor, candidates: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        user, weights = self.ranker.current_user(self.table, history, rationale)
-        scores = (self.table[candidates] * user[:, None]).sum(dim=-1)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """`inputs`: those of a user that the ranker declares, in their order, then the candidates."""
+        given = dict(zip(self.ranker.config.inputs, inputs[:-1], strict=True))
+        user, weights = self.ranker.current_user(self.table, given[HISTORY], given[RATIONALE])
+        scores = (self.table[inputs[-1]] * user[:, None]).sum(dim=-1)
         return scores, weights
 
 
@@ -48,8 +49,9 @@ class _ServingUser(nn.Module):
         self.ranker = ranker
         self.register_buffer("table", ranker.item_encoder().detach().clone())
 
-    def forward(self, history: Tensor, user_vector: Tensor, rationale: Tensor) -> Tensor:
-        return self.ranker.current_user(self.table, history, rationale)[0]
+    def forward(self, *inputs: Tensor) -> Tensor:
+        given = dict(zip(self.ranker.config.inputs, inputs, strict=True))
+        return self.ranker.current_user(self.table, given[HISTORY], given[RATIONALE])[0]
 
 
 def export_ranker(ranker: Ranker, path: Path) -> None:
@@ -60,7 +62,7 @@ def export_ranker(ranker: Ranker, path: Path) -> None:
     """
     candidates = torch.ones(2, 3, dtype=torch.int64)
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("candidates")}
-    _export(_ServingRanker(ranker.eval()), ranker.config, {INPUTS[-1]: (candidates, shape)}, OUTPUTS, path)
+    _export(_ServingRanker(ranker.eval()), ranker.config, {CANDIDATES: (candidates, shape)}, OUTPUTS, path)
 
 
 def export_user_vector(ranker: Ranker, path: Path) -> None:
@@ -89,12 +91,11 @@ def _export(
 ) -> None:
     """`further`: example and free dimensions of inputs beyond those of a user, by name."""
     batch = {0: torch.export.Dim("batch")}
-    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
-        "history": (torch.ones(2, config.history_length, dtype=torch.int64), batch),
-        "user_vector": (torch.zeros(2, config.user_vector_dimension), batch),
-        "rationale": (torch.ones(2, config.rationales_per_user, config.text_dimension), batch),
-        **further,
+    examples = {
+        HISTORY: torch.ones(2, config.history_length, dtype=torch.int64),
+        RATIONALE: torch.ones(2, config.rationales_per_user, config.text_dimension),
     }
+    inputs = {name: (examples[name], batch) for name in config.inputs} | further
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -104,14 +105,14 @@ def _export(
             opset_version=OPERATOR_SET,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=tuple(shape for _, shape in inputs.values()),
+            dynamic_shapes=(tuple(shape for _, shape in inputs.values()),),  # of the one argument *inputs
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
-    found = tuple(value.name for value in model.graph.input), tuple(value.name for value in model.graph.output)
-    if found != (tuple(inputs), outputs):
-        raise ValueError(f"exported graph has inputs and outputs {found}, expected {(tuple(inputs), outputs)}")
+    names = tuple(value.name for value in model.graph.input), tuple(value.name for value in model.graph.output)
+    if names != (tuple(inputs), outputs):
+        raise ValueError(f"exported graph has inputs and outputs {names}, expected {(tuple(inputs), outputs)}")
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     with replacing_file(path) as temporary:

@@ -22,11 +22,12 @@ from components.foundation.progress import say
 from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.fusion_ranker.inputs import RankerInputs
-from components.recommenders.configuration import TrainingConfig
+from components.recommenders.configuration import VARIANTS, RankerConfig, TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences
-from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig, save_ranker
+from components.recommenders.ranker import Ranker, save_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training import TrainingResult, train_ranker
+from components.recommenders.training.processes import TrainingResources, default_device
+from components.recommenders.training.rankers import TrainingResult, train_ranker
 
 BASELINE = "id_only"
 SERVED = "reland"
@@ -55,10 +56,12 @@ def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -
     return rationales.shuffled(seed) if variant == "reland_shuffled" else rationales
 
 
-def train_variants(
-    inputs: RankerInputs, section: RankingSection, user_vector_dimension: int, output: Path, seed: int
-) -> None:
-    """Train each variant with the same budget and write one ranker artifact for each below `output`."""
+def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, seed: int) -> None:
+    """Train each variant with the same budget and write one ranker artifact for each below `output`.
+
+    Raises:
+        InputError: an unknown backbone, settings that it does not have, or as `train_ranker`.
+    """
     config = dataclasses.replace(section.training, seed=seed)
     for variant in parse_variants(section.variants):
         torch.manual_seed(config.seed)
@@ -66,7 +69,6 @@ def train_variants(
             RankerConfig(
                 variant=variant,
                 items=inputs.sequences.n_items,
-                user_vector_dimension=user_vector_dimension,
                 text_encoder=inputs.text_encoder,
                 text_dimension=inputs.item_text.shape[1],
                 backbone=section.backbone,
@@ -75,7 +77,11 @@ def train_variants(
             inputs.item_text,
         )
         result = train_ranker(
-            ranker, inputs.sequences, assignments_for(variant, inputs.rationales, config.seed), config
+            ranker,
+            inputs.sequences,
+            assignments_for(variant, inputs.rationales, config.seed),
+            config,
+            TrainingResources(device=default_device()),
         )
         _write_artifact(ranker, inputs, config, result, output / variant)
 

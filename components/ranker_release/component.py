@@ -26,7 +26,6 @@ def build_item_index(rankers: dsl.Input[dsl.Model], version: str, generation: st
 def release_ranker(
     rankers: dsl.Input[dsl.Model],
     prepared: dsl.Input[dsl.Dataset],
-    embeddings: dsl.Input[dsl.Dataset],
     version: str,
     item_collection: str,
     slot: str,
@@ -59,7 +58,6 @@ def release_ranker(
         settings,
         Path(rankers.path),
         Path(prepared.path),
-        Path(embeddings.path),
         open_feature_store(settings),
         slot,
         parse_version(version),

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
-from components.contracts.ranking_signature import INPUTS, MODEL_NAME
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, MODEL_NAME, RATIONALE, user_inputs_of
 from components.contracts.serving import ID_ONLY_MODEL, RANKER_FILES, USER_VECTOR_MODEL
 from components.contracts.tables import ITEMS, read_table
+from components.foundation.errors import InputError
 from components.foundation.files import read_json
 from components.foundation.progress import say
 from components.foundation.settings import Settings
@@ -56,7 +57,6 @@ def release(
     settings: Settings,
     rankers: Path,
     prepared: Path,
-    embeddings: Path,
     store: "FeatureStore",
     slot: str,
     version: int,
@@ -77,11 +77,9 @@ def release(
             the repository holds another model of this version.
         ServedScoresDifferError: Triton and PyTorch disagree.
     """
+    models = models_of(rankers)
     configuration = read_json(rankers / SERVED / CONFIG_FILE)
-    models = models_of(rankers, configuration)
-    request = build_example(
-        rankers / SERVED, configuration, prepared, embeddings, store, slot, serving.compared_candidates
-    )
+    request = build_example(rankers / SERVED, configuration, prepared, store, slot, serving.compared_candidates)
     with tempfile.TemporaryDirectory(prefix="reland-release-") as trial:
         release_version(Path(trial), version, models, served=set())
         log = settings.home / "logs" / f"triton-release-{version}.log"
@@ -92,14 +90,20 @@ def release(
     return Release(version, versions, difference, top_items(prepared, request, answer), request)
 
 
-def models_of(rankers: Path, configuration: dict[str, Any]) -> list[ModelFiles]:
+def models_of(rankers: Path) -> list[ModelFiles]:
     """The models of a release, `reland_ranker` last: the gateway looks for a version there.
 
-    Args:
-        configuration: that of the variant `reland`.
+    Raises:
+        InputError: a configuration is missing or none, or the two variants have not the same inputs.
     """
+    configuration = read_json(rankers / SERVED / CONFIG_FILE)
+    inputs = _inputs_of(rankers / SERVED)
+    if (of_id_only := _inputs_of(rankers / ID_ONLY)) != inputs:
+        raise InputError(
+            f"{rankers / ID_ONLY / CONFIG_FILE}: inputs {', '.join(of_id_only)}, expected those of {SERVED}: "
+            f"{', '.join(inputs)}"
+        )
     dimensions = SignatureDimensions(
-        user_vector=configuration["user_vector_dimension"],
         rationales=configuration["rationales_per_user"],
         text=configuration["text_dimension"],
         item_vector=configuration["embedding_dimension"],
@@ -107,10 +111,20 @@ def models_of(rankers: Path, configuration: dict[str, Any]) -> list[ModelFiles]:
     served = rankers / SERVED
     beside = {name: served / name for name in RANKER_FILES}
     return [
-        ModelFiles(ranking_model(ID_ONLY_MODEL, dimensions), {ONNX_FILE: rankers / ID_ONLY / ONNX_FILE}),
-        ModelFiles(user_vector_model(USER_VECTOR_MODEL, dimensions), {ONNX_FILE: served / USER_VECTOR_ONNX_FILE}),
-        ModelFiles(ranking_model(MODEL_NAME, dimensions), {ONNX_FILE: served / ONNX_FILE, **beside}),
+        ModelFiles(ranking_model(ID_ONLY_MODEL, inputs, dimensions), {ONNX_FILE: rankers / ID_ONLY / ONNX_FILE}),
+        ModelFiles(
+            user_vector_model(USER_VECTOR_MODEL, inputs, dimensions), {ONNX_FILE: served / USER_VECTOR_ONNX_FILE}
+        ),
+        ModelFiles(ranking_model(MODEL_NAME, inputs, dimensions), {ONNX_FILE: served / ONNX_FILE, **beside}),
     ]
+
+
+def _inputs_of(ranker: Path) -> tuple[str, ...]:
+    """What the ranker in a folder is given of a user."""
+    try:
+        return user_inputs_of(read_json(ranker / CONFIG_FILE))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{ranker / CONFIG_FILE}: lacks {error}, expected the configuration of a ranker") from error
 
 
 def _try(
@@ -125,15 +139,17 @@ def _try(
     say(f"Triton runs on {server.grpc_address}, loading version {version}")
     differences = []
     answers = {}
+    user_inputs = {name: request.inputs[name] for name in _inputs_of(rankers / SERVED)}
+    inputs = user_inputs | {CANDIDATES: request.inputs[CANDIDATES]}
     for model, variant in ((MODEL_NAME, SERVED), (ID_ONLY_MODEL, ID_ONLY)):
         server.load(model, [version])
-        answers[model] = rank(server.grpc_address, version, request.inputs, model=model)
-        expected = score_with_pytorch(rankers / variant, request.inputs)
+        answers[model] = rank(server.grpc_address, version, inputs, model=model)
+        expected = score_with_pytorch(rankers / variant, inputs)
         differences.append(largest_difference(answers[model], expected, model, serving))
     server.load(USER_VECTOR_MODEL, [version])
-    found = user_vector(server.grpc_address, version, request.inputs)
-    expected_vector = user_vector_with_pytorch(rankers / SERVED, request.inputs)
-    differences.append(_difference(f"{USER_VECTOR_MODEL}: vector", found, expected_vector, serving))
+    served_vector = user_vector(server.grpc_address, version, user_inputs)
+    expected_vector = user_vector_with_pytorch(rankers / SERVED, user_inputs)
+    differences.append(_difference(f"{USER_VECTOR_MODEL}: vector", served_vector, expected_vector, serving))
     return answers[MODEL_NAME], max(differences)
 
 
@@ -144,7 +160,7 @@ def score_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> Ranking:
     from components.recommenders.ranker import load_ranker
 
     with torch.inference_mode():
-        outputs = load_ranker(ranker)(*(torch.from_numpy(inputs[name]) for name in INPUTS))
+        outputs = load_ranker(ranker)(**{name: torch.from_numpy(array) for name, array in inputs.items()})
     return Ranking(*(output.numpy() for output in outputs))
 
 
@@ -155,9 +171,9 @@ def user_vector_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> np.
     from components.recommenders.ranker import load_ranker
 
     loaded = load_ranker(ranker)
-    history, rationale = (torch.from_numpy(inputs[name]) for name in ("history", "rationale"))
     with torch.inference_mode():
-        return loaded.current_user(loaded.item_encoder(), history, rationale)[0].numpy()
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        return loaded.current_user(loaded.item_encoder(), tensors[HISTORY], tensors[RATIONALE])[0].numpy()
 
 
 def largest_difference(

@@ -1,12 +1,12 @@
 """Skew between serving and training, found by replay: what the gateway logged is made again from a run's artifacts.
 
     python -m components.ranker_release.replay --requests FOLDER --version 1 --rankers FOLDER --prepared FOLDER \\
-        --embeddings FOLDER --matches FOLDER --rationale-embeddings FOLDER
+        --matches FOLDER --rationale-embeddings FOLDER
 
 Two questions, apart from each other, for each logged request of the version (`contracts.serving.RANKED_REQUESTS`):
 
-1. Are the features that the model was given those that training would have given it: history, behavior embedding,
-   rationale? They went through Feast, its store and the gateway.
+1. Are the features that the model was given those that training would have given it: history and rationale? They went
+   through Feast, its store and the gateway.
 2. Are the scores those of PyTorch for the inputs that were logged? They went through ONNX, Triton and its batches.
 
 The command prints the largest differences as JSON and ends with status 1 where there is skew. Not covered: features
@@ -26,7 +26,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE, MATCHES_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, MODEL_NAME
+from components.contracts.ranking_signature import (
+    CANDIDATES,
+    HISTORY,
+    HISTORY_LENGTH,
+    MODEL_NAME,
+    RATIONALE,
+    USER_INPUTS,
+)
 from components.contracts.serving import ID_ONLY_MODEL, RANKED_REQUESTS, read_log
 from components.contracts.tables import HISTORIES, ITEM_INDEX, MATCHES, read_table, read_vectors
 from components.foundation.errors import InputError, RelandError
@@ -34,7 +41,6 @@ from components.foundation.files import read_json
 from components.ranker_release.configuration import DEFAULT_SERVING
 
 VARIANT_OF_MODEL = {MODEL_NAME: "reland", ID_ONLY_MODEL: "id_only"}
-FEATURES = ("history", "user_vector", "rationale")
 NAMED = 20  # requests that the result names
 # Features are copied, not computed, so they are equal to the rounding of a decimal; scores are sums in another order.
 FEATURE_TOLERANCE = 1e-6
@@ -46,7 +52,6 @@ class Artifacts:
 
     rankers: Path
     prepared: Path
-    embeddings: Path
     matches: Path
     rationale_embeddings: Path
 
@@ -81,19 +86,17 @@ class OfflineFeatures:
     def __init__(self, artifacts: Artifacts):
         configuration = read_json(artifacts.rankers / "reland" / CONFIG_FILE)
         self._rationale_shape = configuration["rationales_per_user"], configuration["text_dimension"]
-        self._user_vector = np.zeros(configuration["user_vector_dimension"], np.float32)
         index = read_table(artifacts.rankers / "reland" / ITEM_INDEX_FILE, ITEM_INDEX)
         self._index = dict(zip(*(column.to_pylist() for column in index.columns), strict=True))
         histories = read_table(artifacts.prepared / HISTORIES_FILE, HISTORIES)
         self._histories = dict(zip(*(column.to_pylist() for column in histories.columns), strict=True))
-        self._vectors = dict(zip(*read_vectors(artifacts.embeddings, "user_id"), strict=True))
         self._rationales = dict(zip(*read_vectors(artifacts.rationale_embeddings, "rationale_id"), strict=True))
         matches = read_table(artifacts.matches / MATCHES_FILE, MATCHES)
         best = matches.filter(pc.equal(matches["rank"], 1)).select(["user_id", "rationale_id"])
         self.rationale_id = dict(zip(*(column.to_pylist() for column in best.columns), strict=True))
 
     def of(self, user_id: str, rationale_id: str | None) -> dict[str, np.ndarray]:
-        """The inputs of `FEATURES` without a batch dimension.
+        """What a ranker may read of a user, `USER_INPUTS`, without a batch dimension.
 
         Args:
             rationale_id: the rationale that was served, None where none was.
@@ -110,9 +113,8 @@ class OfflineFeatures:
             if matched is not None:  # another than the one that was served shows as a difference
                 rationale[0] = self._rationales[matched]
         return {
-            "history": history,
-            "user_vector": self._vectors.get(user_id, self._user_vector),
-            "rationale": rationale,
+            HISTORY: history,
+            RATIONALE: rationale,
         }
 
 
@@ -131,22 +133,22 @@ def replay(requests: pa.Table, artifacts: Artifacts, version: int) -> Replay:
         raise InputError(f"no logged request of version {version} among {requests.num_rows}")
     offline = OfflineFeatures(artifacts)
     models = {model: _load(artifacts.rankers / VARIANT_OF_MODEL[model]) for model in rows["model"].unique().to_pylist()}
-    largest = dict.fromkeys((*FEATURES, "scores"), 0.0)
+    largest = dict.fromkeys((*USER_INPUTS, "scores"), 0.0)
     skewed: Counter[str] = Counter()
     examples: list[str] = []
     without_rationale = 0
     for row in rows.to_pylist():
-        logged = _inputs_of(row, offline.of(row["user_id"], None))
-        found = {"scores": (np.array(row["scores"], np.float32), _score(models[row["model"]], logged))}
-        if row["model"] == ID_ONLY_MODEL:  # is given the history alone
-            expected = {name: np.zeros_like(logged[name][0]) for name in FEATURES}
-            expected["history"] = offline.of(row["user_id"], None)["history"]
+        ranker = models[row["model"]]
+        expected = offline.of(row["user_id"], row["rationale_id"])
+        if row["model"] == ID_ONLY_MODEL:  # is given no rationale
+            expected[RATIONALE] = np.zeros_like(expected[RATIONALE])
         else:
-            expected = offline.of(row["user_id"], row["rationale_id"])
             without_rationale += row["rationale_id"] is None and row["user_id"] in offline.rationale_id
-        found |= {name: (logged[name][0], expected[name]) for name in FEATURES}
+        logged = _inputs_of(row, {name: expected[name] for name in ranker.config.inputs})
+        pairs = {"scores": (np.array(row["scores"], np.float32), _score(ranker, logged))}
+        pairs |= {name: (logged[name][0], expected[name]) for name in ranker.config.inputs}
         differing = []
-        for name, (served, made) in found.items():
+        for name, (served, made) in pairs.items():
             largest[name] = max(largest[name], float(np.abs(served - made).max(initial=0.0)))
             if not _close(name, served, made):
                 differing.append(name)
@@ -162,7 +164,7 @@ def _inputs_of(row: dict[str, Any], shapes: dict[str, np.ndarray]) -> dict[str, 
     Raises:
         InputError: an input has another size than the ranker reads.
     """
-    inputs = {"candidates": np.array([row["candidates"]], np.int64)}
+    inputs = {CANDIDATES: np.array([row[CANDIDATES]], np.int64)}
     for name, like in shapes.items():
         values = np.array(row[name], like.dtype)
         if values.size != like.size:
@@ -183,7 +185,7 @@ def _score(ranker: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        return ranker(*(torch.from_numpy(inputs[name]) for name in INPUTS))[0][0].numpy()
+        return ranker(**{name: torch.from_numpy(array) for name, array in inputs.items()})[0][0].numpy()
 
 
 def _close(name: str, served: np.ndarray, made: np.ndarray) -> bool:
@@ -198,7 +200,7 @@ def main() -> int:
     )
     parser.add_argument("--requests", type=Path, required=True, help="the gateway's log of ranked requests")
     parser.add_argument("--version", type=int, required=True, help="the ranker's version")
-    for name in ("rankers", "prepared", "embeddings", "matches", "rationale-embeddings"):
+    for name in ("rankers", "prepared", "matches", "rationale-embeddings"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="artifact of the run, a folder")
     given = vars(parser.parse_args())
     folder, version = given.pop("requests"), given.pop("version")

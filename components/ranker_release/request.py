@@ -1,15 +1,16 @@
-"""The ranking request that a release is tried with, made from what serving reads: features, vectors and histories."""
+"""The ranking request that a release is tried with, made from what serving reads: features and histories."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, ITEM_INDEX_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH
-from components.contracts.tables import HISTORIES, ITEM_INDEX, read_table, read_vectors
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, HISTORY_LENGTH, RATIONALE
+from components.contracts.tables import HISTORIES, ITEM_INDEX, read_table
 from components.foundation.errors import InputError
 from feature_repo.store import READ_BATCH, Assignment, Rationale, read_assignments, read_rationales
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExampleRequest:
-    """A request of one user (B = 1): `inputs` as in `contracts.ranking_signature`, and what its explanation needs."""
+    """A request of one user (B = 1): every input of `contracts.ranking_signature`, and what its explanation needs."""
 
     inputs: dict[str, np.ndarray]
     candidate_ids: list[str]
@@ -32,7 +33,6 @@ def build_example(
     ranker: Path,
     configuration: dict[str, Any],
     prepared: Path,
-    embeddings: Path,
     store: "FeatureStore",
     slot: str,
     n_candidates: int,
@@ -47,12 +47,12 @@ def build_example(
         n_candidates: how many items it asks for, spread over the catalogue; all where there are fewer.
 
     Raises:
-        InputError: the features or vectors are not of the ranker's text encoder or dimensions, no user has a rationale,
-            or the ranker does not know an item of the history.
+        InputError: the features are not of the ranker's text encoder or dimensions, no user has a rationale, or the
+            ranker does not know an item of the history.
     """
-    users, user_vectors = read_vectors(embeddings, "user_id")
-    user_id, assignment, rationale = _first_user(users, store, slot)
-    _check_fit(ranker, configuration, rationale, user_vectors.shape[1])
+    histories = read_table(prepared / HISTORIES_FILE, HISTORIES)
+    user_id, assignment, rationale = _first_user(sorted(histories["user_id"].to_pylist()), store, slot)
+    _check_fit(ranker, configuration, rationale)
     item_ids = read_table(ranker / ITEM_INDEX_FILE, ITEM_INDEX).sort_by("index")["item_id"].to_pylist()
     index_by_id = {item_id: index for index, item_id in enumerate(item_ids, start=1)}
     candidates = np.linspace(1, len(item_ids), min(n_candidates, len(item_ids))).astype(np.int64)
@@ -60,10 +60,9 @@ def build_example(
     rationales = np.zeros((1, configuration["rationales_per_user"], configuration["text_dimension"]), np.float32)
     rationales[0, 0] = rationale.embedding  # the best match; where K > 1, the others are zero rows
     inputs = {
-        "history": _history(prepared, user_id, index_by_id),
-        "user_vector": user_vectors[[users.index(user_id)]],
-        "rationale": rationales,
-        "candidates": candidates[np.newaxis],
+        HISTORY: _history(prepared, histories, user_id, index_by_id),
+        RATIONALE: rationales,
+        CANDIDATES: candidates[np.newaxis],
     }
     return ExampleRequest(
         inputs,
@@ -85,25 +84,22 @@ def _first_user(users: list[str], store: "FeatureStore", slot: str) -> tuple[str
     raise InputError(f"feature slot {slot}: gives none of the {len(users)} users a rationale")
 
 
-def _check_fit(ranker: Path, configuration: dict[str, Any], rationale: Rationale, user_vector_dimension: int) -> None:
+def _check_fit(ranker: Path, configuration: dict[str, Any], rationale: Rationale) -> None:
     """Refuse features of another text encoder or of other dimensions than the ranker was trained with."""
-    for what, wanted, found in (
+    for what, wanted, served in (
         ("text_encoder", configuration["text_encoder"], rationale.text_encoder),
         ("text_dimension", configuration["text_dimension"], len(rationale.embedding)),
-        ("user_vector_dimension", configuration["user_vector_dimension"], user_vector_dimension),
     ):
-        if wanted != found:
-            raise InputError(f"{ranker / CONFIG_FILE}: {what} is {wanted!r}, the features have {found!r}")
+        if wanted != served:
+            raise InputError(f"{ranker / CONFIG_FILE}: {what} is {wanted!r}, the features have {served!r}")
 
 
-def _history(prepared: Path, user_id: str, index_by_id: dict[str, int]) -> np.ndarray:
+def _history(prepared: Path, histories: pa.Table, user_id: str, index_by_id: dict[str, int]) -> np.ndarray:
     """int64[1, HISTORY_LENGTH]: the items of the user's last visits, oldest first, 0-padded at the end."""
-    path = prepared / HISTORIES_FILE
-    histories = read_table(path, HISTORIES)
     (items,) = histories.filter(pc.equal(histories["user_id"], user_id))["items"].to_pylist() or [[]]
     unknown = [item for item in items if item not in index_by_id]
     if unknown:
-        raise InputError(f"{path}: the ranker's {ITEM_INDEX_FILE} lacks the item {unknown[0]!r}")
+        raise InputError(f"{prepared / HISTORIES_FILE}: the ranker's {ITEM_INDEX_FILE} lacks the item {unknown[0]!r}")
     history = np.zeros((1, HISTORY_LENGTH), np.int64)
     history[0, : len(items)] = [index_by_id[item] for item in items]
     return history

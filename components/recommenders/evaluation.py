@@ -62,11 +62,14 @@ def rank_held_out(
     was_training = ranker.training
     ranker.eval()
     table = ranker.item_encoder()
+    device = table.device
     ranks = []
     for start in range(0, sequences.n_users, _EVALUATION_BATCH):
         users = np.arange(start, min(start + _EVALUATION_BATCH, sequences.n_users))
         history = torch.from_numpy(sequences.recent_items(users, ends[users], ranker.config.history_length))
-        user, _ = ranker.current_user(table, history, rationales.of_users(torch.from_numpy(users)))
-        ranks.append(ranks_of_targets(user @ table[1:].T, targets[users] - 1))  # the padding item is no candidate
+        rationale = rationales.of_users(torch.from_numpy(users)).to(device) if ranker.reads_rationales else None
+        user, _ = ranker.current_user(table, history.to(device), rationale)
+        scores = user @ table[1:].T  # the padding item is no candidate
+        ranks.append(ranks_of_targets(scores, targets[users].to(device) - 1).cpu())
     ranker.train(was_training)
     return Ranks(torch.cat(ranks).numpy())

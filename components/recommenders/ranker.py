@@ -1,7 +1,5 @@
 """A ranker of one variant: item encoder, backbone and, for `reland`, the fusion layer, behind one signature."""
 
-import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,34 +8,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from components.contracts.artifacts import CONFIG_FILE, WEIGHTS_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALES_PER_USER
 from components.foundation.errors import InputError, RelandError
 from components.foundation.files import read_json, replacing_file, write_json
-from components.recommenders.backbones.sasrec import SASRec
-from components.recommenders.configuration import FUSION_VARIANTS, ITEM_TEXT_VARIANTS, VARIANTS
+from components.recommenders.backbones.registry import build_backbone
+from components.recommenders.configuration import FUSION_VARIANTS, ITEM_TEXT_VARIANTS, RankerConfig
 from components.recommenders.fusion import AttentionFusion
-
-
-@dataclass(frozen=True)
-class RankerConfig:
-    """What a ranker is, as kept in its `config.json`; sizes count items, layers, heads and vector components."""
-
-    variant: str
-    items: int
-    user_vector_dimension: int
-    text_encoder: str
-    text_dimension: int
-    backbone: str = "sasrec"
-    embedding_dimension: int = 64
-    layers: int = 2
-    heads: int = 2
-    dropout: float = 0.2
-    rationales_per_user: int = RATIONALES_PER_USER
-    history_length: int = HISTORY_LENGTH
-
-    def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
-            raise InputError(f"variants: unknown variant {self.variant!r}, known are {', '.join(VARIANTS)}")
 
 
 class ItemEncoder(nn.Module):
@@ -62,11 +37,7 @@ class ItemEncoder(nn.Module):
 
 
 class Ranker(nn.Module):
-    """Scores y_ui = e_i . e'_u (section 2); e'_u is e_u of the backbone, fused with the rationale in `reland`.
-
-    Not covered: backbones other than SASRec; `user_vector` is in the signature for backbones that start from it, this
-    one does not read it.
-    """
+    """Scores y_ui = e_i . e'_u (section 2); e'_u is e_u of the backbone, fused with the rationale in `reland`."""
 
     def __init__(self, config: RankerConfig, item_text: Tensor | None):
         """`item_text` float32[items + 1, t], row 0 zero; only for the variants that read item texts."""
@@ -76,22 +47,25 @@ class Ranker(nn.Module):
         if uses_text and item_text is None:
             raise ValueError(f"variant {config.variant} reads item texts, none are given")
         self.item_encoder = ItemEncoder(config.items, config.embedding_dimension, item_text if uses_text else None)
-        self.backbone = SASRec(
-            config.embedding_dimension, config.layers, config.heads, config.dropout, config.history_length
-        )
+        self.backbone = build_backbone(config.backbone, config, config.history_length)
         self.fusion = (
             AttentionFusion(config.embedding_dimension, config.text_dimension)
             if config.variant in FUSION_VARIANTS
             else None
         )
 
-    def user_states(self, table: Tensor, history: Tensor, rationale: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def reads_rationales(self) -> bool:
+        """Whether a rationale changes anything: other rankers need not be given one."""
+        return self.fusion is not None
+
+    def user_states(self, table: Tensor, history: Tensor, rationale: Tensor | None) -> tuple[Tensor, Tensor]:
         """e'_u after each item of a history.
 
         Args:
             table: float32[I + 1, d], `item_encoder()`.
             history: int64[B, T], oldest first, 0-padded at the end.
-            rationale: float32[B, K, t].
+            rationale: float32[B, K, t]; None where the ranker reads none.
 
         Returns:
             float32[B, T, d] and the fusion weights float32[B, T, K + 1].
@@ -99,19 +73,19 @@ class Ranker(nn.Module):
         # F.embedding and not table[history]: the gradient of indexing is summed by racing threads.
         states = self.backbone(F.embedding(history, table))
         if self.fusion is not None:
+            if rationale is None:
+                raise ValueError(f"variant {self.config.variant} reads rationales, none are given")
             return self.fusion(states, rationale)
-        alone = torch.cat([torch.ones_like(rationale[:, :1, 0]), torch.zeros_like(rationale[:, :, 0])], dim=1)
-        return states, alone[:, None].expand(-1, states.shape[1], -1)
+        own = torch.ones_like(states[:, :, :1])
+        return states, F.pad(own, (0, self.config.rationales_per_user))
 
-    def current_user(self, table: Tensor, history: Tensor, rationale: Tensor) -> tuple[Tensor, Tensor]:
+    def current_user(self, table: Tensor, history: Tensor, rationale: Tensor | None) -> tuple[Tensor, Tensor]:
         """e'_u float32[B, d] after the whole history, and its fusion weights float32[B, K + 1]."""
         states, weights = self.user_states(table, history, rationale)
         last = ((history > 0).sum(dim=1) - 1).clamp(min=0)
         return _at(states, last), _at(weights, last)
 
-    def forward(
-        self, history: Tensor, user_vector: Tensor, rationale: Tensor, candidates: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, history: Tensor, rationale: Tensor | None, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """Scores float32[B, C] and fusion weights float32[B, K + 1]; inputs as in `contracts.ranking_signature`."""
         table = self.item_encoder()
         user, weights = self.current_user(table, history, rationale)
@@ -129,7 +103,7 @@ def save_ranker(ranker: Ranker, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     with replacing_file(directory / WEIGHTS_FILE) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in ranker.state_dict().items()}, temporary)
-    write_json(directory / CONFIG_FILE, dataclasses.asdict(ranker.config))
+    write_json(directory / CONFIG_FILE, ranker.config.description())
 
 
 def load_ranker(directory: Path) -> Ranker:
@@ -139,7 +113,11 @@ def load_ranker(directory: Path) -> Ranker:
         InputError: a file is missing, unreadable, or weights and configuration do not fit each other.
     """
     try:
-        config = RankerConfig(**read_json(directory / CONFIG_FILE))
+        described = read_json(directory / CONFIG_FILE)
+        inputs = described.pop("inputs")
+        config = RankerConfig(**described)
+        if inputs != list(config.inputs):
+            raise ValueError(f"inputs {inputs}, a {config.backbone} of variant {config.variant} has {config.inputs}")
         weights = load_file(directory / WEIGHTS_FILE)
         text = torch.zeros_like(weights["item_encoder.text"]) if "item_encoder.text" in weights else None
         ranker = Ranker(config, text)

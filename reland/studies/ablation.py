@@ -65,7 +65,6 @@ def release_ablation(settings: Settings, generation: Generation) -> int:
             settings,
             rankers,
             generation.prepared,
-            generation.embeddings,
             open_feature_store(settings),
             tags[TAG_SLOT],
             version,

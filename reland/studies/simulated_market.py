@@ -66,7 +66,7 @@ def read_ranked_market(generation: Generation) -> RankedMarket:
     """
     import torch
 
-    from components.contracts.ranking_signature import INPUTS
+    from components.contracts.ranking_signature import HISTORY, USER_INPUTS
     from components.ranker_release.replay import Artifacts, OfflineFeatures
     from components.recommenders.ranker import load_ranker
 
@@ -76,27 +76,27 @@ def read_ranked_market(generation: Generation) -> RankedMarket:
         Artifacts(
             rankers=rankers,
             prepared=generation.prepared,
-            embeddings=generation.embeddings,
             matches=generation.matches,
             rationale_embeddings=generation.rationale_embeddings,
         )
     )
     user_ids = sorted(features.rationale_id)
     each = [features.of(user_id, features.rationale_id[user_id]) for user_id in user_ids]
-    inputs = {name: torch.from_numpy(np.stack([one[name] for one in each])) for name in INPUTS[:-1]}
+    inputs = {name: torch.from_numpy(np.stack([one[name] for one in each])) for name in USER_INPUTS}
     item_ids = read_table(rankers / "reland" / ITEM_INDEX_FILE, ITEM_INDEX).sort_by("index")["item_id"]
     candidates = torch.arange(1, len(item_ids) + 1).expand(len(user_ids), -1)
     scores = {}
     for folder in sorted(path for path in rankers.iterdir() if path.is_dir()):
         with torch.inference_mode():
-            ranked, _ = load_ranker(folder)(*(inputs[name] for name in INPUTS[:-1]), candidates)
+            ranker = load_ranker(folder)
+            ranked, _ = ranker(**{name: inputs[name] for name in ranker.config.inputs}, candidates=candidates)
         scores[folder.name] = ranked.numpy()
     popular = read_table(rankers / "reland" / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
     visits = dict(zip(popular["item_id"].to_pylist(), popular["visits"].to_pylist(), strict=True))
     popularity = np.log1p(np.array([visits[item] for item in item_ids.to_pylist()], np.float32))
     scores[POPULARITY] = np.broadcast_to(popularity, candidates.shape)
     seen = np.zeros((len(user_ids), len(item_ids) + 1), bool)
-    np.put_along_axis(seen, inputs["history"].numpy(), True, axis=1)
+    np.put_along_axis(seen, inputs[HISTORY].numpy(), True, axis=1)
     return RankedMarket(truth, truth.user_index(pa.array(user_ids)), truth.item_index(item_ids), scores, seen[:, 1:])
 
 

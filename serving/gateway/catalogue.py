@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH
+from components.contracts.ranking_signature import HISTORY_LENGTH, user_inputs_of
 from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, read_table, vector_dimension, vectors
 from components.foundation.errors import InputError
@@ -23,6 +23,7 @@ class Catalogue:
         item_ids: in the order of their numbers.
         popular: item ids, most visited first.
         visits: training visits of each item.
+        inputs: what the models are given of a user (`contracts.ranking_signature`).
     """
 
     index_of: dict[str, int]
@@ -30,7 +31,7 @@ class Catalogue:
     item_vectors: np.ndarray
     popular: list[str]
     visits: dict[str, int]
-    user_vector_dimension: int
+    inputs: tuple[str, ...]
     rationales_per_user: int
     text_encoder: str
     text_dimension: int
@@ -71,7 +72,7 @@ def read_catalogue(folder: Path) -> Catalogue:
             item_vectors=np.concatenate([np.empty(0, np.float32), *flat]).reshape(-1, dimension),
             popular=list(visits),
             visits=visits,
-            user_vector_dimension=configuration["user_vector_dimension"],
+            inputs=user_inputs_of(configuration),
             rationales_per_user=configuration["rationales_per_user"],
             text_encoder=configuration["text_encoder"],
             text_dimension=configuration["text_dimension"],

@@ -42,7 +42,6 @@ class Features:
 
     Attributes:
         history: item ids of the latest visits, oldest first.
-        user_vector: float32[1, d], zero where the user has none.
         rationale: float32[1, K, t], a zero row is no rationale.
         explanation: of the first rationale, None without one.
         fresh: False where a part is what an earlier read gave.
@@ -52,7 +51,6 @@ class Features:
     """
 
     history: list[str]
-    user_vector: np.ndarray
     rationale: np.ndarray
     explanation: Explanation | None
     fresh: bool
@@ -161,13 +159,7 @@ class FeatureReader:
         complete: bool,
         catalogue: Catalogue,
     ) -> Features:
-        user_vector = np.zeros((1, catalogue.user_vector_dimension), np.float32)
         rationale = np.zeros((1, catalogue.rationales_per_user, catalogue.text_dimension), np.float32)
-        if user.vector is not None:
-            if len(user.vector) == catalogue.user_vector_dimension:
-                user_vector[0] = user.vector
-            else:
-                complete = self._refuse("user_vector")
         for row, (_, _, found) in enumerate(chosen):
             if found.text_encoder == catalogue.text_encoder and len(found.embedding) == catalogue.text_dimension:
                 rationale[0, row] = found.embedding
@@ -177,8 +169,8 @@ class FeatureReader:
         if chosen:
             rationale_id, similarity, first = chosen[0]
             explanation = Explanation(first.explanation, rationale_id, similarity)
-        cold = not user.history and user.vector is None and not user.rationale_ids
-        return Features(user.history, user_vector, rationale, explanation, fresh, complete, cold)
+        cold = not user.history and not user.rationale_ids
+        return Features(user.history, rationale, explanation, fresh, complete, cold)
 
     def _refuse(self, feature: str) -> bool:
         self._metrics.mismatches.labels(feature).inc()

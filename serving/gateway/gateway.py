@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, RATIONALE
 from components.contracts.serving import (
     EVENTS_FOLDER,
     EXPOSURES,
@@ -147,18 +148,18 @@ class Gateway:
 def _ranked_request(served: Served, now: int) -> Row:
     asked, arm = served.asked, served.served_arm.arm
     assert asked is not None
-    explanation = asked.features.explanation if asked.features.rationale.any() else None
+    rationale = asked.inputs[RATIONALE]
+    explanation = asked.features.explanation if rationale.any() else None
     return {
         "request_id": served.request_id,
         "user_id": served.user_id,
         "model": served.model,
         "model_version": arm.version,
         "slot": arm.slot,
-        "history": asked.history[0],
-        "user_vector": asked.features.user_vector[0],
+        "history": asked.inputs[HISTORY][0],
         "rationale_id": explanation.rationale_id if explanation else None,
-        "rationale": asked.features.rationale.ravel(),
-        "candidates": asked.candidates,
+        "rationale": rationale.ravel(),
+        "candidates": asked.inputs[CANDIDATES][0],
         "scores": asked.scores,
         "time": now,
     }

@@ -22,6 +22,7 @@ from functools import partial
 
 import numpy as np
 
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, RATIONALE
 from components.contracts.serving import ID_ONLY_MODEL
 from serving.gateway.arms import Arms, ServedArm
 from serving.gateway.breaker import CircuitBreaker, DependencyError
@@ -30,7 +31,7 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
 
 POPULAR = "popular"  # the name of the step, of the source of candidates, and of what stands for a model there
-CANDIDATES = 200  # how many a recommendation ranks
+RECOMMENDED_FROM = 200  # how many a recommendation ranks
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class RankedRequest:
-    """What a model was asked and what it answered; `candidates` int64[C], `scores` float32[C]."""
+    """What a model was asked about one user and what it answered.
+
+    Attributes:
+        features: that the inputs were made of.
+        inputs: the model's, with a batch dimension of 1.
+        scores: float32[C], in the order of the candidates.
+    """
 
     features: Features
-    history: np.ndarray
-    candidates: np.ndarray
+    inputs: dict[str, np.ndarray]
     scores: np.ndarray
 
 
@@ -136,7 +142,7 @@ class Ladder:
         request = self._begin(user_id, "recommend")
         features = await self._read_features(request)
         began = time.perf_counter()
-        candidates, source = await self._find_candidates(request.served_arm, features, max(CANDIDATES, count))
+        candidates, source = await self._find_candidates(request.served_arm, features, max(RECOMMENDED_FROM, count))
         request.seconds["candidates"] = time.perf_counter() - began
         self._metrics.candidates.labels(source).inc()
         return await self._rank(request, features, candidates, count, source, [], self._budget.ranking)
@@ -242,9 +248,7 @@ class Ladder:
                 scored = await self._ask(arm, arm.arm.model, step, features, numbers, seconds)
                 if scored is not None:
                     return scored
-            without = replace(
-                features, user_vector=np.zeros_like(features.user_vector), rationale=np.zeros_like(features.rationale)
-            )
+            without = replace(features, rationale=np.zeros_like(features.rationale))
             scored = await self._ask(arm, ID_ONLY_MODEL, "id_only", without, numbers, self._budget.id_only)
             if scored is not None:
                 return scored
@@ -256,19 +260,17 @@ class Ladder:
     ) -> _Scores | None:
         """The scores of a model, None where it gives none."""
         version = arm.arm.version
-        inputs = _inputs(arm, features) | {"candidates": numbers}
+        inputs = _inputs(arm, features) | {CANDIDATES: numbers}
         try:
             scores = await self._breaker(f"{model}:{version}").call(
                 partial(self._ranker.rank, model, version, inputs), seconds
             )
         except DependencyError:
             return None
-        return _Scores(scores[0], model, step, RankedRequest(features, inputs["history"], numbers[0], scores[0]))
+        return _Scores(scores[0], model, step, RankedRequest(features, inputs, scores[0]))
 
 
 def _inputs(arm: ServedArm, features: Features) -> dict[str, np.ndarray]:
-    return {
-        "history": arm.catalogue.history(features.history),
-        "user_vector": features.user_vector,
-        "rationale": features.rationale,
-    }
+    """The inputs of a user that the arm's ranker declares: no other is sent."""
+    inputs = {HISTORY: arm.catalogue.history(features.history), RATIONALE: features.rationale}
+    return {name: inputs[name] for name in arm.catalogue.inputs}

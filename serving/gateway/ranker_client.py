@@ -5,8 +5,8 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import np_to_triton_dtype
 
-from components.contracts.ranking_signature import INPUTS, OUTPUTS
-from components.contracts.serving import USER_VECTOR_INPUTS, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
+from components.contracts.ranking_signature import CANDIDATES, OUTPUTS
+from components.contracts.serving import USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
 
 # gRPC doubles its pause between attempts to reach a server that is gone up to two minutes; a server that is back must
 # be used within seconds.
@@ -34,21 +34,24 @@ class RankerClient:
         self._client = InferenceServerClient(self._address, channel_args=_CHANNEL)
 
     async def rank(self, model: str, version: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Scores float32[B, C] of the inputs of `contracts.ranking_signature`.
+        """Scores float32[B, C] of the inputs that the model declares (`contracts.ranking_signature`).
 
         Raises:
             tritonclient.utils.InferenceServerException: the server is not there or refuses.
             ValueError: it does not answer with a number for each candidate.
         """
-        scores = await self._ask(model, version, {name: inputs[name] for name in INPUTS}, OUTPUTS[0])
-        if scores.shape != inputs["candidates"].shape or not np.isfinite(scores).all():
+        scores = await self._ask(model, version, inputs, OUTPUTS[0])
+        if scores.shape != inputs[CANDIDATES].shape or not np.isfinite(scores).all():
             raise ValueError(f"{model} version {version} does not give every candidate a score")
         return scores
 
     async def user_vector(self, version: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """What the item index is searched with, float32[B, e]; raises as `rank` does."""
-        asked = {name: inputs[name] for name in USER_VECTOR_INPUTS}
-        return await self._ask(USER_VECTOR_MODEL, version, asked, USER_VECTOR_OUTPUT)
+        """What the item index is searched with, float32[B, e]; raises as `rank` does.
+
+        Args:
+            inputs: those of the user alone.
+        """
+        return await self._ask(USER_VECTOR_MODEL, version, inputs, USER_VECTOR_OUTPUT)
 
     async def _ask(self, model: str, version: int, inputs: dict[str, np.ndarray], output: str) -> np.ndarray:
         assert self._client is not None, "connect comes first"

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.ranking_signature import (
+    CANDIDATES,
+    HISTORY,
+    HISTORY_LENGTH,
+    MODEL_NAME,
+    RATIONALE,
+)
 from components.contracts.serving import ID_ONLY_MODEL, TRITON_FILE, rollout_file
 from components.foundation.errors import EnvironmentFaultError, InputError, first_line
 from components.foundation.progress import say
@@ -138,21 +144,22 @@ def _ask(address: str, version: int, catalogue: Catalogue) -> str | None:
     history = np.zeros((1, HISTORY_LENGTH), np.int64)
     known = min(items, HISTORY_LENGTH)
     history[0, :known] = np.arange(1, known + 1)
-    inputs: dict[str, np.ndarray] = {
-        "history": history,
-        "user_vector": np.zeros((1, catalogue.user_vector_dimension), np.float32),
-        "rationale": np.zeros((1, catalogue.rationales_per_user, catalogue.text_dimension), np.float32),
-        "candidates": np.arange(1, min(items, WARM_UP_CANDIDATES) + 1, dtype=np.int64)[None],
+    features: dict[str, np.ndarray] = {
+        HISTORY: history,
+        RATIONALE: np.zeros((1, catalogue.rationales_per_user, catalogue.text_dimension), np.float32),
     }
+    of_user = {name: features[name] for name in catalogue.inputs}
+    candidates = np.arange(1, min(items, WARM_UP_CANDIDATES) + 1, dtype=np.int64)[None]
+    inputs = of_user | {CANDIDATES: candidates}
     try:
         answers = {
             model: rank(address, version, inputs, ASK_SECONDS, model).scores for model in (MODEL_NAME, ID_ONLY_MODEL)
         }
-        vector = user_vector(address, version, inputs)
+        vector = user_vector(address, version, of_user)
     except InferenceServerException as error:
         return " ".join(error.message().split())
     for model, scores in answers.items():
-        if scores.shape != inputs["candidates"].shape or not np.isfinite(scores).all():
+        if scores.shape != candidates.shape or not np.isfinite(scores).all():
             return f"{model} does not give every candidate a score"
     if vector.shape != (1, catalogue.item_vectors.shape[1]) or not np.isfinite(vector).all():
         return f"a user's vector has the shape {vector.shape}, its items' vectors {catalogue.item_vectors.shape[1:]}"

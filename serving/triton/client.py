@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.contracts.ranking_signature import INPUTS, MODEL_NAME, OUTPUTS
-from components.contracts.serving import USER_VECTOR_INPUTS, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
+from components.contracts.ranking_signature import MODEL_NAME, OUTPUTS
+from components.contracts.serving import USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
 
 TIMEOUT_SECONDS = 30.0
 
@@ -26,23 +26,28 @@ def rank(
     timeout_seconds: float = TIMEOUT_SECONDS,
     model: str = MODEL_NAME,
 ) -> Ranking:
-    """Ask one version of `reland_ranker`, or of another model of its signature.
+    """Ask one version of `reland_ranker`, or of another model that ranks.
 
     Args:
         version: always given, because a request without one jumps to a new version the moment it is loaded.
-        inputs: the four arrays of `contracts.ranking_signature`.
+        inputs: the arrays that the model declares (`contracts.ranking_signature`), no other.
 
     Raises:
         tritonclient.utils.InferenceServerException: the server refused or did not answer in time.
     """
-    asked = {name: inputs[name] for name in INPUTS}
-    return Ranking(*infer(grpc_address, model, version, asked, OUTPUTS, timeout_seconds))
+    return Ranking(*infer(grpc_address, model, version, inputs, OUTPUTS, timeout_seconds))
 
 
 def user_vector(grpc_address: str, version: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """The vectors float32[B, e] that the item index is searched with; `inputs` and errors as those of `rank`."""
-    asked = {name: inputs[name] for name in USER_VECTOR_INPUTS}
-    return infer(grpc_address, USER_VECTOR_MODEL, version, asked, (USER_VECTOR_OUTPUT,))[0]
+    """The vectors float32[B, e] that the item index is searched with.
+
+    Args:
+        inputs: what the ranker reads of a user; no candidates.
+
+    Raises:
+        tritonclient.utils.InferenceServerException: as `rank`.
+    """
+    return infer(grpc_address, USER_VECTOR_MODEL, version, inputs, (USER_VECTOR_OUTPUT,))[0]
 
 
 def infer(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.contracts.artifacts import ONNX_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, HISTORY_LENGTH, MODEL_NAME, OUTPUTS, RATIONALE
 from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
 from components.foundation.errors import InputError
 from components.foundation.files import creating_directory, replacing_file
@@ -34,7 +34,6 @@ WARM_UP_CANDIDATES = 200  # what the gateway asks for
 class SignatureDimensions:
     """The sizes that a ranker's training fixes; the batch size B and the candidate count C are free in a request."""
 
-    user_vector: int  # d
     rationales: int  # K
     text: int  # t
     item_vector: int  # e, of the ranker's own user and item vectors
@@ -69,27 +68,28 @@ class ModelFiles:
     files: dict[str, Path]
 
 
-def ranking_model(name: str, dimensions: SignatureDimensions) -> ServedModel:
-    """A model of the ranking signature."""
+def ranking_model(name: str, inputs: tuple[str, ...], dimensions: SignatureDimensions) -> ServedModel:
+    """A model that ranks candidates by these `inputs` of a user."""
+    scores, fusion_weights = OUTPUTS
     return ServedModel(
         name,
-        (*_user_inputs(dimensions), Tensor("candidates", "TYPE_INT64", (-1,))),
-        (Tensor("scores", "TYPE_FP32", (-1,)), Tensor("fusion_weights", "TYPE_FP32", (dimensions.rationales + 1,))),
+        (*_user_inputs(inputs, dimensions), Tensor(CANDIDATES, "TYPE_INT64", (-1,))),
+        (Tensor(scores, "TYPE_FP32", (-1,)), Tensor(fusion_weights, "TYPE_FP32", (dimensions.rationales + 1,))),
     )
 
 
-def user_vector_model(name: str, dimensions: SignatureDimensions) -> ServedModel:
-    """A model that gives the vector which the item index is searched with."""
+def user_vector_model(name: str, inputs: tuple[str, ...], dimensions: SignatureDimensions) -> ServedModel:
+    """A model that makes of these `inputs` of a user the vector which the item index is searched with."""
     output = Tensor(USER_VECTOR_OUTPUT, "TYPE_FP32", (dimensions.item_vector,))
-    return ServedModel(name, _user_inputs(dimensions), (output,))
+    return ServedModel(name, _user_inputs(inputs, dimensions), (output,))
 
 
-def _user_inputs(dimensions: SignatureDimensions) -> tuple[Tensor, ...]:
-    return (
-        Tensor("history", "TYPE_INT64", (HISTORY_LENGTH,)),
-        Tensor("user_vector", "TYPE_FP32", (dimensions.user_vector,)),
-        Tensor("rationale", "TYPE_FP32", (dimensions.rationales, dimensions.text)),
-    )
+def _user_inputs(inputs: tuple[str, ...], dimensions: SignatureDimensions) -> tuple[Tensor, ...]:
+    tensors = {
+        HISTORY: Tensor(HISTORY, "TYPE_INT64", (HISTORY_LENGTH,)),
+        RATIONALE: Tensor(RATIONALE, "TYPE_FP32", (dimensions.rationales, dimensions.text)),
+    }
+    return tuple(tensors[name] for name in inputs)
 
 
 def model_configuration(model: ServedModel, versions: list[int]) -> str:

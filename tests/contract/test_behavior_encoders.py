@@ -14,14 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from components.behavior_encoder.checkpoint import CHECKPOINT_FILE
-from components.behavior_encoder.encoder import (
-    ITEM_IDS_FILE,
-    USER_IDS_FILE,
-    BehaviorEncoder,
-    EncoderConfig,
-    TrainingResources,
-)
+from components.behavior_encoder.encoder import ITEM_IDS_FILE, USER_IDS_FILE, BehaviorEncoder, EncoderConfig
 from components.behavior_encoder.encoders import ENCODERS, configured_encoder, encoder_class, load_encoder, take_encoder
 from components.behavior_encoder.gat_encoder import GATConfig
 from components.behavior_encoder.histories import read_histories
@@ -40,6 +33,8 @@ from components.contracts.artifacts import (
 from components.contracts.lineage import training_lineage
 from components.contracts.tables import INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, read_vectors, write_table
 from components.foundation.errors import InputError
+from components.recommenders.training.checkpoint import CHECKPOINT_FILE
+from components.recommenders.training.processes import TrainingResources
 
 # Small networks, and enough steps for a market of two tastes; a new encoder joins with one line.
 CONFIGS: dict[str, EncoderConfig] = {
@@ -324,20 +319,20 @@ def test_weights_of_another_size(saved: Path, name: str, market: Path, tmp_path:
 # In processes of their own; all encoders in one test process each, since importing the networks is what costs.
 KILLED = """
 import json, os, signal, sys
-from components.behavior_encoder import training
 from components.behavior_encoder.encoders import encoder_class
 from components.behavior_encoder.train import main
+from components.recommenders.training import loop
 
-take_step = training._take_step
+take_step = loop._take_step
 
 
-def take_step_or_die(task, seed, step, *rest):
+def take_step_or_die(task, plan, step, *rest):
     if step == 10:
         os.kill(os.getpid(), signal.SIGKILL)
-    take_step(task, seed, step, *rest)
+    take_step(task, plan, step, *rest)
 
 
-training._take_step = take_step_or_die
+loop._take_step = take_step_or_die
 commands = json.loads(sys.argv[1])
 for name in commands:
     encoder_class(name)  # imported once, and forked
@@ -350,7 +345,8 @@ for name, arguments in commands.items():
 """
 TWO_PROCESSES = """
 import json, sys
-from components.behavior_encoder.train import main, process_group
+from components.behavior_encoder.train import main
+from components.recommenders.training.processes import process_group
 
 with process_group("cpu"):
     for arguments in json.loads(sys.argv[1]).values():

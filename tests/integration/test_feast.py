@@ -19,12 +19,12 @@ import pytest
 from redis import Redis
 
 from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
-from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, vectors, write_table, write_vectors
+from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, vectors, write_table
 from components.feature_push import push
 from components.feature_push.push import (
     ServedFeaturesDifferError,
     load_features,
-    load_user_features,
+    load_histories,
     push_features_to,
     verify,
 )
@@ -203,21 +203,19 @@ def test_an_unknown_feature_store_and_an_unset_variable_are_named(tmp_path, monk
         open_feature_store(Settings())
 
 
-def write_user_artifacts(folder: Path) -> tuple[Path, Path]:
-    """Behavior embeddings and histories of "user 0" and "user 1", and a history of "user 2" alone."""
-    vectors = np.array([[0.25, -1.5], [2.0, 1e-7]], np.float32)
-    write_vectors(folder / "vectors", "user_id", ["user 0", "user 1"], vectors)
+def write_histories(folder: Path) -> Path:
+    """Prepared data with histories of "user 0", "user 1" and "user 2"."""
     rows = [{"user_id": f"user {number}", "items": ["b", "a", "b"][: 3 - number]} for number in range(3)]
     write_table(pa.Table.from_pylist(rows, HISTORIES), folder / "prepared" / HISTORIES_FILE, HISTORIES)
-    return folder / "vectors", folder / "prepared"
+    return folder / "prepared"
 
 
 def test_a_request_reads_all_of_a_user_at_once_and_what_is_not_there_is_empty(settings, tmp_path):
     store, folder = open_feature_store(settings), feature_store_folder(settings)
-    vectors, histories = load_user_features(*write_user_artifacts(tmp_path), "7")
+    histories = load_histories(write_histories(tmp_path))
     features = load_features(*write_artifacts(tmp_path), "one")
     before = datetime.now(UTC).timestamp()
-    push_features_to(store, folder, "blue", replace(features, vectors=vectors, histories=histories))
+    push_features_to(store, folder, "blue", replace(features, histories=histories))
 
     async def read():
         online = OnlineFeatures(store)
@@ -230,18 +228,12 @@ def test_a_request_reads_all_of_a_user_at_once_and_what_is_not_there_is_empty(se
 
     blue, green, rationales = asyncio.run(read())
     user = blue["user 1"]
-    assert (user.history, user.rationale_ids, user.similarities, user.encoder_version) == (
-        ["b", "a"],
-        ["r1"],
-        [0.5],
-        "7",
-    )
-    np.testing.assert_array_equal(user.vector, np.array([2.0, 1e-7], np.float32))
+    assert (user.history, user.rationale_ids, user.similarities) == (["b", "a"], ["r1"], [0.5])
     assert before - 1 < user.pushed < datetime.now(UTC).timestamp() + 1
-    assert (blue["user 2"].history, blue["user 2"].vector) == (["b"], None)
-    assert blue["nobody"] == OnlineUser([], None, None, [], [], None)
-    # The other slot has another generation's vectors and assignments, here none; a history is of no slot.
-    assert (green.history, green.vector, green.rationale_ids) == (["b", "a"], None, [])
+    assert blue["user 2"].history == ["b"]
+    assert blue["nobody"] == OnlineUser([], [], [], None)
+    # The other slot has another generation's assignments, here none; a history is of no slot.
+    assert (green.history, green.rationale_ids) == (["b", "a"], [])
     assert list(rationales) == ["r1"] and rationales["r1"].explanation == "summary of r1"
     assert rationales["r1"].embedding.tolist() == features.rationales["r1"].embedding
 
@@ -250,15 +242,12 @@ def test_the_step_pushes_to_the_slot_that_is_free(settings, tmp_path):
     from components.feature_push.component import push_features
 
     matches, rationales, embeddings = write_artifacts(tmp_path)
-    vectors, prepared = write_user_artifacts(tmp_path)
     report = tmp_path / "report.json"
     slot = push_features.python_func(
         matches=_artifact(matches),
         rationales=_artifact(rationales),
         rationale_embeddings=_artifact(embeddings),
-        embeddings=_artifact(vectors),
-        prepared=_artifact(prepared),
-        encoder_version="7",
+        prepared=_artifact(write_histories(tmp_path)),
         generation="one",
         report=_artifact(report),
     )

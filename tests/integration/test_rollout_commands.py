@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE
-from components.contracts.ranking_signature import MODEL_NAME
+from components.contracts.ranking_signature import MODEL_NAME, USER_INPUTS
 from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT
 from components.contracts.rollout_history import append_state, history_file, read_rollout_history
 from components.contracts.serving import (
@@ -48,7 +48,7 @@ from serving.triton.repository import (
     served_versions,
 )
 
-DIMENSIONS = SignatureDimensions(user_vector=2, rationales=1, text=3, item_vector=4)
+DIMENSIONS = SignatureDimensions(rationales=1, text=3, item_vector=4)
 ITEMS = ["a", "b", "c"]
 
 
@@ -61,8 +61,8 @@ def write_release(settings: Settings, version: int, served: set[int]) -> None:
     folder = settings.home / "rankers" / str(version)
     folder.mkdir(parents=True)
     (folder / ONNX_FILE).write_text(f"graph {version}")
-    sizes = {"user_vector_dimension": 2, "rationales_per_user": 1, "text_dimension": 3, "text_encoder": "tiny"}
-    write_json(folder / CONFIG_FILE, sizes)
+    described = {"rationales_per_user": 1, "text_dimension": 3, "text_encoder": "tiny", "inputs": list(USER_INPUTS)}
+    write_json(folder / CONFIG_FILE, described)
     write_table(pa.table([ITEMS, [1, 2, 3]], schema=ITEM_INDEX), folder / ITEM_INDEX_FILE, ITEM_INDEX)
     schema = vectors("item_id", 4)
     rows = [{"item_id": item, "vector": np.zeros(4).tolist()} for item in ITEMS]
@@ -70,7 +70,7 @@ def write_release(settings: Settings, version: int, served: set[int]) -> None:
     popular = pa.table([ITEMS, [3, 2, 1]], schema=POPULAR_ITEMS)
     write_table(popular, folder / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
     files = {path.name: path for path in folder.iterdir()}
-    models = [ModelFiles(ranking_model(name, DIMENSIONS), files) for name in RELEASED_MODELS]
+    models = [ModelFiles(ranking_model(name, USER_INPUTS, DIMENSIONS), files) for name in RELEASED_MODELS]
     release_version(settings.resolved_model_repository, version, models, served)
 
 

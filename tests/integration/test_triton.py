@@ -27,7 +27,7 @@ from components.contracts.artifacts import (
     ONNX_FILE,
     USER_VECTOR_ONNX_FILE,
 )
-from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS, USER_INPUTS
 from components.contracts.serving import (
     ID_ONLY_MODEL,
     ITEM_VECTORS_FILE,
@@ -39,7 +39,7 @@ from components.contracts.serving import (
     read_rollout,
     rollout_file,
 )
-from components.contracts.tables import HISTORIES, ITEM_INDEX, vectors, write_table, write_vectors
+from components.contracts.tables import HISTORIES, ITEM_INDEX, vectors, write_table
 from components.contracts.tables import ITEMS as ITEMS_TABLE
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.foundation import mlflow_client
@@ -48,7 +48,8 @@ from components.foundation.settings import Settings, load_settings
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.ranker_release.release import ServedScoresDifferError
 from components.ranker_release.request import build_example
-from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
+from components.recommenders.configuration import RankerConfig
+from components.recommenders.ranker import Ranker, save_ranker
 from feature_repo.definitions import user_service
 from feature_repo.store import Assignment, Rationale, feature_store_folder, open_feature_store
 from serving.triton.client import Ranking, rank
@@ -61,15 +62,14 @@ from serving.triton.repository import (
 )
 from serving.triton.server import running_triton
 
-ITEMS, USER_VECTOR, TEXT, TEXT_ENCODER, ITEM_VECTOR = 30, 8, 6, "tiny", 8
-DIMENSIONS = SignatureDimensions(user_vector=USER_VECTOR, rationales=1, text=TEXT, item_vector=ITEM_VECTOR)
+ITEMS, TEXT, TEXT_ENCODER, ITEM_VECTOR = 30, 6, "tiny", 8
+DIMENSIONS = SignatureDimensions(rationales=1, text=TEXT, item_vector=ITEM_VECTOR)
 
 
 def tiny_ranker(seed: int, variant: str = "reland") -> Ranker:
     """A real ranker, small, with random parameters (trained ones would only be other numbers)."""
-    config = RankerConfig(
-        variant, ITEMS, USER_VECTOR, TEXT_ENCODER, TEXT, embedding_dimension=ITEM_VECTOR, layers=1, dropout=0.0
-    )
+    sizes = {"items": ITEMS, "text_dimension": TEXT, "embedding_dimension": ITEM_VECTOR, "layers": 1}
+    config = RankerConfig(variant=variant, text_encoder=TEXT_ENCODER, dropout=0.0, **sizes)
     random = torch.Generator().manual_seed(seed)
     ranker = Ranker(config, torch.randn(ITEMS + 1, TEXT, generator=random))
     for parameter in ranker.parameters():
@@ -81,14 +81,13 @@ def example_inputs(batch: int, candidates: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(batch * 1000 + candidates)
     return {
         "history": random.integers(0, ITEMS + 1, (batch, HISTORY_LENGTH)),
-        "user_vector": random.normal(size=(batch, USER_VECTOR)).astype(np.float32),
         "rationale": random.normal(size=(batch, 1, TEXT)).astype(np.float32),
         "candidates": random.integers(1, ITEMS + 1, (batch, candidates)),
     }
 
 
 def ranker_files(onnx: Path) -> list[ModelFiles]:
-    return [ModelFiles(ranking_model(MODEL_NAME, DIMENSIONS), {ONNX_FILE: onnx})]
+    return [ModelFiles(ranking_model(MODEL_NAME, USER_INPUTS, DIMENSIONS), {ONNX_FILE: onnx})]
 
 
 def in_process(onnx: Path, inputs: dict[str, np.ndarray]) -> Ranking:
@@ -239,7 +238,7 @@ def settings(tmp_path, monkeypatch) -> Settings:
 @pytest.fixture
 def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
     """Three users, of whom the first ("a") has no rationale and the second ("b") one that is served from slot blue."""
-    folders = {name: tmp_path / name for name in ("rankers", "prepared", "embeddings")}
+    folders = {name: tmp_path / name for name in ("rankers", "prepared")}
     ranker = folders["rankers"] / "reland"
     save_ranker(tiny_ranker(1), ranker)
     (ranker / ONNX_FILE).write_bytes(exports[1].read_bytes())
@@ -255,7 +254,8 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
     index = pa.table([item_ids, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
     write_table(index, ranker / ITEM_INDEX_FILE, ITEM_INDEX)
 
-    histories = pa.Table.from_pylist([{"user_id": "b", "items": ["item 09", "item 05", "item 07"]}], HISTORIES)
+    visits = {"a": ["item 01"], "b": ["item 09", "item 05", "item 07"], "c": ["item 02"]}
+    histories = pa.Table.from_pylist([{"user_id": user, "items": items} for user, items in visits.items()], HISTORIES)
     write_table(histories, folders["prepared"] / HISTORIES_FILE, HISTORIES)
     items = [
         {"item_id": item_id, "title": "" if item_id == "item 01" else f"title of {item_id}", "brand": ""}
@@ -263,9 +263,6 @@ def artifacts(tmp_path, exports, settings) -> dict[str, Path]:
         for item_id in item_ids
     ]
     write_table(pa.Table.from_pylist(items, ITEMS_TABLE), folders["prepared"] / ITEMS_FILE, ITEMS_TABLE)
-
-    matrix = np.arange(3 * USER_VECTOR, dtype=np.float32).reshape(3, USER_VECTOR) / 10
-    write_vectors(folders["embeddings"], "user_id", ["a", "b", "c"], matrix)
 
     features = GenerationFeatures(
         {"r": Rationale([0.5] * TEXT, TEXT_ENCODER, "likes quiet films", "one", banned=False)},
@@ -360,16 +357,15 @@ def test_the_request_is_the_first_users_whom_the_slot_gives_a_rationale(settings
     ranker = artifacts["rankers"] / "reland"
     configuration = json.loads((ranker / CONFIG_FILE).read_text())
     store = open_feature_store(settings)
-    build = (ranker, configuration, artifacts["prepared"], artifacts["embeddings"], store)
+    build = (ranker, configuration, artifacts["prepared"], store)
 
     request = build_example(*build, "blue")
     assert request.inputs["history"].tolist() == [[9, 5, 7] + [0] * 47]
-    np.testing.assert_array_equal(request.inputs["user_vector"], np.arange(8, 16, dtype=np.float32)[np.newaxis] / 10)
     assert request.inputs["rationale"].tolist() == [[[0.5] * TEXT]]
     assert request.inputs["candidates"].tolist() == [list(range(1, ITEMS + 1))]
 
     with pytest.raises(InputError, match="feature slot green: gives none of the 3 users a rationale"):
         build_example(*build, "green")
-    for name, value in (("text_encoder", "other"), ("text_dimension", 7), ("user_vector_dimension", 9)):
+    for name, value in (("text_encoder", "other"), ("text_dimension", 7)):
         with pytest.raises(InputError, match=f"{name} is {value!r}, the features have"):
             build_example(ranker, configuration | {name: value}, *build[2:], "blue")

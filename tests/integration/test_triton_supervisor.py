@@ -28,27 +28,27 @@ from serving.triton.supervisor import supervised_triton
 
 pytestmark = pytest.mark.services  # real parts are broken, hang and are gone
 
-DIMENSIONS = SignatureDimensions(user_vector=2, rationales=1, text=3, item_vector=4)
+DIMENSIONS = SignatureDimensions(rationales=1, text=3, item_vector=4)
 OTHER = "reland_id_only"
 RECOVERY_SECONDS = 240.0  # not a claim on speed: a busy machine takes its time
 INPUTS = {
     "history": np.zeros((1, HISTORY_LENGTH), np.int64),
-    "user_vector": np.zeros((1, 2), np.float32),
     "rationale": np.zeros((1, 1, 3), np.float32),
     "candidates": np.array([[1, 2]]),
 }
 
 
 def write_model(path: Path, factor: float) -> Path:
-    """scores = factor × candidates; fusion_weights = user_vector: enough to tell versions apart."""
-    inputs = [("history", TensorProto.INT64, ["b", HISTORY_LENGTH]), ("user_vector", TensorProto.FLOAT, ["b", 2])]
-    inputs += [("rationale", TensorProto.FLOAT, ["b", 1, 3]), ("candidates", TensorProto.INT64, ["b", "c"])]
+    """scores = factor × candidates; fusion_weights = the largest of the rationale, twice."""
+    inputs = [("history", TensorProto.INT64, ["b", HISTORY_LENGTH]), ("rationale", TensorProto.FLOAT, ["b", 1, 3])]
+    inputs += [("candidates", TensorProto.INT64, ["b", "c"])]
     outputs = [("scores", TensorProto.FLOAT, ["b", "c"]), ("fusion_weights", TensorProto.FLOAT, ["b", 2])]
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["candidates"], ["numbers"], to=TensorProto.FLOAT),
             helper.make_node("Mul", ["numbers", "factor"], ["scores"]),
-            helper.make_node("Identity", ["user_vector"], ["fusion_weights"]),
+            helper.make_node("ReduceMax", ["rationale"], ["largest"], axes=[2], keepdims=0),
+            helper.make_node("Concat", ["largest", "largest"], ["fusion_weights"], axis=1),
         ],
         "scores",
         [helper.make_tensor_value_info(*node) for node in inputs],

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.histories import build_sequences
-from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, LightGCNTask
-from components.behavior_encoder.training import Share, train
+from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNTask
 from components.foundation.files import read_json, write_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
+from components.recommenders.training.loop import TrainingPlan, train
+from components.recommenders.training.processes import Share, TrainingResources
 from tests.performance.report import Figure, machine, write_report
 
 RECBOLE: dict[str, Any] = {
@@ -138,7 +138,8 @@ class _TimedTask(LightGCNTask):
 
     def __init__(self, split: Split, config: LightGCNConfig):
         names = [f"u{user:07d}" for user in range(split.n_users)], [f"i{item:07d}" for item in range(split.n_items)]
-        super().__init__(build_sequences(*names, split.train[0], split.train[1] + 1), config, TrainingResources())
+        sequences = build_sequences(*names, split.train[0], split.train[1] + 1)
+        super().__init__(Path("no checkpoint is kept"), sequences, config, TrainingResources())
         self.split = split
         self.curve: list[dict[str, float]] = []
         self._scoring = 0.0
@@ -149,18 +150,19 @@ class _TimedTask(LightGCNTask):
             self._begin = time.perf_counter()
         return super().loss(step, share)
 
-    def score(self) -> float:
+    def evaluate(self) -> dict[str, float]:
         stopped = time.perf_counter()
-        found = self.split.validation(*self.network(self.adjacency))
-        self.curve.append({"seconds": stopped - self._begin - self._scoring, "ndcg@10": found})
+        ndcg = self.split.validation(*self.network(self.adjacency))
+        self.curve.append({"seconds": stopped - self._begin - self._scoring, "ndcg@10": ndcg})
         self._scoring += time.perf_counter() - stopped
-        return found
+        return {self.score_name: ndcg}
 
 
 def run_ours(split: Split, config: LightGCNConfig) -> tuple[list[dict[str, float]], float]:
     """Our curve (seconds, validation NDCG@10), and our test NDCG@10 at its best point."""
     task = _TimedTask(split, config)
-    train(task, LightGCNEncoder(config), Path("unused"), TrainingResources())
+    plan = TrainingPlan(config.steps, config.evaluate_every, config.patience, config.seed)
+    train(task, plan, TrainingResources())
     with torch.no_grad():
         return task.curve, split.final(*task.network(task.adjacency))
 

@@ -38,7 +38,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import configured_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE, SEEDS_FILE
@@ -55,10 +54,12 @@ from components.prompting.catalogue import load_catalogue
 from components.rationale_generation.rationale_table import validate_responses
 from components.rationale_generation.request_building import build_seed_requests
 from components.rationale_generation.validation import load_validator
+from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
-from components.recommenders.ranker import Ranker, RankerConfig
+from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training import TrainingConfig, train_ranker
+from components.recommenders.training.processes import TrainingResources
+from components.recommenders.training.rankers import train_ranker
 from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.policies import POLICIES, UserBase
@@ -227,7 +228,7 @@ def train(
     """A ranker of the variant `reland`."""
     torch.manual_seed(config.seed)
     items = world.sequences.n_items
-    ranker_config = RankerConfig("reland", items, world.unit.shape[1], texts.name, texts.dimension)
+    ranker_config = RankerConfig(variant="reland", items=items, text_encoder=texts.name, text_dimension=texts.dimension)
     ranker = Ranker(ranker_config, _padded(texts.encode(item_texts)))
     train_ranker(ranker, world.sequences, rationales, config)
     return ranker.eval()
@@ -308,12 +309,12 @@ def measure_seed(seed: int, size: Size, prepared: Path, seeds: Path, texts: Text
     files = {target: runs / f"seed-{seed}-target-{target}.json" for target in chosen}
     if not all(file.exists() for file in files.values()):
         corpus = [title for title in read_corpus() if TARGET in title.title]
-        config = TrainingConfig(size.epochs, batch_size=size.batch, evaluations=1, seed=seed)
+        config = TrainingConfig(size.epochs, batch_size=size.batch, evaluate_every=size.epochs, seed=seed)
         world = make_world(prepared, seeds, seed)
         pool = make_pool(world, {}, TARGET, defended=True)  # which nobody names
         rationales = match(world, pool.text_of_seed, texts)
         clean = count_exposure(world, train(world, rationales, pool.item_texts, texts, config), rationales)
-        longer = TrainingConfig(size.trusting_epochs, evaluations=1, seed=seed)
+        longer = TrainingConfig(size.trusting_epochs, evaluate_every=size.trusting_epochs, seed=seed)
         trusting = train(world, own_rationales(world, texts), pool.item_texts, texts, longer)
         trusting_clean = count_exposure(world, trusting, rationales)
     for target, file in files.items():

@@ -20,11 +20,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from components.behavior_encoder.encoder import BehaviorEncoder, TrainingResources
+from components.behavior_encoder.encoder import BehaviorEncoder
 from components.behavior_encoder.gat_encoder import ITEM_VECTORS, GATConfig, GATEncoder
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
+from components.recommenders.training.processes import TrainingResources
 from tests.performance.report import Figure, write_report
 
 QUICK_STEPS = 10

@@ -33,7 +33,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from threadpoolctl import threadpool_limits
 
-from components.contracts.artifacts import CONFIG_FILE, ONNX_FILE
+from components.contracts.artifacts import ONNX_FILE
 from components.contracts.registry import RANKER_MODEL, TAG_GENERATION, TAG_SLOT
 from components.contracts.rollout_history import history_file, read_rollout_history
 from components.contracts.serving import (
@@ -56,12 +56,12 @@ from components.foundation.mlflow_client import open_registry
 from components.foundation.settings import Settings, load_settings
 from components.ranker_release.release import models_of
 from feature_repo.definitions import user_service
-from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
+from feature_repo.store import Assignment, History, Rationale, feature_store_folder, open_feature_store
 from serving.rollout import controller
 from serving.triton.repository import release_version
 from serving.triton.server import free_ports
 from serving.triton.supervisor import supervised_triton
-from tests.integration.gateway.conftest import ITEM_IDS, TEXT, TEXT_ENCODER, USER_VECTOR, release
+from tests.integration.gateway.conftest import ITEM_IDS, TEXT, TEXT_ENCODER, release
 from tests.performance.report import Figure, write_report
 
 USERS = [f"user {number}" for number in range(200)]
@@ -110,7 +110,6 @@ def prepare_home(home: Path, triton_environment: Path) -> Settings:
     features = GenerationFeatures(
         {"r": Rationale([0.5] * TEXT, TEXT_ENCODER, "likes quiet films", "one", banned=False)},
         {user: Assignment(["r"], [0.75]) for user in USERS},
-        {user: UserVector([number / 256] * USER_VECTOR, "1") for number, user in enumerate(USERS)},
         {user: History([ITEM_IDS[number % 30], ITEM_IDS[number % 7]]) for number, user in enumerate(USERS)},
     )
     push_features_to(store, feature_store_folder(settings), "blue", features)
@@ -121,9 +120,7 @@ def prepare_home(home: Path, triton_environment: Path) -> Settings:
             # The graph is spoiled before the release, whose files never change afterwards.
             release(folder, home / "unspoiled" / str(version), version, seed=version)
             spoil(folder / "reland" / ONNX_FILE, SLOW_SECONDS.get(version))
-            release_version(
-                repository, version, models_of(folder, read_json(folder / "reland" / CONFIG_FILE)), served={1}
-            )
+            release_version(repository, version, models_of(folder), served={1})
         else:
             release(folder, repository, version, seed=version)
         register(settings, version)

@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse, stats
 
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.encoders import configured_encoder
 from components.behavior_encoder.histories import read_histories
 from components.contracts.artifacts import ITEMS_FILE
 from components.contracts.tables import ITEMS, read_table
 from components.foundation.files import write_json
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
+from components.recommenders.training.processes import TrainingResources
 from components.seed_sampling.adaptive_sampling import plan_sampling
 from components.seed_sampling.clustering import normalise_rows
 from components.seed_sampling.nearest import nearest_seeds

@@ -46,20 +46,20 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import np_to_triton_dtype
 
 from components.contracts.artifacts import ONNX_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, MODEL_NAME, OUTPUTS
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, OUTPUTS
 from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_MODEL, RolloutRecord, rollout_file, write_rollout
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.foundation.files import read_json, write_json
 from components.foundation.settings import Settings, load_settings
 from feature_repo.definitions import user_service
 from feature_repo.online import OnlineFeatures
-from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
+from feature_repo.store import Assignment, History, Rationale, feature_store_folder, open_feature_store
 from serving.triton.server import free_ports, running_triton
 from tests.performance.http_load import Connection, Load, closed_loop, open_loop, post
 from tests.performance.report import Figure, write_report
 from tests.serving_stack import RankerSize, gateway_process, make_arm, release, start_redis
 
-RANKER = RankerSize(items=3_416, user_vector=64, text=384, text_encoder="stand-in", embedding=64, layers=2)
+RANKER = RankerSize(items=3_416, text=384, text_encoder="stand-in", embedding=64, layers=2)
 USERS, RATIONALES, CANDIDATES = 6_040, 604, 200
 CLIENTS = (1, 2, 4, 8)
 PACKAGES = ["feast", "redis", "tritonclient", "onnxruntime", "fastapi", "uvicorn", "uvloop", "numpy"]
@@ -131,13 +131,12 @@ def running_stack() -> Iterator[Stack]:
 
 
 def push_random_features(settings: Settings, size: RankerSize, users: int, rationales: int) -> None:
-    """Push what a generation brings of `user 0`, `user 1` …: full histories, vectors, one of the rationales each."""
+    """Push what a generation brings of `user 0`, `user 1` …: full histories, one of the rationales each."""
     random = np.random.default_rng(0)
     text = "Prefers slow films about families, and old ones; dislikes violence. " * 3
     embeddings = random.normal(size=(rationales, size.text)).astype(np.float32).tolist()
     ids = [f"{number:032x}" for number in range(rationales)]
     names = [f"user {number}" for number in range(users)]
-    vectors = random.normal(size=(users, size.user_vector)).astype(np.float32).tolist()
     histories = random.integers(size.items, size=(users, HISTORY_LENGTH))
     items = size.item_ids
     features = GenerationFeatures(
@@ -146,7 +145,6 @@ def push_random_features(settings: Settings, size: RankerSize, users: int, ratio
             for key, vector in zip(ids, embeddings, strict=True)
         },
         {name: Assignment([ids[random.integers(rationales)]], [0.75]) for name in names},
-        {name: UserVector(vector, "1") for name, vector in zip(names, vectors, strict=True)},
         {name: History([items[row] for row in rows]) for name, rows in zip(names, histories, strict=True)},
     )
     push_features_to(open_feature_store(settings), feature_store_folder(settings), "blue", features)
@@ -164,7 +162,6 @@ def _requests() -> tuple[list[bytes], list[Inputs]]:
         inputs.append(
             {
                 "history": random.integers(1, RANKER.items + 1, size=(1, HISTORY_LENGTH)),
-                "user_vector": random.normal(size=(1, RANKER.user_vector)).astype(np.float32),
                 "rationale": random.normal(size=(1, 1, RANKER.text)).astype(np.float32),
                 "candidates": rows[np.newaxis] + 1,
             }
@@ -216,7 +213,7 @@ class Clients:
 
     def run(self) -> None:
         inputs = next(self._inputs)
-        self._session.run([OUTPUTS[0]], {name: inputs[name] for name in INPUTS})
+        self._session.run([OUTPUTS[0]], inputs)
 
     async def close(self) -> None:
         for connection in self._free:
@@ -229,7 +226,6 @@ def open_session(stack: Stack) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = stack.settings.resolved_model_repository / MODEL_NAME / "1" / ONNX_FILE
-    # The ranker's `user_vector` is an input that the graph of this backbone does not read, but keeps.
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 

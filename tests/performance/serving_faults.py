@@ -43,7 +43,7 @@ import redis
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from components.contracts.artifacts import CONFIG_FILE, ONNX_FILE
+from components.contracts.artifacts import ONNX_FILE
 from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
 from components.contracts.serving import (
     EXPOSURES,
@@ -64,7 +64,7 @@ from tests.performance.report import Figure, write_report
 from tests.performance.serving import push_random_features
 from tests.serving_stack import RankerSize, make_arm, release, start_redis
 
-SIZE = RankerSize(items=300, user_vector=16, text=32, text_encoder="stand-in", embedding=16, layers=1)
+SIZE = RankerSize(items=300, text=32, text_encoder="stand-in", embedding=16, layers=1)
 USERS, RATIONALES, CANDIDATES = 20, 8, 50
 ENDPOINTS = ("rank", "recommend")
 START_SECONDS, RECOVERY_SECONDS = 120.0, 240.0  # a busy machine takes its time to start what ended
@@ -151,7 +151,6 @@ class Serving:
 
 _PROBE: dict[str, np.ndarray] = {
     "history": np.ones((1, HISTORY_LENGTH), np.int64),
-    "user_vector": np.zeros((1, SIZE.user_vector), np.float32),
     "rationale": np.zeros((1, 1, SIZE.text), np.float32),
     "candidates": np.array([[1, 2]]),
 }
@@ -412,7 +411,7 @@ def _publish_damaged(running: Serving) -> None:
     rankers = home / "rankers" / "2"
     release(rankers, home / "elsewhere", 2, SIZE, seed=7)
     (rankers / "reland" / ONNX_FILE).write_bytes(b"damaged")
-    release_version(repository, 2, models_of(rankers, read_json(rankers / "reland" / CONFIG_FILE)), served={1})
+    release_version(repository, 2, models_of(rankers), served={1})
 
 
 def _fill_disk(running: Serving) -> None:

@@ -22,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.recommenders import training
 from components.recommenders.backbones.lightgcn import _SymmetricPropagation, normalized_adjacency
-from components.recommenders.ranker import Ranker, RankerConfig
+from components.recommenders.configuration import RankerConfig
+from components.recommenders.objectives.next_item import next_item_loss
+from components.recommenders.ranker import Ranker
 from tests.performance.report import Figure, write_report
 from tests.performance.timing import median_seconds
 
@@ -94,21 +95,27 @@ def cross_entropy(size: Size) -> Figure:
 
 
 def ranker_step(size: Size) -> Figure:
-    config = RankerConfig("id_only", size.items, size.dimension, "none", 1, embedding_dimension=size.dimension)
+    config = RankerConfig(
+        variant="id_only", items=size.items, text_encoder="none", text_dimension=1, embedding_dimension=size.dimension
+    )
     ranker = Ranker(config, None).eval()  # without dropout, so that both sides compute the same
     inputs, targets = torch.randint(1, size.items + 1, (2, size.windows, size.length))
-    rationale = torch.zeros(size.windows, 1, 1)
+
+    def ours() -> Tensor:
+        table = ranker.item_encoder()
+        states, _ = ranker.user_states(table, inputs, None)
+        return next_item_loss(states, table, targets, float((targets > 0).sum()))
 
     def materialised() -> Tensor:
         table = ranker.item_encoder()
-        states, _ = ranker.user_states(table, inputs, rationale)
+        states, _ = ranker.user_states(table, inputs, None)
         real = targets > 0
         return F.cross_entropy(states[real] @ table[1:].T, targets[real] - 1)
 
     return compare(
         "loss of a SASRec training batch",
         list(ranker.parameters()),
-        lambda: training._loss(ranker, inputs, targets, rationale, float((targets > 0).sum())),
+        ours,
         materialised,
         size,
     )

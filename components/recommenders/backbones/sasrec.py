@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.recommenders.backbones.contract import SequenceBackbone
 
-class SASRec(nn.Module):
+
+class SASRec(SequenceBackbone):
     """Causal transformer encoder, layer norm before each sub-layer.
 
     Sequences are padded at the *end*. Attention looks back only, so no real position ever sees padding and no padding
@@ -14,11 +16,11 @@ class SASRec(nn.Module):
     Differs from the original: GELU instead of ReLU, layer norm before instead of after (it converges in fewer epochs).
     """
 
-    def __init__(self, dimension: int, layers: int, heads: int, dropout: float, length: int):
+    def __init__(self, embedding_dimension: int, layers: int, heads: int, dropout: float, length: int):
         super().__init__()
-        self.position = nn.Parameter(torch.randn(length, dimension) * 0.02)
-        self.blocks = nn.ModuleList(_Block(dimension, heads, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(dimension)
+        self.position = nn.Parameter(torch.randn(length, embedding_dimension) * 0.02)
+        self.blocks = nn.ModuleList(_Block(embedding_dimension, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(embedding_dimension)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, item_embeddings: Tensor) -> Tensor:

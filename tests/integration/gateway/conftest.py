@@ -15,7 +15,7 @@ import pytest
 import torch
 from feast import FeatureStore
 
-from components.contracts.ranking_signature import INPUTS, MODEL_NAME
+from components.contracts.ranking_signature import MODEL_NAME
 from components.contracts.serving import (
     ID_ONLY_MODEL,
     USER_VECTOR_MODEL,
@@ -27,14 +27,14 @@ from components.feature_push.push import GenerationFeatures, push_features_to
 from components.foundation.settings import Settings
 from components.recommenders.ranker import Ranker
 from feature_repo.definitions import RATIONALE_VIEW, TIMESTAMP, push_source
-from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
+from feature_repo.store import Assignment, History, Rationale, feature_store_folder, open_feature_store
 from serving.gateway.app import create_app
 from serving.triton.server import TritonServer, free_ports, running_triton
 from tests import serving_stack
 from tests.serving_stack import NoRedisError, gateway_process, make_arm, start_redis
 
-USER_VECTOR, TEXT, TEXT_ENCODER = 8, 6, "tiny"
-SIZE = serving_stack.RankerSize(30, USER_VECTOR, TEXT, TEXT_ENCODER, embedding=8, layers=1)
+TEXT, TEXT_ENCODER = 6, "tiny"
+SIZE = serving_stack.RankerSize(30, TEXT, TEXT_ENCODER, embedding=8, layers=1)
 ITEM_IDS = SIZE.item_ids
 HISTORY = ["item 09", "gone from the catalogue", "item 05", "item 07"]
 
@@ -67,7 +67,6 @@ def push(settings: Settings) -> None:
     features = GenerationFeatures(
         rationales,
         {user: Assignment([rationale], [0.75]) for user, rationale in assigned.items()},
-        {user: UserVector([number / 8] * USER_VECTOR, "1") for number, user in enumerate(users)},
         {user: History(HISTORY) for user in users},
     )
     store = open_feature_store(settings)
@@ -140,17 +139,16 @@ def gateway(stack, triton, start_gateway) -> RunningGateway:
     return start_gateway(stack.settings, RELAND_TRITON_GRPC=triton.grpc_address)
 
 
-def expected_scores(ranker: Ranker, vector: list[float], rationale: list[float], candidates: list[str]) -> np.ndarray:
+def expected_scores(ranker: Ranker, rationale: list[float], candidates: list[str]) -> np.ndarray:
     """PyTorch's scores of the candidates for a user whose history is `HISTORY`."""
     numbers = [ITEM_IDS.index(item) + 1 for item in HISTORY if item in ITEM_IDS]
     inputs = {
         "history": torch.tensor([numbers + [0] * (50 - len(numbers))]),
-        "user_vector": torch.tensor([vector]),
         "rationale": torch.tensor([[rationale]]),
         "candidates": torch.tensor([[ITEM_IDS.index(item) + 1 for item in candidates]]),
     }
     with torch.inference_mode():
-        scores, _ = ranker(*(inputs[name] for name in INPUTS))
+        scores, _ = ranker(**inputs)
     return scores[0].numpy()
 
 

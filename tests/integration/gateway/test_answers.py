@@ -39,7 +39,7 @@ def test_candidates_are_ranked_as_pytorch_ranks_them_and_unknown_ones_are_listed
     assert response.status_code == 200, response.text
     answer = response.json()
     assert sorted(pairs(answer)) == ["item 01", "item 03", "item 07", "item 30"]
-    assert_ranked_by(stack.rankers[MODEL_NAME], answer, scores_of, [0.0] * 8, [0.5] * TEXT)
+    assert_ranked_by(stack.rankers[MODEL_NAME], answer, scores_of, [0.5] * TEXT)
     assert answer["unknown_items"] == ["no item"]
     assert answer["explanation"] == {
         "preference_summary": "likes quiet films",
@@ -54,9 +54,9 @@ def test_a_recommendation_is_the_best_of_all_items_that_the_user_has_not_consume
     response = gateway.post("/v1/recommend", {"user_id": "known", "count": 10})
     answer = response.json()
     assert len(answer["items"]) == 10 and answer["candidates_from"] == "exact"
-    assert_ranked_by(stack.rankers[MODEL_NAME], answer, scores_of, [0.0] * 8, [0.5] * TEXT)
+    assert_ranked_by(stack.rankers[MODEL_NAME], answer, scores_of, [0.5] * TEXT)
     others = [f"item {n:02}" for n in range(1, 31) if n not in (5, 7, 9)]
-    scores = scores_of(stack.rankers[MODEL_NAME], [0.0] * 8, [0.5] * TEXT, others)
+    scores = scores_of(stack.rankers[MODEL_NAME], [0.5] * TEXT, others)
     assert [item["item_id"] for item in answer["items"]] == [others[row] for row in np.argsort(-scores)[:10]]
 
 

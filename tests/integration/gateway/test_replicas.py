@@ -15,7 +15,7 @@ from serving.triton.server import TritonServer, running_triton
 
 pytestmark = pytest.mark.services  # a real server is killed
 
-ITEMS, USER_VECTOR, TEXT = 30, 8, 6  # as conftest makes them
+ITEMS, TEXT = 30, 6  # as conftest makes them
 
 
 @pytest.fixture
@@ -38,7 +38,6 @@ def answered(server: TritonServer) -> int:
 def test_every_replica_gets_its_share_and_one_is_enough(triton, replica):
     inputs = {
         "history": np.ones((1, HISTORY_LENGTH), np.int64),
-        "user_vector": np.zeros((1, USER_VECTOR), np.float32),
         "rationale": np.zeros((1, 1, TEXT), np.float32),
         "candidates": np.arange(1, ITEMS + 1, dtype=np.int64)[None],
     }

@@ -10,8 +10,8 @@ import redis
 
 from components.feature_push.push import GenerationFeatures, push_features_to
 from components.foundation.settings import Settings
-from feature_repo.store import Assignment, History, Rationale, UserVector, feature_store_folder, open_feature_store
-from infra.sizes import DIMENSION, REDIS_RATIONALE_BYTES, REDIS_USER_BYTES, TEXT_DIMENSION
+from feature_repo.store import Assignment, History, Rationale, feature_store_folder, open_feature_store
+from infra.sizes import REDIS_RATIONALE_BYTES, REDIS_USER_BYTES, TEXT_DIMENSION
 from serving.triton.server import free_ports
 
 pytestmark = pytest.mark.services
@@ -59,7 +59,6 @@ def test_rows_are_as_large_as_the_sizes_say(server, tmp_path):
     features = GenerationFeatures(
         rationales,
         {user: Assignment([chance.choice(list(rationales))], [0.75]) for user in users},
-        {user: UserVector(vector(DIMENSION), "12") for user in users},
         {user: History([f"{chance.getrandbits(40):010x}" for _ in range(50)]) for user in users},
     )
     settings = Settings(home=tmp_path / "home", feature_store="redis")

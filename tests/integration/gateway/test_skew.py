@@ -19,12 +19,12 @@ from components.contracts.serving import (
     write_rollout,
 )
 from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, write_table, write_vectors
-from components.feature_push.push import load_features, load_user_features, push_features_to
+from components.feature_push.push import load_features, load_histories, push_features_to
 from components.foundation.files import write_json
 from components.ranker_release.replay import Artifacts, replay
-from feature_repo.store import UserVector, feature_store_folder, open_feature_store
+from feature_repo.store import feature_store_folder, open_feature_store
 
-USER_VECTOR, TEXT, TEXT_ENCODER, ITEMS = 8, 6, "tiny", 30  # of the stack's rankers
+TEXT, TEXT_ENCODER, ITEMS = 6, "tiny", 30  # of the stack's rankers
 USERS = [f"user {number}" for number in range(12)]
 WITHOUT_RATIONALE = USERS[-2:]
 RATIONALE_IDS = [f"rationale {number}" for number in range(3)]
@@ -36,15 +36,13 @@ def artifacts(stack, tmp_path) -> Artifacts:
     no ranker knows; two users are matched to no rationale.
     """
     found = Artifacts(
-        stack.settings.home / "rankers" / "1", *(tmp_path / name for name in ("prepared", "users", "matches", "texts"))
+        stack.settings.home / "rankers" / "1", *(tmp_path / name for name in ("prepared", "matches", "texts"))
     )
     random = np.random.default_rng(0)
     lengths = [1, 2, HISTORY_LENGTH, HISTORY_LENGTH + 10, *random.integers(1, 20, len(USERS) - 4)]
     # One item more than the ranker has.
     histories = [[f"item {n:02}" for n in random.integers(1, ITEMS + 2, length)] for length in lengths]
     write_table(pa.table([USERS, histories], HISTORIES), found.prepared / HISTORIES_FILE, HISTORIES)
-    vectors = random.normal(size=(len(USERS), USER_VECTOR)).astype(np.float32)
-    write_vectors(found.embeddings, "user_id", USERS, vectors)
     texts = random.normal(size=(len(RATIONALE_IDS), TEXT)).astype(np.float32)
     write_vectors(found.rationale_embeddings, "rationale_id", RATIONALE_IDS, texts)
     write_json(found.rationale_embeddings / CONFIG_FILE, {"text_encoder": TEXT_ENCODER, "dimension": TEXT})
@@ -68,8 +66,7 @@ def features(artifacts, tmp_path):
     ]
     write_table(pa.Table.from_pylist(rows, RATIONALES), tmp_path / "rationales" / RATIONALES_FILE, RATIONALES)
     found = load_features(artifacts.matches, tmp_path / "rationales", artifacts.rationale_embeddings, "one")
-    vectors, histories = load_user_features(artifacts.embeddings, artifacts.prepared, "1")
-    return replace(found, vectors=vectors, histories=histories)
+    return replace(found, histories=load_histories(artifacts.prepared))
 
 
 @pytest.fixture
@@ -105,7 +102,7 @@ def test_what_the_gateway_logged_is_what_training_would_have_given_and_pytorch_w
     found = replay(log, artifacts, 1)
     assert found.requests == 2 * len(USERS) and found.without_rationale == 0
     assert not found.has_skew and found.examples == []
-    assert max(found.largest[name] for name in ("history", "user_vector", "rationale")) <= 1e-6
+    assert max(found.largest[name] for name in ("history", "rationale")) <= 1e-6
     assert 0 < found.largest["scores"] < 1e-3
     logged = {row["user_id"]: row for row in log.to_pylist()}
     assert all((logged[user]["rationale_id"] is None) == (user in WITHOUT_RATIONALE) for user in USERS)
@@ -116,12 +113,11 @@ def test_features_that_were_served_wrong_are_found_and_named(artifacts, features
     assert history.items[-1] != history.items[-2]
     wrong = replace(
         features,
-        vectors=features.vectors | {"user 5": UserVector(features.vectors["user 6"].vector, "1")},  # of another user
         histories=features.histories | {"user 3": replace(history, items=history.items[:-1])},  # of yesterday
         assignments=features.assignments | {"user 0": features.assignments["user 1"]},
     )
     log = ask_everything(wrong)
     found = replay(log, artifacts, 1)
-    assert found.skewed == {"history": 2, "user_vector": 2, "rationale": 2, "scores": 0}
+    assert found.skewed == {"history": 2, "rationale": 2, "scores": 0}
     user_of = dict(zip(log["request_id"].to_pylist(), log["user_id"].to_pylist(), strict=True))
-    assert {user_of[request_id] for request_id in found.examples} == {"user 0", "user 3", "user 5"}
+    assert {user_of[request_id] for request_id in found.examples} == {"user 0", "user 3"}

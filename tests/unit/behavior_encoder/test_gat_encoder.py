@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 import torch
 
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.gat_encoder import GATConfig, GATEncoder, _GATTask, _without
 from components.behavior_encoder.graph import read_graph
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.link_prediction import HeldOutPairs
-from components.behavior_encoder.training import Share, step_generator
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEM_TOPICS_FILE, ITEMS_FILE, QUERY_TOPICS_FILE
 from components.contracts.tables import INTERACTIONS, ITEM_TOPICS, ITEMS, QUERY_TOPICS, write_table
+from components.recommenders.training.loop import step_generator
+from components.recommenders.training.processes import Share, TrainingResources
 
 CONFIG = GATConfig(dimension=8, heads=2, steps=40, evaluate_every=20, batch_size=64, held_out_share=0.05, seed=5)
 

@@ -5,13 +5,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.inference import embed_users
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder
 from components.contracts.artifacts import EMBEDDINGS_FILE
 from components.contracts.sharding import user_shard
 from components.contracts.tables import read_vectors, vectors
 from components.foundation.errors import InputError
+from components.recommenders.training.processes import TrainingResources
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 

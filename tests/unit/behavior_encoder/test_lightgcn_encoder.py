@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from components.behavior_encoder import lightgcn_encoder
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.histories import build_sequences, read_histories
 from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, LightGCNTask
 from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
+from components.recommenders.training.processes import TrainingResources
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 
@@ -33,7 +33,7 @@ def test_a_negative_is_no_item_that_the_user_has_chosen() -> None:
     sequences = build_sequences(
         ["few", "many"], [f"i{item:02d}" for item in range(30)], np.repeat([0, 1], [8, 22]), np.arange(1, 31)
     )
-    task = LightGCNTask(sequences, LightGCNConfig(held_out_share=0.0), TrainingResources())
+    task = LightGCNTask(Path("not read"), sequences, LightGCNConfig(held_out_share=0.0), TrainingResources())
     users = torch.arange(2).repeat_interleave(2_000)
     negatives = task._negatives(users, torch.Generator().manual_seed(0))
     counts = torch.zeros(2, 30).index_put_((users, negatives), torch.ones(4_000), accumulate=True)

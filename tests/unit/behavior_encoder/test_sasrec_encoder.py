@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.behavior_encoder.encoder import TrainingResources
 from components.behavior_encoder.histories import read_histories
 from components.behavior_encoder.sasrec_encoder import SASRecConfig, SASRecEncoder, _last_states, _SASRecTask
 from components.foundation.errors import InputError
+from components.recommenders.training.processes import TrainingResources
 
 WritePrepared = Callable[[str, dict[str, list[str]]], Path]
 CONFIG = SASRecConfig(dimension=8, steps=2, layers=1, length=4, batch_size=8)
@@ -40,14 +40,16 @@ def test_a_user_has_one_vector_whoever_is_encoded_along(encoder: SASRecEncoder) 
 def test_what_is_held_out_is_in_no_window(write_prepared: WritePrepared) -> None:
     """The last training visit of each user is of an item that nobody else has."""
     histories = {f"u{k}": ["i18", "i19", "i17", f"i{k:02d}", "i18", "i19"] for k in range(10)}
+    prepared = write_prepared("data", histories)
     task = _SASRecTask(
-        read_histories(write_prepared("data", histories)),
+        prepared,
+        read_histories(prepared),
         SASRecConfig(dimension=8, length=4, batch_size=100, held_out_share=0.1),
         TrainingResources(),
     )
     assert len(task.held_out.users) == 4  # a tenth of 40 visits
     assert task.held_out.items.tolist() == task.held_out.users.tolist()  # user k's is item k
-    inputs, targets = task._batch(1)
+    _, inputs, targets = task.batches.of_step(1)
     seen = set(inputs.flatten().tolist()) | set(targets.flatten().tolist())
     assert {item for item in range(1, 11) if item not in seen} == {item + 1 for item in task.held_out.items.tolist()}
 

@@ -15,12 +15,11 @@ from components.foundation.files import write_json
 from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.inputs import RankerInputs, read_ranker_inputs
 from components.fusion_ranker.variants import train_variants
-from components.recommenders.training import TrainingConfig
+from components.recommenders.configuration import TrainingConfig
 
 USERS = [f"u{number}" for number in range(6)]
 CATALOGUE = [f"i{number:02d}" for number in range(12)]
 TEXT_DIMENSION = 4
-USER_VECTOR_DIMENSION = 5
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> RankerInputs:
 def rankers(inputs: RankerInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`id_only` and `reland`, trained for a few steps and exported."""
     output = tmp_path_factory.mktemp("rankers")
-    config = TrainingConfig(epochs=1, minimum_steps_per_epoch=8, evaluations=2, learning_rate=1e-2)
-    train_variants(inputs, RankingSection(training=config), USER_VECTOR_DIMENSION, output, seed=0)
+    config = TrainingConfig(epochs=2, minimum_steps_per_epoch=4, learning_rate=1e-2)
+    train_variants(inputs, RankingSection(training=config), output, seed=0)
     return output

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from components.contracts.artifacts import ONNX_FILE, USER_VECTOR_ONNX_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS, OUTPUTS, RATIONALES_PER_USER
-from components.contracts.serving import ITEM_VECTORS_FILE, USER_VECTOR_INPUTS, USER_VECTOR_OUTPUT
+from components.contracts.ranking_signature import CANDIDATES, HISTORY_LENGTH, OUTPUTS, RATIONALES_PER_USER, USER_INPUTS
+from components.contracts.serving import ITEM_VECTORS_FILE, USER_VECTOR_OUTPUT
 from components.contracts.tables import read_table, vectors
 from components.fusion_ranker.export import IR_VERSION, OPERATOR_SET
 from components.recommenders.ranker import load_ranker
 
 VARIANTS = ("id_only", "reland")
-ITEMS, USER_VECTOR_DIMENSION, TEXT_DIMENSION = 12, 5, 4
+ITEMS, TEXT_DIMENSION = 12, 4
 
 
 def request_of(batch: int, candidates: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -28,7 +28,6 @@ def request_of(batch: int, candidates: int, seed: int = 0) -> dict[str, np.ndarr
     rationale[(np.arange(batch) + seed) % 2 == 1] = 0
     return {
         "history": history,
-        "user_vector": generator.normal(size=(batch, USER_VECTOR_DIMENSION)).astype(np.float32),
         "rationale": rationale,
         "candidates": generator.integers(1, ITEMS + 1, size=(batch, candidates)),
     }
@@ -43,14 +42,13 @@ def test_every_variant_has_the_serving_signature(rankers: Path, variant: str) ->
     session = session_of(rankers, variant)
     inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
     outputs = {value.name: (value.type, value.shape) for value in session.get_outputs()}
-    assert tuple(inputs) == INPUTS and tuple(outputs) == OUTPUTS
+    assert tuple(inputs) == (*USER_INPUTS, CANDIDATES) and tuple(outputs) == OUTPUTS
     kinds = {name: kind for name, (kind, _) in {**inputs, **outputs}.items()}
     assert {name for name, kind in kinds.items() if kind == "tensor(int64)"} == {"history", "candidates"}
     assert {name for name, kind in kinds.items() if kind == "tensor(float)"} == set(kinds) - {"history", "candidates"}
     batch = inputs["history"][1][0]
     assert isinstance(batch, str)  # free, and the same name throughout
     assert inputs["history"][1] == [batch, HISTORY_LENGTH]
-    assert inputs["user_vector"][1] == [batch, USER_VECTOR_DIMENSION]
     assert inputs["rationale"][1] == [batch, RATIONALES_PER_USER, TEXT_DIMENSION]
     assert inputs["candidates"][1][0] == batch and isinstance(inputs["candidates"][1][1], str)
     assert outputs["scores"][1] == inputs["candidates"][1]
@@ -66,7 +64,7 @@ def test_onnxruntime_answers_as_pytorch_does(rankers: Path, variant: str, batch:
         request = request_of(batch, candidates, seed)
         scores, weights = session.run(list(OUTPUTS), request)
         with torch.no_grad():
-            expected = ranker(*(torch.from_numpy(request[name]) for name in INPUTS))
+            expected = ranker(**{name: torch.from_numpy(array) for name, array in request.items()})
         np.testing.assert_allclose(scores, expected[0].numpy(), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(weights, expected[1].numpy(), rtol=1e-4, atol=1e-6)
         absent = (request["rationale"] == 0).all(axis=2)
@@ -81,10 +79,10 @@ def test_a_users_vector_times_an_items_is_the_rankers_score(rankers: Path) -> No
     table = read_table(folder / ITEM_VECTORS_FILE, vectors("item_id", load_ranker(folder).config.embedding_dimension))
     items = np.array(table["vector"].to_pylist(), np.float32)  # in the order of the item index
     session = onnxruntime.InferenceSession(folder / USER_VECTOR_ONNX_FILE, providers=["CPUExecutionProvider"])
-    assert tuple(value.name for value in session.get_inputs()) == USER_VECTOR_INPUTS
+    assert tuple(value.name for value in session.get_inputs()) == USER_INPUTS
     for seed in range(6):
         request = request_of(3, ITEMS, seed) | {"candidates": np.tile(np.arange(1, ITEMS + 1), (3, 1))}
-        asked = {name: request[name] for name in USER_VECTOR_INPUTS}
+        asked = {name: request[name] for name in USER_INPUTS}
         (users,) = session.run([USER_VECTOR_OUTPUT], asked)
         (scores,) = session_of(rankers, "reland").run(["scores"], request)
         np.testing.assert_allclose(users @ items.T, scores, rtol=1e-4, atol=1e-5)

@@ -18,7 +18,8 @@ from components.foundation.errors import InputError
 from components.foundation.files import read_json
 from components.fusion_ranker.inputs import RankerInputs
 from components.fusion_ranker.variants import assignments_for, parse_variants
-from components.recommenders.ranker import VARIANTS, load_ranker
+from components.recommenders.configuration import VARIANTS
+from components.recommenders.ranker import load_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 
 
@@ -65,7 +66,7 @@ def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, vari
     candidate_files = {USER_VECTOR_ONNX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE}
     assert {path.name for path in folder.iterdir()} == files | (candidate_files if variant == "reland" else set())
     config = load_ranker(folder).config
-    assert (config.variant, config.items, config.user_vector_dimension) == (variant, 12, 5)
+    assert (config.variant, config.items, config.backbone) == (variant, 12, "sasrec")
     assert (config.text_encoder, config.text_dimension) == ("minilm", 4)
     index = read_table(folder / ITEM_INDEX_FILE, ITEM_INDEX)
     assert index["item_id"].to_pylist() == inputs.sequences.item_ids

@@ -96,6 +96,8 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ),
         ({"data": {"splits": "leave_one_out,time", "test_from": "May"}}, "test.from 'May': expected an ISO date"),
         ({"data": {"previous": "nowhere"}}, "previous .*nowhere: expected a folder that `reland prepare` has written"),
+        ({"ranking": {"backbone": "masknet"}}, "backbone 'masknet': unknown backbone, known are gru4rec, sasrec"),
+        ({"ranking": {"backbone": "gru4rec", "model": {"heads": 4}}}, "heads 4: backbone gru4rec has no heads"),
         ({"data": {"minimum_interactions": 0}}, "minimum.interactions 0: expected at least 1"),
     ],
 )

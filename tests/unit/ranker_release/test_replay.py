@@ -11,21 +11,23 @@ import pytest
 import torch
 
 from components.contracts.artifacts import HISTORIES_FILE, ITEM_INDEX_FILE, MATCHES_FILE
-from components.contracts.ranking_signature import HISTORY_LENGTH, INPUTS
+from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.serving import RANKED_REQUESTS
 from components.contracts.tables import HISTORIES, ITEM_INDEX, MATCHES, write_table, write_vectors
 from components.foundation.errors import InputError
 from components.ranker_release.replay import Artifacts, replay
-from components.recommenders.ranker import Ranker, RankerConfig, save_ranker
+from components.recommenders.configuration import RankerConfig
+from components.recommenders.ranker import Ranker, save_ranker
 
-ITEMS, VECTOR, TEXT = 6, 3, 4
+ITEMS, TEXT = 6, 4
 USERS = {"ann": ["i2", "i4"], "bob": ["i6", "i1", "i3"], "cid": ["i5"]}  # cid has no rationale
 ITEM_IDS = [f"i{number}" for number in range(1, ITEMS + 1)]
 
 
 def make_ranker(variant):
     torch.manual_seed(1)
-    config = RankerConfig(variant, ITEMS, VECTOR, "tiny", TEXT, embedding_dimension=4, layers=1, heads=1)
+    sizes = {"items": ITEMS, "text_dimension": TEXT, "embedding_dimension": 4, "layers": 1, "heads": 1}
+    config = RankerConfig(variant=variant, text_encoder="tiny", **sizes)
     return Ranker(config, torch.randn(ITEMS + 1, TEXT)).eval()
 
 
@@ -36,14 +38,12 @@ def rankers():
 
 @pytest.fixture
 def artifacts(tmp_path, rankers):
-    found = Artifacts(*(tmp_path / name for name in ("rankers", "prepared", "vectors", "matches", "texts")))
+    found = Artifacts(*(tmp_path / name for name in ("rankers", "prepared", "matches", "texts")))
     for ranker in rankers.values():
         save_ranker(ranker, found.rankers / ranker.config.variant)
     index = pa.table([ITEM_IDS, list(range(1, ITEMS + 1))], schema=ITEM_INDEX)
     write_table(index, found.rankers / "reland" / ITEM_INDEX_FILE, ITEM_INDEX)
     write_table(pa.table([list(USERS), list(USERS.values())], HISTORIES), found.prepared / HISTORIES_FILE, HISTORIES)
-    vectors = np.random.default_rng(0).normal(size=(3, VECTOR)).astype(np.float32)
-    write_vectors(found.embeddings, "user_id", list(USERS), vectors)
     matched = [
         {"user_id": user, "rationale_id": rationale, "seed_user_id": "s", "similarity": 0.5, "rank": 1}
         for user, rationale in (("ann", "r1"), ("bob", "r2"))
@@ -57,22 +57,20 @@ def artifacts(tmp_path, rankers):
 @pytest.fixture
 def log(rankers):
     """What the gateway logs of these users, with features and scores as they should be."""
-    vectors = dict(zip(USERS, np.random.default_rng(0).normal(size=(3, VECTOR)).astype(np.float32), strict=True))
     texts = np.random.default_rng(1).normal(size=(2, TEXT)).astype(np.float32)
     none = np.zeros(TEXT, np.float32)
 
-    def row(user, model, rationale_id, text, vector):
+    def row(user, model, rationale_id, text):
         history = [int(item[1:]) for item in USERS[user]]
         inputs = {
             "history": np.array([history + [0] * (HISTORY_LENGTH - len(history))]),
-            "user_vector": vector[np.newaxis],
             "rationale": text[np.newaxis, np.newaxis],
             "candidates": np.array([[3, 1, 6]]),
         }
         with torch.inference_mode():
-            scores = rankers[model](*(torch.from_numpy(inputs[name]) for name in INPUTS))[0]
+            scores = rankers[model](**{name: torch.from_numpy(array) for name, array in inputs.items()})[0]
         return {
-            **{name: inputs[name].ravel().tolist() for name in INPUTS},
+            **{name: array.ravel().tolist() for name, array in inputs.items()},
             "request_id": f"{user} {model}",
             "user_id": user,
             "model": model,
@@ -84,10 +82,10 @@ def log(rankers):
         }
 
     return [
-        row("ann", "reland_ranker", "r1", texts[0], vectors["ann"]),
-        row("bob", "reland_ranker", "r2", texts[1], vectors["bob"]),
-        row("cid", "reland_ranker", None, none, vectors["cid"]),
-        row("bob", "reland_id_only", None, none, np.zeros(VECTOR, np.float32)),
+        row("ann", "reland_ranker", "r1", texts[0]),
+        row("bob", "reland_ranker", "r2", texts[1]),
+        row("cid", "reland_ranker", None, none),
+        row("bob", "reland_id_only", None, none),
     ]
 
 
@@ -106,7 +104,7 @@ def test_what_is_served_as_it_was_trained_has_no_skew(artifacts, log):
     ("name", "change"),
     [
         ("history", lambda values: [values[1], values[0], *values[2:]]),  # the order of time is lost
-        ("user_vector", lambda values: [value + 1e-4 for value in values]),
+        ("rationale", lambda values: [value + 1e-4 for value in values]),
         ("rationale", lambda values: [0.0] * len(values)),
     ],
 )
@@ -119,7 +117,7 @@ def test_a_feature_that_differs_is_named(artifacts, log, rankers, name, change):
 def test_scores_that_differ_from_pytorchs_are_found_apart_from_features(artifacts, log):
     log[1]["scores"][2] += 0.01
     found = replay(table(log), artifacts, 7)
-    assert found.skewed == {"history": 0, "user_vector": 0, "rationale": 0, "scores": 1}
+    assert found.skewed == {"history": 0, "rationale": 0, "scores": 1}
     assert found.largest["scores"] == pytest.approx(0.01, abs=1e-5)
 
 
@@ -134,8 +132,8 @@ def test_a_rationale_of_another_user_is_skew_and_one_that_was_not_served_is_coun
 def test_faults_are_named(artifacts, log):
     with pytest.raises(InputError, match="no logged request of version 9 among 4"):
         replay(table(log), artifacts, 9)
-    log[0]["user_vector"] = [0.0]
-    with pytest.raises(InputError, match="request ann reland_ranker: user_vector of 1 numbers, the ranker has 3"):
+    log[0]["rationale"] = [0.0]
+    with pytest.raises(InputError, match="request ann reland_ranker: rationale of 1 numbers, the ranker has 4"):
         replay(table(log), artifacts, 7)
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from components.recommenders.configuration import RankerConfig
 from components.recommenders.evaluation import Ranks, rank_held_out, ranks_of_targets
 from components.recommenders.interaction_sequences import read_sequences
-from components.recommenders.ranker import Ranker, RankerConfig
+from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 
 
@@ -45,7 +46,8 @@ def test_held_out_items_are_ranked_by_what_came_before_them(write_prepared: Call
     }
     sequences = read_sequences(write_prepared(rows, names))
     torch.manual_seed(0)
-    config = RankerConfig(variant, 9, 4, "test", 3, embedding_dimension=8, layers=1, history_length=3)
+    sizes = {"items": 9, "text_dimension": 3, "embedding_dimension": 8, "layers": 1, "history_length": 3}
+    config = RankerConfig(variant=variant, text_encoder="test", **sizes)
     ranker = Ranker(config, torch.cat([torch.zeros(1, 3), torch.randn(9, 3)]))
     rationales = RationaleAssignments(torch.cat([torch.zeros(1, 3), torch.randn(2, 3)]), torch.tensor([[1], [0], [2]]))
     histories = {
@@ -60,9 +62,7 @@ def test_held_out_items_are_ranked_by_what_came_before_them(write_prepared: Call
         ranker.eval()
         with torch.no_grad():
             every_item = torch.arange(1, 10).expand(3, -1)
-            scores, _ = ranker(
-                torch.tensor(history), torch.zeros(3, 4), rationales.of_users(torch.arange(3)), every_item
-            )
+            scores, _ = ranker(torch.tensor(history), rationales.of_users(torch.arange(3)), every_item)
         ranker.train()
         order = scores.argsort(dim=1, descending=True) + 1
         expected = [row.index(target) for row, target in zip(order.tolist(), targets[split], strict=True)]

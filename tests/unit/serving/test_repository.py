@@ -1,7 +1,7 @@
 import pytest
 
-from components.contracts.ranking_signature import INPUTS, MODEL_NAME, OUTPUTS
-from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_INPUTS, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
+from components.contracts.ranking_signature import CANDIDATES, MODEL_NAME, OUTPUTS, USER_INPUTS
+from components.contracts.serving import ID_ONLY_MODEL, USER_VECTOR_MODEL, USER_VECTOR_OUTPUT
 from components.foundation.errors import InputError
 from serving.triton.repository import (
     ModelFiles,
@@ -14,8 +14,8 @@ from serving.triton.repository import (
     user_vector_model,
 )
 
-DIMENSIONS = SignatureDimensions(user_vector=64, rationales=1, text=384, item_vector=32)
-RANKER = ranking_model(MODEL_NAME, DIMENSIONS)
+DIMENSIONS = SignatureDimensions(rationales=1, text=384, item_vector=32)
+RANKER = ranking_model(MODEL_NAME, USER_INPUTS, DIMENSIONS)
 
 
 @pytest.fixture
@@ -44,14 +44,12 @@ def test_the_configuration_is_the_signature_with_the_versions_served():
         "dynamic_batching { }\n"
         "version_policy { specific { versions: [3, 7] } }\n"
         'input { name: "history" data_type: TYPE_INT64 dims: [50] }\n'
-        'input { name: "user_vector" data_type: TYPE_FP32 dims: [64] }\n'
         'input { name: "rationale" data_type: TYPE_FP32 dims: [1, 384] }\n'
         'input { name: "candidates" data_type: TYPE_INT64 dims: [-1] }\n'
         'output { name: "scores" data_type: TYPE_FP32 dims: [-1] }\n'
         'output { name: "fusion_weights" data_type: TYPE_FP32 dims: [2] }\n'
         'model_warmup { name: "one_user" batch_size: 1 inputs: ['
         '{ key: "history" value { data_type: TYPE_INT64 dims: [50] zero_data: true } }, '
-        '{ key: "user_vector" value { data_type: TYPE_FP32 dims: [64] zero_data: true } }, '
         '{ key: "rationale" value { data_type: TYPE_FP32 dims: [1, 384] zero_data: true } }, '
         '{ key: "candidates" value { data_type: TYPE_INT64 dims: [200] zero_data: true } }] }\n'
         'parameters { key: "intra_op_thread_count" value { string_value: "1" } }\n'
@@ -60,9 +58,9 @@ def test_the_configuration_is_the_signature_with_the_versions_served():
 
 def test_triton_reads_the_configurations_as_they_are_meant(tmp_path):
     for model, inputs, outputs in (
-        (RANKER, INPUTS, OUTPUTS),
-        (ranking_model(ID_ONLY_MODEL, DIMENSIONS), INPUTS, OUTPUTS),
-        (user_vector_model(USER_VECTOR_MODEL, DIMENSIONS), USER_VECTOR_INPUTS, (USER_VECTOR_OUTPUT,)),
+        (RANKER, (*USER_INPUTS, CANDIDATES), OUTPUTS),
+        (ranking_model(ID_ONLY_MODEL, ("history",), DIMENSIONS), ("history", CANDIDATES), OUTPUTS),
+        (user_vector_model(USER_VECTOR_MODEL, USER_INPUTS, DIMENSIONS), USER_INPUTS, (USER_VECTOR_OUTPUT,)),
     ):
         parsed = parse_configuration(model_configuration(model, [1]), tmp_path)
         assert tuple(node.name for node in parsed.input) == inputs

@@ -15,7 +15,12 @@ from serving.gateway.item_index import ExactIndex
 
 ITEMS = ["a", "b", "c"]
 VECTORS = [[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]]
-CONFIGURATION = {"user_vector_dimension": 4, "rationales_per_user": 1, "text_encoder": "tiny", "text_dimension": 3}
+CONFIGURATION = {
+    "inputs": ["history", "rationale"],
+    "rationales_per_user": 1,
+    "text_encoder": "tiny",
+    "text_dimension": 3,
+}
 
 
 @pytest.fixture
@@ -40,7 +45,8 @@ def test_items_have_the_rankers_numbers_vectors_and_visits(folder):
     assert catalogue.index_of == {"a": 1, "b": 2, "c": 3}
     np.testing.assert_array_equal(catalogue.item_vectors, np.array(VECTORS, np.float32))
     assert catalogue.popular == ["c", "a", "b"] and catalogue.visits["c"] == 9
-    assert (catalogue.user_vector_dimension, catalogue.text_encoder, catalogue.text_dimension) == (4, "tiny", 3)
+    assert catalogue.inputs == ("history", "rationale")
+    assert (catalogue.text_encoder, catalogue.text_dimension) == ("tiny", 3)
 
 
 def test_a_history_is_the_last_known_items_padded_at_the_end(folder):
@@ -79,7 +85,10 @@ def test_files_that_do_not_speak_of_the_same_items_are_refused(folder, name, sch
 
 def test_a_missing_file_and_a_configuration_of_something_else_are_named(folder):
     write_json(folder / CONFIG_FILE, {"text_encoder": "tiny"})
-    with pytest.raises(InputError, match="user_vector_dimension"):
+    with pytest.raises(InputError, match="lacks 'inputs', expected the configuration of a ranker"):
+        read_catalogue(folder)
+    write_json(folder / CONFIG_FILE, CONFIGURATION | {"inputs": ["history", "mood"]})
+    with pytest.raises(InputError, match="input 'mood'"):
         read_catalogue(folder)
     (folder / ITEM_VECTORS_FILE).unlink()
     with pytest.raises(InputError, match=ITEM_VECTORS_FILE):

@@ -17,16 +17,15 @@ CATALOGUE = Catalogue(
     np.ones((1, 2), np.float32),
     ["a"],
     {"a": 1},
-    user_vector_dimension=2,
+    inputs=("history", "rationale"),
     rationales_per_user=2,
     text_encoder="tiny",
     text_dimension=3,
 )
 
 
-def user(ids, vector=(0.5, 1.0), history=("a",)):
-    vector = None if vector is None else np.array(vector, np.float32)
-    return OnlineUser(list(history), vector, "1", list(ids), [0.9 - 0.1 * n for n in range(len(ids))], 1.0)
+def user(ids, history=("a",)):
+    return OnlineUser(list(history), list(ids), [0.9 - 0.1 * n for n in range(len(ids))], 1.0)
 
 
 def rationale(value, banned=False, encoder="tiny", dimension=3):
@@ -45,7 +44,7 @@ class Store:
         self.reads.append((service, tuple(ids)))
         if self.down:
             raise ConnectionError("down")
-        return {key: self.known_users.get(key, OnlineUser([], None, None, [], [], None)) for key in ids}
+        return {key: self.known_users.get(key, OnlineUser([], [], [], None)) for key in ids}
 
     async def rationales(self, ids):
         self.reads.append(tuple(ids))
@@ -76,7 +75,6 @@ def test_a_slow_read_of_the_user_may_take_what_the_rationales_leave():
 def test_features_have_the_rankers_shape_and_the_best_rationale_explains():
     store = Store({"u": user(["r1", "r2", "r3"])}, {"r1": rationale(1), "r2": rationale(2), "r3": rationale(3)})
     features = asyncio.run(make_reader(store).read("blue", "u", CATALOGUE))
-    assert features.user_vector.tolist() == [[0.5, 1.0]]
     assert features.rationale.tolist() == [[[1.0] * 3, [2.0] * 3]]  # K = 2
     assert (features.explanation.rationale_id, features.explanation.similarity) == ("r1", 0.9)
     assert features.fresh and features.complete and not features.cold
@@ -95,15 +93,10 @@ def test_a_rationale_that_does_not_fit_the_ranker_is_not_given_to_it(odd):
     assert not features.complete and not features.rationale.any()
 
 
-def test_a_user_vector_of_another_length_is_not_given_to_the_ranker():
-    features = asyncio.run(make_reader(Store({"u": user([], vector=(1, 2, 3))}, {})).read("blue", "u", CATALOGUE))
-    assert not features.complete and not features.user_vector.any()
-
-
 def test_nobody_is_cold_and_all_zeros():
     features = asyncio.run(make_reader(Store({}, {})).read("blue", "nobody", CATALOGUE))
     assert features.cold and features.complete and features.explanation is None
-    assert not features.user_vector.any() and not features.rationale.any()
+    assert not features.rationale.any()
 
 
 def test_what_is_fresh_is_not_read_again_and_the_slots_are_kept_apart():

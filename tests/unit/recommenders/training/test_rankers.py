@@ -1,24 +1,22 @@
 import dataclasses
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
 from components.foundation.errors import InputError
-from components.recommenders import training
+from components.recommenders.configuration import VARIANTS, RankerConfig, TrainingConfig
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
-from components.recommenders.ranker import VARIANTS, Ranker, RankerConfig
+from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training import TrainingConfig, TrainingResult, train_ranker
+from components.recommenders.training.processes import Share, TrainingResources
+from components.recommenders.training.rankers import TrainingResult, _RankerTask, train_ranker
 
-SHORT = TrainingConfig(epochs=1, minimum_steps_per_epoch=6, batch_size=32, evaluations=2, seed=3)
+SHORT = TrainingConfig(epochs=2, minimum_steps_per_epoch=3, batch_size=32, seed=3)
 
 
 def numbered(training_lengths: list[int]) -> InteractionSequences:
@@ -33,17 +31,10 @@ def numbered(training_lengths: list[int]) -> InteractionSequences:
     )
 
 
-def training_items(sequences: InteractionSequences) -> list[list[int]]:
-    return [
-        sequences.items[start : start + length].tolist()
-        for start, length in zip(sequences.offsets[:-1], sequences.train_lengths, strict=True)
-    ]
-
-
 def make_ranker(sequences: InteractionSequences, variant: str = "id_only", **changes: object) -> Ranker:
     torch.manual_seed(0)
-    config = RankerConfig(variant, sequences.n_items, 4, "test", 3, embedding_dimension=16, layers=1)
-    config = dataclasses.replace(config, **changes)
+    settings: dict[str, object] = {"embedding_dimension": 16, "layers": 1} | changes
+    config = RankerConfig(variant=variant, items=sequences.n_items, text_encoder="test", text_dimension=3, **settings)
     return Ranker(config, torch.cat([torch.zeros(1, 3), torch.randn(sequences.n_items, 3)]))
 
 
@@ -65,79 +56,31 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@given(
-    training_lengths=st.lists(st.integers(1, 40), min_size=1, max_size=8),
-    window=st.integers(1, 12),
-    seed=st.integers(0, 1000),
-)
-def test_windows_cover_every_training_position_and_the_last_one_is_full(
-    training_lengths: list[int], window: int, seed: int
-) -> None:
-    sequences = numbered(training_lengths)
-    users, starts, lengths = training._windows(sequences, window, np.random.default_rng(seed))
-    assert ((lengths >= 1) & (lengths <= window)).all()
-    covered = [
-        (user, start + k) for user, start, length in zip(users, starts, lengths, strict=True) for k in range(length)
-    ]
-    # An input is a position that has a successor among the training items of its user.
-    assert sorted(set(covered)) == [
-        (user, sequences.offsets[user] + k) for user, length in enumerate(training_lengths) for k in range(length - 1)
-    ]
-    for user in set(users.tolist()):
-        of_user = users == user
-        inputs = training_lengths[user] - 1
-        last = np.flatnonzero(of_user)[-1]
-        assert lengths[last] == min(inputs, window) and starts[last] + lengths[last] == sequences.offsets[user] + inputs
-        assert lengths[of_user].sum() - inputs < window  # no position is visited twice but by the last window
-
-
-def test_batches_predict_every_training_item_but_the_first_and_hold_no_other() -> None:
-    sequences = numbered([1, 2, 3, 7, 30, 61, 5, 50, 51])
-    batches = list(training._epoch(sequences, 50, batch_size=3, generator=np.random.default_rng(0)))
-    items_of = training_items(sequences)
-    targets: Counter[int] = Counter()
-    for users, inputs, following in batches:
-        assert inputs.shape == following.shape
-        assert inputs.shape[0] == len(users) <= 3 and inputs.shape[1] <= 50
-        assert torch.equal(inputs > 0, following > 0)
-        for user, given_items, next_items in zip(users.tolist(), inputs, following, strict=True):
-            given_items, next_items = given_items[given_items > 0], next_items[next_items > 0]
-            assert torch.equal(given_items + 1, next_items)  # items are numbered in the order of time
-            assert set(given_items.tolist()) | set(next_items.tolist()) <= set(items_of[user])
-            targets.update(next_items.tolist())
-    # Once each, but twice where the last window of a long sequence reaches back.
-    assert set(targets) == {item for items in items_of for item in items[1:]} and max(targets.values()) <= 2
-    assert all(targets[item] == 1 for items in items_of if len(items) <= 51 for item in items[1:])
-
-
-def test_long_sequences_are_cut_anew_each_epoch() -> None:
-    generator = np.random.default_rng(0)
-    cuts = {int(training._windows(numbered([200]), 50, generator)[2][0]) for _ in range(20)}
-    assert len(cuts) > 5
-
-
-def test_the_loss_is_cross_entropy_over_all_items(cyclic: InteractionSequences) -> None:
-    ranker = make_ranker(cyclic, "reland").eval()
-    inputs, targets = torch.tensor([[1, 2, 3], [7, 8, 0]]), torch.tensor([[2, 3, 4], [8, 9, 0]])
-    rationale = rationales_of(cyclic).of_users(torch.tensor([0, 1]))
+def test_the_loss_is_cross_entropy_per_position_of_an_average_batch(cyclic: InteractionSequences) -> None:
+    ranker = make_ranker(cyclic, "reland", dropout=0.0)
+    task = _RankerTask(ranker, cyclic, rationales_of(cyclic), SHORT, "cpu")
+    users, inputs, targets = task.batches.of_step(1)
     table = ranker.item_encoder()
-    states, _ = ranker.user_states(table, inputs, rationale)
-    logits = torch.stack([states[0, 0], states[0, 1], states[0, 2], states[1, 0], states[1, 1]]) @ table[1:].T
-    expected = F.cross_entropy(logits, torch.tensor([1, 2, 3, 7, 8]))
-    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale, 5), expected)
-    # A batch with half the usual number of positions counts half.
-    torch.testing.assert_close(training._loss(ranker, inputs, targets, rationale, 10), expected / 2)
+    states, _ = ranker.user_states(table, inputs, rationales_of(cyclic).of_users(users))
+    real = targets > 0
+    summed = torch.nn.functional.cross_entropy(states[real] @ table[1:].T, targets[real] - 1, reduction="sum")
+    # 60 users of 6 to 10 training items, so 5 to 9 to predict: 420 positions in two batches of 32 windows at most.
+    torch.testing.assert_close(task.loss(1, Share()), summed / 210)
+    parts = [task.loss(1, Share(rank, 3)) for rank in range(3)]
+    torch.testing.assert_close(torch.stack(parts).sum(), summed / 210)
 
 
-def test_the_learning_rate_rises_then_falls_to_zero() -> None:
-    rates = [training._schedule(step, 100) for step in range(1, 101)]
+def test_the_learning_rate_rises_then_falls_to_zero(cyclic: InteractionSequences) -> None:
+    config = TrainingConfig(epochs=1, minimum_steps_per_epoch=100, learning_rate=1.0)
+    task = _RankerTask(make_ranker(cyclic), cyclic, rationales_of(cyclic), config, "cpu")
+    rates = [task.learning_rate(step) for step in range(1, 101)]
     assert rates[:5] == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1.0, 95 / 96])
     assert rates[-1] == 0.0
     assert all(later < earlier for earlier, later in pairwise(rates[3:]))
 
 
 def test_a_pattern_is_learned(cyclic: InteractionSequences) -> None:
-    config = TrainingConfig(epochs=1, minimum_steps_per_epoch=60, batch_size=60, learning_rate=1e-2, evaluations=3)
+    config = TrainingConfig(epochs=3, minimum_steps_per_epoch=20, batch_size=60, learning_rate=1e-2)
     ranker = make_ranker(cyclic)
     before = rank_held_out(ranker, cyclic, rationales_of(cyclic), "test").hit_ratio()
     train_ranker(ranker, cyclic, rationales_of(cyclic), config)
@@ -196,7 +139,7 @@ def test_the_weights_are_those_of_the_best_validation_score() -> None:
     generator = np.random.default_rng(1)
     sequences = dataclasses.replace(numbered([8] * 64), item_ids=[str(item) for item in range(30)])
     sequences = dataclasses.replace(sequences, items=generator.integers(1, 31, size=len(sequences.items)))
-    config = dataclasses.replace(SHORT, minimum_steps_per_epoch=24, evaluations=8, learning_rate=1e-2)
+    config = dataclasses.replace(SHORT, epochs=8, patience=8, learning_rate=1e-2)
     ranker = make_ranker(sequences)
     result = train_ranker(ranker, sequences, rationales_of(sequences), config)
     scores = {point["step"]: point["ndcg@10"] for point in result.curve}
@@ -234,9 +177,63 @@ def test_training_never_reads_a_test_item(
 def test_validation_items_choose_the_checkpoint_and_nothing_else(
     cyclic: InteractionSequences, poisoned: Callable[[int], InteractionSequences]
 ) -> None:
-    once = dataclasses.replace(SHORT, evaluations=1)  # one checkpoint, so nothing to choose
+    once = dataclasses.replace(SHORT, evaluate_every=2)  # one evaluation, so nothing to choose
     weights, result = train(cyclic, config=once)
     other, other_result = train(poisoned(-2), config=once)
     assert same(other, weights)
     assert other_result.curve[0]["loss"] == result.curve[0]["loss"]
     assert not same(train(poisoned(-3), config=once)[0], weights)
+
+
+def test_it_stops_when_validation_no_longer_rises(cyclic: InteractionSequences) -> None:
+    config = dataclasses.replace(SHORT, epochs=9, patience=2, learning_rate=1e-12)  # nothing changes, nothing rises
+    _, result = train(cyclic, config=config)
+    assert (result.best_step, result.steps) == (3, 9)
+    assert result.passes == 4.5
+
+
+def test_a_training_that_goes_on_from_its_checkpoint_ends_as_one_that_was_not_interrupted(
+    cyclic: InteractionSequences, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranker, rationales = make_ranker(cyclic, "reland"), rationales_of(cyclic)
+    longer = dataclasses.replace(SHORT, epochs=4)
+    expected, result = train(cyclic, "reland", longer)
+    resources = TrainingResources(checkpoint=tmp_path)
+    loss = _RankerTask.loss
+
+    def interrupt(task: _RankerTask, step: int, share: Share) -> torch.Tensor:
+        if step == 5:  # in the second epoch
+            raise KeyboardInterrupt
+        return loss(task, step, share)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_RankerTask, "loss", interrupt)
+        train_ranker(ranker, cyclic, rationales, longer, resources)
+    capsys.readouterr()
+    resumed = make_ranker(cyclic, "reland")
+    assert train_ranker(resumed, cyclic, rationales, longer, resources) == result
+    assert "reland: goes on after step 3" in capsys.readouterr().out
+    assert same(resumed.state_dict(), expected)
+
+
+def test_a_checkpoint_of_another_training(cyclic: InteractionSequences, tmp_path: Path) -> None:
+    resources, rationales = TrainingResources(checkpoint=tmp_path), rationales_of(cyclic)
+    train_ranker(make_ranker(cyclic, "reland"), cyclic, rationales, SHORT, resources)
+    items = cyclic.items.copy()
+    items[0] = 60
+    for ranker, data, assigned, config in [
+        (make_ranker(cyclic, "reland"), cyclic, rationales, dataclasses.replace(SHORT, learning_rate=1e-3)),
+        (make_ranker(cyclic, "reland", dropout=0.1), cyclic, rationales, SHORT),
+        (make_ranker(cyclic, "reland"), cyclic, rationales.shuffled(1), SHORT),
+        (make_ranker(cyclic, "reland"), dataclasses.replace(cyclic, items=items), rationales, SHORT),
+    ]:
+        with pytest.raises(InputError, match="of a training with another configuration or other data"):
+            train_ranker(ranker, data, assigned, config, resources)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_names_the_variant(cyclic: InteractionSequences) -> None:
+    ranker = make_ranker(cyclic)
+    with torch.no_grad():
+        ranker.item_encoder.embedding[5] = float("nan")
+    with pytest.raises(InputError, match="id_only: the loss is not finite at step 3, try a lower learning_rate"):
+        train_ranker(ranker, cyclic, rationales_of(cyclic), SHORT)

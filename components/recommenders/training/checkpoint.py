@@ -13,7 +13,7 @@ from components.foundation.errors import InputError
 from components.foundation.files import replacing_file
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-SCHEMA = "behavior-encoder-checkpoint-v1"
+SCHEMA = "training-checkpoint-v1"
 
 
 def write_checkpoint(

@@ -1,0 +1,57 @@
+"""The backbones of rankers by name, and what each of them reads. Imports no torch: a network is imported when built."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from components.foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from components.recommenders.backbones.contract import SequenceBackbone
+    from components.recommenders.configuration import BackboneConfig
+
+
+@dataclass(frozen=True)
+class BackboneEntry:
+    """One backbone of rankers.
+
+    Attributes:
+        module: in this folder.
+        class_name: of the network in it, a `SequenceBackbone`.
+        inputs: what it reads of a user, names of `contracts.ranking_signature.USER_INPUTS`. A released ranker has these
+            inputs, and the gateway sends no other.
+        settings: the fields of `BackboneConfig` that it reads, arguments of the network by the same names.
+    """
+
+    module: str
+    class_name: str
+    inputs: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+BACKBONES = {
+    "gru4rec": BackboneEntry("gru4rec", "GRU4Rec", ("history",), ("embedding_dimension", "layers", "dropout")),
+    "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), ("embedding_dimension", "layers", "heads", "dropout")),
+}
+
+
+def backbone_entry(name: str) -> BackboneEntry:
+    """The entry of a backbone.
+
+    Raises:
+        InputError: there is no backbone of this name.
+    """
+    if name not in BACKBONES:
+        raise InputError(f"backbone {name!r}: unknown backbone, known are {', '.join(sorted(BACKBONES))}")
+    return BACKBONES[name]
+
+
+def build_backbone(name: str, config: "BackboneConfig", length: int) -> "SequenceBackbone":
+    """An untrained network for histories of at most `length` items.
+
+    Raises:
+        InputError: there is no backbone of this name.
+    """
+    entry = backbone_entry(name)
+    network = getattr(import_module(f"components.recommenders.backbones.{entry.module}"), entry.class_name)
+    return network(**{setting: getattr(config, setting) for setting in entry.settings}, length=length)

@@ -1,0 +1,230 @@
+"""What every backbone of rankers must do, over all backbones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from components.contracts.artifacts import ONNX_FILE
+from components.contracts.ranking_signature import CANDIDATES, HISTORY, OUTPUTS, RATIONALE, USER_INPUTS
+from components.foundation.errors import InputError
+from components.fusion_ranker.export import export_ranker
+from components.recommenders.backbones.contract import SequenceBackbone
+from components.recommenders.backbones.registry import BACKBONES, build_backbone
+from components.recommenders.configuration import BackboneConfig, RankerConfig, TrainingConfig
+from components.recommenders.evaluation import rank_held_out
+from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.ranker import Ranker, load_ranker, save_ranker
+from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.training.processes import TrainingResources
+from components.recommenders.training.rankers import TrainingResult, train_ranker
+
+FIELDS, USERS, TEXT = 16, 64, 3  # items, users, components of a text's vector
+SMALL = BackboneConfig(embedding_dimension=16, layers=1, dropout=0.1)
+TRAINING = TrainingConfig(epochs=6, minimum_steps_per_epoch=20, batch_size=32, learning_rate=1e-2, seed=3)
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors this small are not worth a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=sorted(BACKBONES))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def checkerboard() -> InteractionSequences:
+    """Users go from field to field of a ring, steps of one and of three by turns; what comes next is known.
+
+    The last step was of one after an even number of visits and of three after an odd one, so the last item alone does
+    not tell the next one: the two last do.
+    """
+    histories = []
+    for user in range(USERS):
+        fields = [user % FIELDS]
+        for visit in range(7 + user % 4):
+            fields.append((fields[-1] + (1, 3)[(visit + user // FIELDS) % 2]) % FIELDS)
+        histories.append(np.array(fields) + 1)
+    lengths = np.array([len(history) for history in histories])
+    return InteractionSequences(
+        user_ids=[f"u{user:02d}" for user in range(USERS)],
+        item_ids=[f"i{item:02d}" for item in range(FIELDS)],
+        items=np.concatenate(histories),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        train_lengths=lengths - 2,
+    )
+
+
+def rationales() -> RationaleAssignments:
+    embeddings = torch.randn(4, TEXT, generator=torch.Generator().manual_seed(5))
+    embeddings[0] = 0  # no rationale
+    return RationaleAssignments(embeddings, torch.arange(USERS)[:, None] % 4)
+
+
+def make_ranker(name: str) -> Ranker:
+    torch.manual_seed(0)
+    described = asdict(SMALL) | {"variant": "reland", "backbone": name, "history_length": 12}
+    config = RankerConfig(**described, items=FIELDS, text_encoder="test", text_dimension=TEXT)
+    return Ranker(config, torch.cat([torch.zeros(1, TEXT), torch.randn(FIELDS, TEXT)]))
+
+
+def trained(name: str, training: TrainingConfig, folder: Path | None = None) -> tuple[Ranker, TrainingResult]:
+    ranker = make_ranker(name)
+    result = train_ranker(ranker, checkerboard(), rationales(), training, TrainingResources(checkpoint=folder))
+    return ranker, result
+
+
+def same(first: Weights, second: Weights) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.fixture(scope="module")
+def rankers() -> dict[str, Ranker]:
+    """One trained ranker of each backbone; tests read them."""
+    return {name: trained(name, TRAINING)[0] for name in BACKBONES}
+
+
+def test_the_registry_says_what_is_there(name: str) -> None:
+    entry = BACKBONES[name]
+    network = build_backbone(name, SMALL, length=12)
+    assert isinstance(network, SequenceBackbone) and type(network).__name__ == entry.class_name
+    assert set(entry.inputs) <= set(USER_INPUTS) and HISTORY in entry.inputs
+    for setting in entry.settings:  # each of them changes the network
+        value = {"embedding_dimension": 32, "layers": 2, "heads": 4, "dropout": 0.3}[setting]
+        assert str(build_backbone(name, replace(SMALL, **{setting: value}), 12)) != str(network) or setting == "heads"
+
+
+def test_a_checkerboard_is_learned(rankers: dict[str, Ranker], name: str) -> None:
+    before = rank_held_out(make_ranker(name).eval(), checkerboard(), rationales(), "test").hit_ratio(cutoff=1)
+    after = rank_held_out(rankers[name], checkerboard(), rationales(), "test").hit_ratio(cutoff=1)
+    assert before < 0.3 and after > 0.9  # chance is 1/16, and 1/2 for who knows the last item alone
+
+
+def test_a_state_depends_on_what_came_before_it_alone(name: str) -> None:
+    backbone = build_backbone(name, SMALL, length=12).eval()
+    items = torch.randn(2, 12, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        states = backbone(items)
+        changed = items.clone()
+        changed[:, 7:] = 9.0
+        assert states.shape == items.shape
+        torch.testing.assert_close(backbone(changed)[:, :7], states[:, :7], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(backbone(items[:, :7]), states[:, :7], rtol=1e-5, atol=1e-6)
+        changed = items.clone()
+        changed[:, 0] = 9.0
+        assert not torch.allclose(backbone(changed)[:, 6], states[:, 6], atol=1e-4)
+
+
+def test_the_seed_decides_everything(name: str) -> None:
+    short = replace(TRAINING, epochs=2, minimum_steps_per_epoch=3)
+    (first, result), (second, again) = trained(name, short), trained(name, short)
+    assert same(first.state_dict(), second.state_dict()) and result == again
+    other, _ = trained(name, replace(short, seed=4))
+    assert not same(other.state_dict(), first.state_dict())
+
+
+# In a process of its own; all backbones in one, since importing torch is what costs.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from components.recommenders.backbones.registry import BACKBONES
+from components.recommenders.training import loop
+
+sys.path.insert(0, str(Path(sys.argv[1]).parent))
+import test_backbones
+
+take_step = loop._take_step
+
+
+def take_step_or_die(task, plan, step, *rest):
+    if step == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+    take_step(task, plan, step, *rest)
+
+
+loop._take_step = take_step_or_die
+for name in BACKBONES:
+    if not (process := os.fork()):
+        test_backbones.trained(name, test_backbones.TO_BE_KILLED, Path(sys.argv[2]) / name)
+        os._exit(0)
+    _, status = os.waitpid(process, 0)
+    print(name, os.WTERMSIG(status))
+"""
+TO_BE_KILLED = replace(TRAINING, epochs=4, minimum_steps_per_epoch=3)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a SIGKILL in the middle of step 8 leaves, a folder for each backbone."""
+    folder = tmp_path_factory.mktemp("killed")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", KILLED, __file__, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    signals = [line for line in done.stdout.splitlines() if line.split(" ")[0] in BACKBONES]
+    assert signals == [f"{name} {signal.SIGKILL:d}" for name in BACKBONES], done.stderr
+    return folder
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_weights(
+    name: str, killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, result = trained(name, TO_BE_KILLED)
+    capsys.readouterr()
+    resumed, resumed_result = trained(name, TO_BE_KILLED, killed / name)
+    assert "goes on after step 6" in capsys.readouterr().out
+    assert same(resumed.state_dict(), whole.state_dict()) and resumed_result == result
+
+
+def test_saved_and_loaded(rankers: dict[str, Ranker], name: str, tmp_path: Path) -> None:
+    save_ranker(rankers[name], tmp_path)
+    loaded = load_ranker(tmp_path)
+    assert loaded.config == rankers[name].config and same(loaded.state_dict(), rankers[name].state_dict())
+
+
+def test_onnx_answers_as_pytorch_does(rankers: dict[str, Ranker], name: str, tmp_path: Path) -> None:
+    ranker = rankers[name]
+    export_ranker(ranker, tmp_path / ONNX_FILE)
+    session = onnxruntime.InferenceSession(tmp_path / ONNX_FILE, providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == [*ranker.config.inputs, CANDIDATES]
+    generator = np.random.default_rng(0)
+    for batch, candidates in ((1, 1), (3, 7)):
+        inputs = {
+            HISTORY: np.zeros((batch, 12), np.int64),
+            RATIONALE: generator.normal(size=(batch, 1, TEXT)).astype(np.float32),
+            CANDIDATES: generator.integers(1, FIELDS + 1, size=(batch, candidates)),
+        }
+        for row in range(batch):  # histories: full, none, some
+            length = (12, 0, 5)[row]
+            inputs[HISTORY][row, :length] = generator.integers(1, FIELDS + 1, size=length)
+        with torch.no_grad():
+            expected = ranker(**{key: torch.from_numpy(value) for key, value in inputs.items()})
+        for answer, ours in zip(session.run(list(OUTPUTS), inputs), expected, strict=True):
+            np.testing.assert_allclose(answer, ours.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_name_that_is_no_backbone() -> None:
+    for call in (lambda: make_ranker("masknet"), lambda: build_backbone("masknet", SMALL, 12)):
+        with pytest.raises(InputError, match="backbone 'masknet': unknown backbone, known are gru4rec, sasrec"):
+            call()
+
+
+def test_weights_of_another_backbone(tmp_path: Path) -> None:
+    save_ranker(make_ranker("gru4rec"), tmp_path)
+    described = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(described | {"backbone": "sasrec"}))
+    with pytest.raises(InputError, match="not a ranker"):
+        load_ranker(tmp_path)
