@@ -61,7 +61,6 @@ class FeaturesRecord(PoolRecord):
     """What the pipeline `rationale-refresh` registers.
 
     Attributes:
-        embeddings: URI of the users' behavior embeddings.
         matches: URI of the table of matches.
         slot: slot of the feature store that they were pushed to.
     """
@@ -69,7 +68,6 @@ class FeaturesRecord(PoolRecord):
     model: ClassVar[str] = FEATURES_MODEL
     pipeline: ClassVar[str] = "rationale-refresh"
 
-    embeddings: str
     matches: str
     slot: str
 

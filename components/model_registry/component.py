@@ -157,7 +157,6 @@ def register_features(
     encoder: dsl.Input[dsl.Model],
     rationales: dsl.Input[dsl.Dataset],
     rationale_embeddings: dsl.Input[dsl.Dataset],
-    embeddings: dsl.Input[dsl.Dataset],
     matches: dsl.Input[dsl.Dataset],
     encoder_version: str,
     collection: str,
@@ -180,7 +179,6 @@ def register_features(
         rationale_embeddings=rationale_embeddings.uri,
         collection=collection,
         prompt=prompt,
-        embeddings=embeddings.uri,
         matches=matches.uri,
         slot=slot,
     )
@@ -241,7 +239,6 @@ def find_features() -> NamedTuple(  # type: ignore[valid-type]
         ("rationale_embeddings", str),
         ("collection", str),
         ("prompt", str),
-        ("embeddings", str),
         ("matches", str),
         ("slot", str),
     ],

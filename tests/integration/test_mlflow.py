@@ -131,7 +131,7 @@ def test_a_record_of_features_names_all_that_it_was_made_with_and_is_found_by_it
     for kind, pipeline in ((EncoderRecord, "behavior-encoder"), (PoolRecord, "reasoning-pool")):
         with pytest.raises(InputError, match=f"registry: {kind.model} has no version yet, run the pipeline {pipeline}"):
             latest(client, kind)
-    records = [FeaturesRecord(*(f"{name}-{day}" for name in "abcdefghij")) for day in (1, 2)]
+    records = [FeaturesRecord(*(f"{name}-{day}" for name in "abcdefghi")) for day in (1, 2)]
     for version, record in zip(("1", "2"), records, strict=True):
         assert register_record_version(settings, record, TAGS) == version
     assert latest(client, FeaturesRecord) == records[1]
