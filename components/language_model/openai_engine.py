@@ -41,7 +41,7 @@ NOTHING_LEFT = frozenset(
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where an endpoint is, and how patiently it is asked.
+    """Where an endpoint is, and how patiently requests are sent to it.
 
     Attributes:
         base_url: all that stands before `/chat/completions`.
@@ -197,6 +197,7 @@ class _Session:
         self._fault_reported = False
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._client.aclose()
 
     async def answer(self, request: Request) -> Response:

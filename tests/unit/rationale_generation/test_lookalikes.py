@@ -16,7 +16,8 @@ from components.rationale_generation.text_rules import Reason, RejectedAnswerErr
         "Likes films of 1984 1985 1986 and of 1999-2000-2001.",
         "Likes songs that were played 250.000.000 times.",
         "Prefers games such as Minecraft 1.20.41.12 and software for the PC.",
-        "Prefers version 10.0.22.11 of the editor, with Java 8.0.2.1.",
+        "Prefers version 10.0.22.11 of the editor, with Java 8.0.2.1 and Photoshop 22.15.11.441.",
+        "Prefers PowerDVD 20.0.22.10 and other software.",
         # 0 + 3·1 + 2 + … = 98, and 98 + 2 is a multiple of 10; of the ISBNs 93 + 7, and 132 = 11 · 12.
         "Buys parts such as the Canon PGI-250 ink, UPC 0123456789012.",
         "Reads ISBN 978-0-306-40615-7, ISBN-13: 9780306406157 and ISBN 0306406152.",
@@ -48,6 +49,8 @@ def test_numbers_of_products_are_nobodys(text):
         "The user at 192.168.10.41 likes films.",
         "The user of software at 81.20.41.12 likes films.",
         "Likes the software of Host 81.20.41.12 and films.",
+        "Likes the films of Ann 81.20.41.12 and others.",
+        "Prefers the firmware 192.168.10.41 and films.",
         "Likes the software Foo 10.20.41.12 and films.",
         "Call Ann 01.42.68.53.00 about films.",
         "Write to john.100.200.300@example.org about films.",
