@@ -26,8 +26,10 @@ _UNIT = re.compile(
 _MEASURE = re.compile(
     r"\b(?:grits?|sizes?|capacit(?:y|ies)|resolutions?|lengths?|weights?|widths?)(?: of)? $", re.IGNORECASE
 )
-_TELEPHONE = re.compile(
-    r"\b(?:tel|telephones?|phones?|calls?|mobile|cell|fax|ring|dial|text|whatsapp|contact|numbers?|no|at|on)[.:,]? $",
+# Words before a number that is somebody's.
+_OF_A_PERSON = re.compile(
+    r"\b(?:tel|telephones?|phones?|calls?|mobile|cell|fax|ring|dial|text|whatsapp|contact|numbers?|no|at|on"
+    r"|users?|persons?|customers?|clients?|members?|buyers?|accounts?|cards?|ids?|passports?|licen[cs]es?)[.:,]? $",
     re.IGNORECASE,
 )
 _LIKE_A_YEAR = re.compile(r"(?:19|20)\d\d")
@@ -37,7 +39,7 @@ _VERSION = re.compile(
 )
 # A name of software is a word with a capital letter, in a text about software.
 _SOFTWARE = re.compile(
-    r"\b(?:software|games?|apps?|applications?|programs?|programmes?|operating systems?|browsers?|plug-?ins?|versions?)\b",
+    r"\b(?:software|games?|apps?|applications?|programs?|operating systems?|browsers?|plug-?ins?|versions?)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"\b(?!(?i:ip|ipv4|dns|host|server|address|machine|node|user)\b)[A-Z]\w* $")
@@ -103,7 +105,7 @@ def _is_harmless(match: re.Match[str]) -> bool:
     groups = _SEPARATOR.split(match[0])
     separators = set(_SEPARATOR.findall(match[0]))
     before, after = match.string[: match.start()], match.string[match.end() :]
-    if not match[0].isascii() or _TELEPHONE.search(before):
+    if not match[0].isascii() or _OF_A_PERSON.search(before):
         return False
     if len(groups[0]) <= 3 and groups[0][0] != "0" and all(group == "000" for group in groups[1:]):
         return True  # one round number: "250.000.000"
@@ -118,8 +120,9 @@ def _is_harmless(match: re.Match[str]) -> bool:
         return False
     if _UNIT.match(after) or _MEASURE.search(before):
         return True
-    # A list of round sizes, as of sandpaper. Four groups of four may be the number of a card.
-    return len(groups) < 4 and len(set(map(len, groups))) == 1 and all(value % 10 == 0 for value in values)
+    # Round sizes from small to large, as of sandpaper. Four groups of four may be the number of a card.
+    round_sizes = values[0] < values[-1] and all(value % 10 == 0 for value in values)
+    return round_sizes and len(groups) < 4 and len(set(map(len, groups))) == 1
 
 
 def _is_version(numbers: list[int], match: re.Match[str]) -> bool:
