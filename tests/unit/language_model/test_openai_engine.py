@@ -112,7 +112,7 @@ def test_content_in_parts_and_a_body_without_a_model():
 def test_what_was_paid_for_is_used_up_and_the_run_ends_at_once(status, error):
     with (
         chat_endpoint(lambda *_: Reply(status, json.dumps({"error": error}).encode())) as it,
-        pytest.raises(InputError, match="/v1/chat/completions: what was paid for is used up"),
+        pytest.raises(EnvironmentFaultError, match="/v1/chat/completions: what was paid for is used up"),
     ):
         generate(it.url, 9, concurrency=1)
     assert len(it.bodies) == 1
