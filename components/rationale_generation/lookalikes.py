@@ -35,7 +35,9 @@ _OF_A_PERSON = re.compile(
 _LIKE_A_YEAR = re.compile(r"(?:19|20)\d\d")
 
 _VERSION = re.compile(
-    r"\b(?:versions?|release|build|firmware|update|patch|drivers?|java|jdk|python|windows|android|ios) $", re.IGNORECASE
+    r"\b(?:versions?|release|build|firmware|bios|kernel|update|patch|drivers?|java|jdk|python|php|windows|android|ios"
+    r"|macos|linux|ubuntu|chrome|firefox|directx|photoshop|acrobat) $",
+    re.IGNORECASE,
 )
 # A name of software is a word with a capital letter, in a text about software.
 _SOFTWARE = re.compile(

@@ -18,6 +18,7 @@ from components.rationale_generation.text_rules import Reason, RejectedAnswerErr
         "Prefers games such as Minecraft 1.20.41.12 and software for the PC.",
         "Prefers version 10.0.22.11 of the editor, with Java 8.0.2.1 and Photoshop 22.15.11.441.",
         "Prefers PowerDVD 20.0.22.10 and other software.",
+        "Reads of Ubuntu 22.04.1 with the kernel 5.15.10.76.",
         # 0 + 3·1 + 2 + … = 98, and 98 + 2 is a multiple of 10; of the ISBNs 93 + 7, and 132 = 11 · 12.
         "Buys parts such as the Canon PGI-250 ink, UPC 0123456789012.",
         "Reads ISBN 978-0-306-40615-7, ISBN-13: 9780306406157 and ISBN 0306406152.",
