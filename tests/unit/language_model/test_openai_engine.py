@@ -50,7 +50,14 @@ def test_a_fault_that_passes_is_asked_again(fault):
     assert sorted(map(number_of, it.bodies)) == ["0", "1", "1", "2"]
 
 
-@pytest.mark.parametrize("fault", [name for name in FAULTS if not name.startswith("too many")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "nothing" else [])
+        for name in FAULTS
+        if not name.startswith("too many")
+    ],
+)
 def test_a_fault_that_stays_is_an_error_of_that_request_alone(fault):
     with chat_endpoint(lambda body, before: FAULTS[fault] if number_of(body) == "1" else answer()) as it:
         responses = generate(it.url, 3, timeout=timeout_of(fault))
