@@ -198,8 +198,8 @@ def _body_of_response(response: Response) -> dict[str, Any]:
     status = "200" if outer.get("status_code") is None else str(outer["status_code"])
     error = response.get("error") or body.get("error")
     if status != "200":
-        told = read_error(error)[1] if error else _one_line(body.get("message", ""))
-        raise NoAnswerError(f"status_{_as_code(status)}", f"status code {status}{f': {told}' if told else ''}")
+        message = read_error(error)[1] if error else _one_line(body.get("message", ""))
+        raise NoAnswerError(f"status_{_as_code(status)}", f"status code {status}{f': {message}' if message else ''}")
     if response.get("error") or (error and not body.get("choices") and not body.get("output")):
         code, message = read_error(error)
         raise NoAnswerError(code or "error", message)
@@ -257,8 +257,8 @@ def _read_message(body: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
         message = choice.get("message")
         if not isinstance(message, dict):
             message = {"content": choice.get("text")}
-        known = "message" in choice or "text" in choice or "finish_reason" in choice
-        return (message if known else None), finish
+        is_answer = not {"message", "text", "finish_reason"}.isdisjoint(choice)
+        return (message if is_answer else None), finish
     if isinstance(output, list):
         items = [item for item in output if isinstance(item, dict)]
         messages = [item for item in items if item.get("type", "message") == "message"]
@@ -273,8 +273,8 @@ def _read_message(body: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
 
 
 def _finish_reason(reason: Any) -> str:
-    word = reason.lower() if isinstance(reason, str) and reason else "stop"
-    return _FINISH_REASONS.get(word, word)
+    word = _as_code(reason) if isinstance(reason, str) else ""
+    return _FINISH_REASONS.get(word, word or "stop")
 
 
 def _as_parts(content: Any) -> list[Any]:

@@ -76,6 +76,7 @@ class BatchExchange:
         self._budget = budget
         self._prompt_tokens = prompt_tokens
         self._attempts = attempts
+        self._without_text = 0
         engine.may_repeat = self._may_repeat
 
     def answer(self, requests: list[Request]) -> tuple[list[Response], Account]:
@@ -158,9 +159,8 @@ class BatchExchange:
         while any(not self._budget.refuses(self._worst_case(key, new_requests[key])) for key in left):
             refused: list[str] = []
             # Closed when the ledger fails, so that the engine stops.
-            with closing(
-                cast(Generator, self._engine.generate(self._admitted(new_requests, left, refused)))
-            ) as answers:
+            admitted = self._admitted(new_requests, left, refused)
+            with closing(cast(Generator, self._engine.generate(admitted))) as answers:
                 try:
                     for response in answers:
                         key = key_of[response["custom_id"]]
@@ -168,7 +168,7 @@ class BatchExchange:
                         responses[key] = response
                         if time.monotonic() - reported >= PROGRESS_SECONDS:
                             reported = time.monotonic()
-                            _report_progress(len(responses), len(new_requests), reported - began)
+                            self._report_progress(len(responses), len(new_requests), reported - began)
                 except RelandError:
                     any_answer = any_kept or self._account.inferences
                     if not any_answer or len(responses) + len(refused) < len(new_requests):
@@ -177,7 +177,7 @@ class BatchExchange:
         seconds = time.monotonic() - began
         self._account.hours += seconds / SECONDS_AN_HOUR
         if responses:
-            _report_progress(len(responses), len(new_requests), seconds)
+            self._report_progress(len(responses), len(new_requests), seconds)
         for key in left:
             self._account.ceiling = self._budget.refuses(self._worst_case(key, new_requests[key]))
             self._account.not_asked += 1
@@ -205,9 +205,15 @@ class BatchExchange:
             elif code != NOT_REPEATED:  # which is lost already
                 self._budget.settle(response["custom_id"], 0, 0)
             return
-        self._ledger.append(response, request_id=key)
+        if answer.finish_reason != "error":  # which is a fault of the endpoint: another run may get an answer
+            self._ledger.append(response, request_id=key)
+            self._account.inferences += 1
+            self._without_text += not answer.content
         self._budget.settle(response["custom_id"], answer.prompt_tokens, answer.completion_tokens)
-        self._account.inferences += 1
+
+    def _report_progress(self, done: int, total: int, seconds: float) -> None:
+        without = f"; {self._without_text} answers so far have no text" if self._without_text else ""
+        say(f"{done} of {total} responses, {done / max(seconds, 1e-3):.1f} a second{without}")
 
     def _may_repeat(self, custom_id: str) -> bool:
         ceiling = self._budget.repeat(custom_id)
@@ -221,7 +227,3 @@ def _charged_answer(response: Response) -> Answer | None:
         return read_answer(response)
     except NoAnswerError as error:
         return error.answer
-
-
-def _report_progress(done: int, total: int, seconds: float) -> None:
-    say(f"{done} of {total} responses, {done / max(seconds, 1e-3):.1f} a second")

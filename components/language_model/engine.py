@@ -68,7 +68,7 @@ class RationaleEngine(ABC):
 
     @classmethod
     def check(cls, options: EngineOptions) -> None:
-        """Find what is wrong before anything is prepared; of the model no more than its name need be known.
+        """Find what is wrong before anything is prepared; the model need have no more than a name.
 
         Raises:
             InputError: as `open` does.

@@ -41,7 +41,7 @@ NOTHING_LEFT = frozenset(
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where an endpoint is, and how patiently it is asked.
+    """Where an endpoint is, and how patiently requests are sent to it.
 
     Attributes:
         base_url: all that stands before `/chat/completions`.
@@ -114,8 +114,8 @@ class OpenAIEngine(RationaleEngine):
         """As the contract says; between two responses that are drawn from the iterator, nothing is sent or received.
 
         Raises:
-            InputError: the endpoint has no such model, refuses the key or every request, or the credit is used up.
-            EnvironmentFaultError: it does not answer, or answers no request at all.
+            InputError: the endpoint has no such model, or refuses the key or every request.
+            EnvironmentFaultError: it does not answer, answers no request at all, or what was paid for is used up.
         """
         waiting = iter(requests)
         answered = 0
@@ -197,6 +197,7 @@ class _Session:
         self._fault_reported = False
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._client.aclose()
 
     async def answer(self, request: Request) -> Response:
@@ -251,7 +252,8 @@ class _Session:
         """What a status other than 200 means: a fault of the run, of the request, or one that may pass."""
         shown = f"status {status}: {' '.join(reply.text.split())[:SHOWN_CHARACTERS]}"
         if status == 402 or not NOTHING_LEFT.isdisjoint(_error_words(reply)):
-            return InputError(f"{self._url}: what was paid for is used up, or the account is not active ({shown})")
+            fault = f"{self._url}: what was paid for is used up, or the account is not active ({shown})"
+            return EnvironmentFaultError(fault)  # pay, and run the same command again
         if status in (401, 403):  # the body may repeat the key, and is not shown
             return InputError(f"setting RELAND_OPENAI_API_KEY: {self._url} refuses the key (status {status})")
         if status == 404:

@@ -79,7 +79,7 @@ class VllmEngine(RationaleEngine):
 
     @classmethod
     def check(cls, options: EngineOptions) -> None:
-        """As the contract says; where the weights are is known when the model is there, and not looked at."""
+        """As the contract says; the weights, which may be trained first, are not looked at."""
         super().check(options)
         check_python(options.settings.vllm_python)
 

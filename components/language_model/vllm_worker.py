@@ -121,6 +121,7 @@ class Worker:
         return internal.partition("-")[0]  # without what vLLM appends within its engine
 
     def response(self, custom_id: str, output: Any) -> dict[str, Any]:
+        """The response line of an answer that vLLM has finished."""
         (choice,) = output.outputs
         prompt, completion = len(output.prompt_token_ids), len(choice.token_ids)
         message = {"role": "assistant", "content": choice.text}
@@ -143,6 +144,7 @@ class Worker:
 
 
 def failure(custom_id: str, code: str, message: str) -> dict[str, Any]:
+    """A response line that says why there is no answer."""
     error = {"code": code, "message": message}
     return {"id": f"response-{custom_id[:16]}", "custom_id": custom_id, "response": None, "error": error}
 
@@ -160,10 +162,12 @@ def smallest_rank(adapter: Path) -> int:
 
 
 def one_line(error: Exception) -> str:
+    """The beginning of an error's message, in one line."""
     return " ".join(str(error).split())[:SHOWN_CHARACTERS] or type(error).__name__
 
 
 def read_requests(path: Path) -> Iterator[dict[str, Any]]:
+    """The request lines of a file."""
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)
@@ -178,6 +182,7 @@ def receive(jobs: "queue.SimpleQueue[dict[str, str]]", folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
+    """Load the model, then answer jobs until the standard input ends."""
     if os.getpgid(0) != os.getpid():
         os.setsid()  # a group of its own, which can be ended without the shell that it was started from
     jobs: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()

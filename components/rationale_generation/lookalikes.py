@@ -26,20 +26,25 @@ _UNIT = re.compile(
 _MEASURE = re.compile(
     r"\b(?:grits?|sizes?|capacit(?:y|ies)|resolutions?|lengths?|weights?|widths?)(?: of)? $", re.IGNORECASE
 )
-_TELEPHONE = re.compile(
-    r"\b(?:tel|telephones?|phones?|calls?|mobile|cell|fax|ring|dial|text|whatsapp|contact|numbers?|no|at|on)[.:,]? $",
+# Words before a number that is somebody's.
+_OF_A_PERSON = re.compile(
+    r"\b(?:tel|telephones?|phones?|calls?|mobile|cell|fax|ring|dial|text|whatsapp|contact|numbers?|no|at|on"
+    r"|users?|persons?|customers?|clients?|members?|buyers?|accounts?|cards?|ids?|passports?|licen[cs]es?)[.:,]? $",
     re.IGNORECASE,
 )
 _LIKE_A_YEAR = re.compile(r"(?:19|20)\d\d")
 
 _VERSION = re.compile(
-    r"\b(?:versions?|release|build|firmware|update|patch|drivers?|java|jdk|python|windows|android|ios) $", re.IGNORECASE
+    r"\b(?:versions?|release|build|firmware|bios|kernel|update|patch|drivers?|java|jdk|python|php|windows|android|ios"
+    r"|macos|linux|ubuntu|chrome|firefox|directx|photoshop|acrobat) $",
+    re.IGNORECASE,
 )
-# A name of software is a word with a capital letter, in a text that says so.
-_SOFTWARE_NAME = re.compile(
-    r"\b(?:software|games?|apps?|applications?|programs?|programmes?|operating systems?|browsers?|plug-?ins?|tools)\b"
-    r".*\b(?!(?i:ip|ipv4|dns|host|server|address|machine|node|user)\b)[A-Z]\w* $"
+# A name of software is a word with a capital letter, in a text about software.
+_SOFTWARE = re.compile(
+    r"\b(?:software|games?|apps?|applications?|programs?|operating systems?|browsers?|plug-?ins?|versions?)\b",
+    re.IGNORECASE,
 )
+_NAME = re.compile(r"\b(?!(?i:ip|ipv4|dns|host|server|address|machine|node|user)\b)[A-Z]\w* $")
 
 # A number after the name of its code, as "UPC 012345678905" or "ISBN-13: 978-0-306-40615-7".
 _PRODUCT_CODE = re.compile(
@@ -71,9 +76,9 @@ def without_product_numbers(text: str) -> str:
     text = " ".join(text.split())
     if _hides_something(text):
         return text
-    text = _PRODUCT_CODE.sub(lambda found: _PLACEHOLDER if _is_product_code(found["digits"]) else found[0], text)
+    text = _PRODUCT_CODE.sub(lambda match: _PLACEHOLDER if _is_product_code(match["digits"]) else match[0], text)
     text = _DECIMALS.sub(_PLACEHOLDER, text)
-    return _GROUPS.sub(lambda found: _PLACEHOLDER if _is_harmless(found) else found[0], text)
+    return _GROUPS.sub(lambda match: _PLACEHOLDER if _is_harmless(match) else match[0], text)
 
 
 def without_titles_like_links(text: str) -> str:
@@ -83,7 +88,7 @@ def without_titles_like_links(text: str) -> str:
     text = _SOFTWARE_LIKE_A_LINK.sub(_PLACEHOLDER, text)
     if _INVITES.search(text) or _hides_something(text):
         return text
-    return _TITLE_LIKE_A_LINK.sub(lambda found: _PLACEHOLDER if _is_title(found) else found[0], text)
+    return _TITLE_LIKE_A_LINK.sub(lambda match: _PLACEHOLDER if _is_title(match) else match[0], text)
 
 
 def _hides_something(text: str) -> bool:
@@ -91,23 +96,23 @@ def _hides_something(text: str) -> bool:
     return any(unicodedata.category(sign)[0] == "C" or unicodedata.category(sign) == "Mn" for sign in text)
 
 
-def _is_title(found: re.Match[str]) -> bool:
-    before = found.string[: found.start()]
+def _is_title(match: re.Match[str]) -> bool:
+    before = match.string[: match.start()]
     if _LEADS_TO.search(before):
         return False
-    return found[0].lower() == "dot.com" or _NAMES_TITLES.search(before) is not None
+    return match[0].lower() == "dot.com" or _NAMES_TITLES.search(before) is not None
 
 
-def _is_harmless(found: re.Match[str]) -> bool:
-    groups = _SEPARATOR.split(found[0])
-    separators = set(_SEPARATOR.findall(found[0]))
-    before, after = found.string[: found.start()], found.string[found.end() :]
-    if not found[0].isascii() or _TELEPHONE.search(before):
+def _is_harmless(match: re.Match[str]) -> bool:
+    groups = _SEPARATOR.split(match[0])
+    separators = set(_SEPARATOR.findall(match[0]))
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    if not match[0].isascii() or _OF_A_PERSON.search(before):
         return False
     if len(groups[0]) <= 3 and groups[0][0] != "0" and all(group == "000" for group in groups[1:]):
         return True  # one round number: "250.000.000"
     if separators == {"."}:
-        return len(groups) == 4 and _is_version(groups, before)
+        return len(groups) == 4 and _is_version(list(map(int, groups)), match)
     if "." in separators or any(group[0] == "0" or len(group) == 1 for group in groups):
         return False
     values = [int(group) for group in groups]
@@ -117,16 +122,22 @@ def _is_harmless(found: re.Match[str]) -> bool:
         return False
     if _UNIT.match(after) or _MEASURE.search(before):
         return True
-    # A list of round sizes, as of sandpaper. Four groups of four may be the number of a card.
-    return len(groups) < 4 and len(set(map(len, groups))) == 1 and all(value % 10 == 0 for value in values)
+    # Round sizes from small to large, as of sandpaper. Four groups of four may be the number of a card.
+    round_sizes = values[0] < values[-1] and all(value % 10 == 0 for value in values)
+    return round_sizes and len(groups) < 4 and len(set(map(len, groups))) == 1
 
 
-def _is_version(groups: list[str], before: str) -> bool:
-    """Four numbers with full stops are the address of a machine, unless the word before them is that of software."""
-    if _VERSION.search(before):
+def _is_version(numbers: list[int], match: re.Match[str]) -> bool:
+    """Whether four numbers with full stops are no address of a machine: one is too large for that, or the word before
+    them is that of software.
+    """
+    before = match.string[: match.start()]
+    if max(numbers) > 255:
         return True
-    private = groups[0] in ("10", "127", "172", "192")
-    return not private and all(len(group) <= 2 for group in groups) and _SOFTWARE_NAME.search(before) is not None
+    if _VERSION.search(before):
+        return numbers[0] not in (127, 192)
+    named = _NAME.search(before) is not None and _SOFTWARE.search(match.string) is not None
+    return named and max(numbers) < 100 and numbers[0] != 10
 
 
 def _is_product_code(digits: str) -> bool:

@@ -17,7 +17,7 @@ from components.contracts.batch_format import (
     write_lines,
 )
 from components.contracts.language_model import LanguageModel
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 from components.foundation.settings import Settings
 from components.language_model import vllm_engine as vllm_engine_module
 from components.language_model.engine import EngineOptions, RationaleEngine
@@ -169,9 +169,9 @@ def test_every_engine_is_in_the_suite():
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in LACKS.items() for case in cases])
 def test_what_an_engine_lacks_is_named_before_anything_is_prepared_and_when_it_is_opened(name, case):
     chosen, message = case
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(RelandError, match=message):
         engine_class(name).check(chosen)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(RelandError, match=message):
         engine_class(name).open(chosen, CATALOGUE, {})
 
 

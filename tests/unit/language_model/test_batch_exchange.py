@@ -162,9 +162,23 @@ def test_an_answer_without_a_text_is_paid_for_once_and_kept(tmp_path):
     assert (account.spent.calls, account.behind.calls, account.behind.tokens) == (0, 4, 200)
 
 
-def test_a_run_of_answers_without_a_text_is_no_fault_of_the_engine(tmp_path):
+def test_a_run_of_answers_without_a_text_is_no_fault_of_the_engine(tmp_path, capsys):
     responses, account = run(tmp_path, Oracle({(f"user {n}", 0): "" for n in range(9)}), requests(9))
     assert len(responses) == 9 and (account.spent.calls, account.asked_again) == (9, 0)
+    assert "9 of 9 responses" in (output := capsys.readouterr().out) and "9 answers so far have no text" in output
+
+
+def test_an_answer_that_an_error_of_the_endpoint_ended_is_paid_for_and_not_kept(tmp_path):
+    class Broken(Oracle):
+        def generate(self, requests):
+            for request in requests:
+                yield make_response(request["custom_id"], "m", "", 40, 10, "error")
+
+    for _ in range(2):
+        responses, account = run(tmp_path, Broken(), requests(1))
+        assert (account.spent.calls, account.spent.tokens, account.inferences) == (1, 50, 0)
+        with pytest.raises(NoAnswerError, match="ended the answer with an error"):
+            read_answer(responses[0])
 
 
 def test_a_job_that_ends_in_the_middle_goes_on_where_it_was(tmp_path):

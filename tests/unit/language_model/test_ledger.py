@@ -46,6 +46,7 @@ def test_a_line_is_the_id_a_checksum_and_the_response(tmp_path):
     assert key == custom_id(1) and len(checksum) == 8 and response.startswith('{"id":') and response.endswith("}\n")
 
 
+@pytest.mark.slow
 def test_a_last_line_cut_anywhere_is_dropped_and_spoils_nothing_that_follows(tmp_path):
     first, second, third = [number for number in range(1000) if partition_of(custom_id(number)) == 0][:3]
     only_its_part = (0, PARTITIONS)

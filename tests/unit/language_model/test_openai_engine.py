@@ -50,7 +50,14 @@ def test_a_fault_that_passes_is_asked_again(fault):
     assert sorted(map(number_of, it.bodies)) == ["0", "1", "1", "2"]
 
 
-@pytest.mark.parametrize("fault", [name for name in FAULTS if not name.startswith("too many")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "nothing" else [])
+        for name in FAULTS
+        if not name.startswith("too many")
+    ],
+)
 def test_a_fault_that_stays_is_an_error_of_that_request_alone(fault):
     with chat_endpoint(lambda body, before: FAULTS[fault] if number_of(body) == "1" else answer()) as it:
         responses = generate(it.url, 3, timeout=timeout_of(fault))
@@ -112,7 +119,7 @@ def test_content_in_parts_and_a_body_without_a_model():
 def test_what_was_paid_for_is_used_up_and_the_run_ends_at_once(status, error):
     with (
         chat_endpoint(lambda *_: Reply(status, json.dumps({"error": error}).encode())) as it,
-        pytest.raises(InputError, match="/v1/chat/completions: what was paid for is used up"),
+        pytest.raises(EnvironmentFaultError, match="/v1/chat/completions: what was paid for is used up"),
     ):
         generate(it.url, 9, concurrency=1)
     assert len(it.bodies) == 1
@@ -147,7 +154,7 @@ def test_requests_that_are_all_refused_end_the_run():
         generate(it.url, 2)
 
 
-@pytest.mark.parametrize("fault", ["internal error", "garbage", "nothing"])
+@pytest.mark.parametrize("fault", ["internal error", "garbage"])
 def test_a_dead_endpoint_ends_the_run_with_one_line(fault, capsys):
     with (
         chat_endpoint(lambda body, before: FAULTS[fault]) as it,

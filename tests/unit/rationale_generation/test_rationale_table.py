@@ -4,6 +4,7 @@ import json
 import re
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ def ask(*histories):
     ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(CONTENTS, CONTENTS)
 def test_only_valid_rows_reach_the_table(first, second):
