@@ -9,7 +9,7 @@ import pytest
 
 from components.contracts.batch_format import make_request, make_response, read_answer, write_lines
 from components.contracts.language_model import LanguageModel
-from components.foundation.errors import InputError
+from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from components.language_model.engine import RationaleEngine
 from components.language_model.engines import ENGINES, check_engine, engine_class, engine_model, open_engine
@@ -269,7 +269,7 @@ def test_an_engine_that_asks_a_model_needs_one(name):
 
 def test_what_is_missing_is_found_before_the_model_is_there(tmp_path):
     model = LanguageModel(name="scratch")
-    with pytest.raises(InputError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
+    with pytest.raises(EnvironmentFaultError, match=r"setting RELAND_VLLM_PYTHON: .*make vllm"):
         check_engine("vllm", "", model, Settings(vllm_python=tmp_path / "python"))
     with pytest.raises(InputError, match="setting RELAND_OPENAI_BASE_URL"):
         check_engine("openai", "", model, Settings())
