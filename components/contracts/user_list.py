@@ -1,7 +1,7 @@
 """Sets of users that the gateway keeps in memory: 8 bytes a user whatever the ids are, and no id stands in the file.
 
-A file is a NumPy array, uint64[n] ascending: the first 8 bytes of SHA-256(user_id). With 100
-million users in a list, the probability that another user is taken for one of them is 5e-12.
+A file is a NumPy array, uint64[n] ascending: the first 8 bytes of SHA-256(user_id). With 100 million users
+in a list, the probability that another user is taken for one of them is 5e-12.
 """
 
 import hashlib

@@ -156,10 +156,8 @@ def right_answer(
     """
     common = catalogue.common_categories
     counts = Counter(name for item in following for name in item.categories if name not in common)
-    history_counts = history.category_counts
-    categories = sorted(counts, key=lambda name: (-counts[name], -history_counts.get(name, 0), name))[
-        :ANSWER_CATEGORIES
-    ]
+    in_history = history.category_counts
+    categories = sorted(counts, key=lambda name: (-counts[name], -in_history.get(name, 0), name))[:ANSWER_CATEGORIES]
     items: list[int] | list[str]
     if template.answer == "numbers":
         items = _choose_numbers(following, counts, candidates)

@@ -23,10 +23,7 @@ def register_template(settings: Settings, template: PromptTemplate) -> str:
     model_config = {"temperature": 0.0, "max_tokens": template.answer_tokens}
 
     for registered in client.search_prompt_versions(name) if client.get_prompt(name) else []:
-        if (registered.template, registered.response_format, registered.model_config) == (
-            messages,
-            schema,
-            model_config,
-        ):
+        content = registered.template, registered.response_format, registered.model_config
+        if content == (messages, schema, model_config):
             return registered.uri
     return client.register_prompt(name, messages, response_format=schema, model_config=model_config).uri

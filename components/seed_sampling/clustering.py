@@ -34,9 +34,8 @@ def cluster_users(unit: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarra
     if len(unit) <= EXACT_USERS:
         # Threads add their partial sums in the order in which they finish: only one thread is repeatable.
         with threadpool_limits(limits=1), warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message="Number of distinct clusters"
-            )  # duplicates leave some clusters empty
+            # Where users have equal vectors, some clusters stay empty.
+            warnings.filterwarnings("ignore", message="Number of distinct clusters")
             model = KMeans(clusters, n_init=1, random_state=seed).fit(unit)
         return model.labels_.astype(np.int32), model.cluster_centers_
     return cluster_many_users(unit, clusters, seed)
@@ -54,7 +53,7 @@ def cluster_many_users(unit: np.ndarray, clusters: int, seed: int) -> tuple[np.n
     trainer.niter = ITERATIONS
     trainer.seed = seed
     trainer.min_points_per_centroid = 1  # else FAISS warns about few users
-    trainer.max_points_per_centroid = TRAINED_USERS_PER_CLUSTER  # else FAISS draws a smaller sample
+    trainer.max_points_per_centroid = TRAINED_USERS_PER_CLUSTER  # FAISS draws the sample; default 256
     say(f"k-means: training {clusters} centres on {min(len(unit), TRAINED_USERS_PER_CLUSTER * clusters)} users")
     trainer.train(unit, faiss.IndexFlatL2(unit.shape[1]))
     centres = faiss.vector_to_array(trainer.centroids).reshape(clusters, -1)

@@ -15,9 +15,7 @@ from components.seed_sampling.nearest import nearest_seeds
 from components.seed_sampling.policies import Clusters, SeedChoice, UserBase
 
 MEASURED_USERS = 100_000
-COVERAGE_SIMILARITY = (
-    0.5  # a user is covered if the nearest seed has at least this cosine; the curve shows other thresholds
-)
+COVERAGE_SIMILARITY = 0.5  # cosine to the nearest seed from which a user is covered; the curve shows other thresholds
 CURVE_STEPS = 50
 ROUNDING = 1e-6  # of a cosine in float32
 

@@ -38,9 +38,8 @@ class LazyGreedy:
     def pick(self) -> tuple[int, float] | None:
         """The user who adds most to f, and how much; ties to the lower index. None when everybody is picked."""
         heap, width = self._heap, 1
-        while (
-            heap and heap[0][2] < self._coverings
-        ):  # recompute the stale candidates at the top, more of them each time
+        # While the candidate at the top is stale, recompute those at the top, more of them each time.
+        while heap and heap[0][2] < self._coverings:
             stale: list[int] = []
             while heap and heap[0][2] < self._coverings and len(stale) < width:
                 stale.append(heapq.heappop(heap)[1])

@@ -26,9 +26,9 @@ def schema_faults(document: Document) -> list[str]:
     api_version, kind = document["apiVersion"], document["kind"]
     if schema_file(api_version, kind).exists():
         fault = best_match(_custom(api_version, kind).iter_errors(document))
-        return (
-            [] if fault is None else [f"{display_name(document)}: {_place(fault.absolute_path)}: {fault.message[:200]}"]
-        )
+        if fault is None:
+            return []
+        return [f"{display_name(document)}: {_place(fault.absolute_path)}: {fault.message[:200]}"]
     group = api_version.rpartition("/")[0]
     # kubernetes-validate drops the domain of a group, and would take apps.example.com for apps.
     if "." in group and not group.endswith(".k8s.io"):
