@@ -137,18 +137,6 @@ def test_progress_is_reported_step_by_step(first):
     assert (first.folder / "log.txt").stat().st_size > 10_000
 
 
-@pytest.mark.slow
-def test_equal_seeds_give_equal_seed_users_prompts_and_matches_byte_for_byte(first, second):
-    """Also when the requests are answered in shards."""
-    for step, name, file in (
-        ("sample-seeds", "seeds", SEEDS_FILE),
-        ("build-prompts", "requests", REQUESTS_FILE),
-        ("validate-rationales", "rationales", RATIONALES_FILE),
-        ("match-users", "matches", MATCHES_FILE),
-    ):
-        assert first.artifact(step, name, file).read_bytes() == second.artifact(step, name, file).read_bytes(), step
-
-
 def test_no_prompt_names_a_user_and_every_match_is_the_most_similar_seed(first):
     requests = first.artifact("build-prompts", "requests", REQUESTS_FILE).read_text()
     seeds = pq.read_table(first.artifact("sample-seeds", "seeds", SEEDS_FILE)).column("user_id").to_pylist()
@@ -195,6 +183,18 @@ def assert_nothing_is_left_of(run: Run) -> None:
     with sqlite3.connect(run.settings.home / "mlflow" / "mlflow.db") as database:
         versions = database.execute("select count(*) from model_versions where name = 'reland-ranker'").fetchone()
     assert versions == (int(run.summary["registry"]["version"]),)
+
+
+@pytest.mark.slow
+def test_equal_seeds_give_equal_seed_users_prompts_and_matches_byte_for_byte(first, second):
+    """Also when the requests are answered in shards."""
+    for step, name, file in (
+        ("sample-seeds", "seeds", SEEDS_FILE),
+        ("build-prompts", "requests", REQUESTS_FILE),
+        ("validate-rationales", "rationales", RATIONALES_FILE),
+        ("match-users", "matches", MATCHES_FILE),
+    ):
+        assert first.artifact(step, name, file).read_bytes() == second.artifact(step, name, file).read_bytes(), step
 
 
 @pytest.mark.slow
