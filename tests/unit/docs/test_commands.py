@@ -1,15 +1,19 @@
 """Every `reland` command that the documentation shows is there, with the options it is shown with."""
 
+import functools
 import re
 import shlex
+import tomllib
 from typing import Any
 
 import pytest
 import typer
 
+from pipelines.configuration import RunConfiguration
 from reland.main import app
 from tests.unit.docs.markdown import OF_NOW, ROOT, read_page
 
+TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:export |[A-Z_]+=\S+ )*(?:\.venv/bin/)?reland(?= |$)(.*)$", re.MULTILINE)
 
 
@@ -22,13 +26,19 @@ def shown_commands(texts: list[str]) -> list[str]:
     ]
 
 
+@functools.cache
+def reland() -> Any:
+    """The command `reland`."""
+    return typer.main.get_command(app)
+
+
 def fault(arguments: str, whole: bool = False) -> str:
     """What is wrong with a command of `reland`; empty where nothing is.
 
     Args:
         whole: it can be run as it is shown; else options, and what has to be given, may be left out.
     """
-    command: Any = typer.main.get_command(app)
+    command = reland()
     words = shlex.split(arguments)
     while words and getattr(command, "commands", None) is not None and not words[0].startswith("-"):
         name = words.pop(0)
@@ -52,6 +62,12 @@ def test_commands_are_there_with_their_options(path):
     mentioned = [fault(arguments) for arguments in shown_commands(page.spans)]
     shown = [fault(arguments, whole=True) for arguments in shown_commands(page.blocks)]
     assert not [text for text in [*mentioned, *shown] if text]
+
+
+@pytest.mark.parametrize("path", OF_NOW, ids=lambda path: str(path.relative_to(ROOT)))
+def test_configurations_that_are_shown_can_be_read(path):
+    for text in TOML.findall(path.read_text(encoding="utf-8")):
+        RunConfiguration.read(tomllib.loads(text))
 
 
 def test_faults_are_seen():
