@@ -10,6 +10,8 @@ from components.data_preparation.source_files import LONGEST_ROW, Refusals, Sour
 from components.data_preparation.timestamps import NUMBER, seconds
 from components.foundation.errors import InputError
 
+DECIMAL_COMMA = r"^([+-]?[0-9]+),([0-9]{1,2})$"
+
 
 def split_rows(
     rows: SourceRows, separator: str, names: list[str], quoted: bool = False
@@ -64,7 +66,11 @@ def rating_columns(
 
 
 def numbers(column: pa.Array) -> pa.Array:
-    """Decimal texts as float64; NaN where a text is no number."""
+    """Decimal texts as float64; NaN where a text is no number.
+
+    "3,5" is 3.5, as it is written where fields stand between semicolons. "1,234" is no number: it may be either.
+    """
+    column = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), DECIMAL_COMMA, r"\1.\2")
     is_number = pc.match_substring_regex(column, NUMBER)
     values = pc.if_else(is_number, column, pa.scalar(None, column.type)).cast(pa.float64())
     return pc.fill_null(values, np.nan)

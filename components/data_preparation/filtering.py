@@ -121,7 +121,7 @@ def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple
     if found == 0:
         expected = "a smaller number" if minimum > 1 else "more interactions"
         raise InputError(
-            f"--minimum-interactions {minimum} leaves no interactions of {pairs.count().execute():,}: each user and "
+            f"minimum_interactions {minimum} leaves no interactions of {pairs.count().execute():,}: each user and "
             f"item needs {minimum} of them, and each user {LEAST_OF_A_USER} different items, expected {expected}"
         )
     drop(connection, "counted_pairs")

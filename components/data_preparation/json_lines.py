@@ -63,11 +63,6 @@ def text(value: Any, key: str) -> str:
     return value
 
 
-def one_line(value: Any, key: str) -> str:
-    """As `text`, with every run of white space made one space."""
-    return " ".join(text(value, key).split())
-
-
 def required(row: dict[str, Any], key: str) -> Any:
     """The value of `key`; RowError where the object has none."""
     if key not in row:

@@ -22,6 +22,7 @@ from components.contracts.artifacts import (
     VALIDATION_PAGE_FILE,
 )
 from components.contracts.tables import (
+    BEHAVIORS,
     HISTORIES,
     ITEMS,
     REJECTED,
@@ -41,6 +42,7 @@ from components.data_preparation.adapters.registry import (
     open_source,
     simulated_market,
 )
+from components.data_preparation.column_mapping import NO_MAPPING, ColumnMapping
 from components.data_preparation.configuration import DataSection
 from components.data_preparation.engines import DEFAULT_ENGINE, EngineConfig, drop, read, stream, table_engine
 from components.data_preparation.filtering import (
@@ -63,6 +65,7 @@ from components.data_preparation.previous import (
 )
 from components.data_preparation.report.statistics_report import write_statistics
 from components.data_preparation.report.validation_report import validation, write_validation
+from components.data_preparation.source_files import LEGACY_ENCODING, UTF_8
 from components.data_preparation.splits import (
     DEFAULT_SPLITS,
     SplitConfig,
@@ -75,6 +78,7 @@ from components.data_preparation.splits import (
 )
 from components.data_preparation.staging import FileAccount, Staging, write_batches
 from components.data_preparation.statistics import size, span, value_counts
+from components.data_preparation.timestamps import FORMS, days_as_seconds
 from components.data_preparation.topics import write_topics
 from components.data_preparation.user_profiles import (
     ROW,
@@ -83,14 +87,25 @@ from components.data_preparation.user_profiles import (
     profile_references,
     profiles_of,
 )
-from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE
+from components.data_preparation.validation import DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE, REPEATS
 from components.foundation.errors import InputError, write_failure
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from components.marketplace.log import write_log
 from components.marketplace.truth import make_truth, save_truth
 
-REASONS_TOLD = 3
+REASONS_SHOWN = 3
+LONGEST_SHOWN = 80  # characters of a row
+# What would have been read, by the reason that a row is rejected for.
+EXPECTED = {
+    "timestamp is not a time": FORMS,
+    "timestamp beyond the year 2100": FORMS,
+    "unknown behavior": f"{', '.join(BEHAVIORS)} or a common name of one; name others with behaviors, as in 2=purchase",
+    f"not {UTF_8} text": f"UTF-8; if it is {LEGACY_ENCODING}, convert it with iconv -f {LEGACY_ENCODING} -t utf-8",
+}
+# A smaller share of the items, or users, of a log that its metadata describe looks like ids that are written otherwise.
+LEAST_DESCRIBED = 0.05
+SECONDS_OF_1970 = 365 * 86_400
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,7 @@ class PreparationConfig:
         engine: that holds the tables meanwhile.
         previous: prepared folder whose accepted rows the new ones are added to; None: there are none.
         stopped: folder for the validation report of a run that too many rejected rows stop; None: it is not kept.
+        mapping: what the columns and behaviors of a team's own file are called.
     """
 
     dataset: str
@@ -119,6 +135,7 @@ class PreparationConfig:
     engine: EngineConfig = DEFAULT_ENGINE
     previous: Path | None = None
     stopped: Path | None = None
+    mapping: ColumnMapping = NO_MAPPING
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -129,22 +146,26 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
     """Find the files of `data.dataset`.
 
     A path stands for itself. The folder of a named data set is `data_dir` where that is not empty; else the subfolder
-    of `RELAND_DATA_DIR` named like the data set; else `RELAND_DATA_DIR` itself. The simulator needs none.
+    of `RELAND_DATA_DIR` named like the data set; else `RELAND_DATA_DIR` itself. The simulator needs none. The fields
+    `columns` and `behaviors`, see `ColumnMapping.parse`, are for a path.
 
     Raises:
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
-            is not there or together with a `data_dir`, or a k below 1.
+            is not there or together with a `data_dir`, columns that are not a path's, or a k below 1.
     """
     dataset, data_dir = data.dataset, data.data_dir
     splits = parse_splits(data.splits, data.validate_from, data.test_from)
     before = Path(data.previous).absolute() if data.previous else None  # steps run in working folders of their own
     if before is not None:
         check_previous(before)
+    mapping = ColumnMapping.parse(data.columns, data.behaviors)
+    if mapping and not is_path(dataset):
+        raise InputError(f"dataset {dataset} has columns of its own: columns and behaviors are given with a path alone")
     if is_path(dataset):
         if data_dir:
             raise InputError(f"dataset {dataset} is a path and data_dir {data_dir} is given: give one of them")
         path = Path(dataset).absolute()
-        detect(path)
+        detect(path, mapping)
         dataset, folder = str(path), None
     else:
         check_name(dataset)
@@ -159,6 +180,7 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
         EngineConfig(settings.table_engine, settings.table_memory),
         before,
         settings.home / "stopped",
+        mapping,
     )
 
 
@@ -182,7 +204,7 @@ def prepare(config: PreparationConfig, output: Path, truth: Path | None = None) 
         )
 
     if not is_simulated(config.dataset):
-        return prepare_rows(open_source(config.dataset, config.folder))
+        return prepare_rows(open_source(config.dataset, config.folder, config.mapping))
     with _output_folder(output) as temporary:
         return prepare_rows(_simulate(config, temporary, truth))
 
@@ -240,6 +262,8 @@ def prepare_source(
             report["references"],
             max_rejected,
         )
+        for warning in _warnings(report, judged["time"], accounts, accepted):
+            say(f"WARNING: {warning}")
         try:
             _check_rejected(source, accounts, accepted, max_rejected)
         except InputError as error:
@@ -317,7 +341,7 @@ class _Accepted:
 
 def _without_duplicates(connection: ibis.BaseBackend, staging: Staging, previous: Path | None) -> _Accepted:
     """Find duplicates among the staged rows and those of before, and enter them into the accounts of their files."""
-    interactions = read(connection, staging.interactions, "staged_interactions")
+    interactions = days_as_seconds(read(connection, staging.interactions, "staged_interactions"))
     metadata = read(connection, staging.items, "staged_items")
     profiles = read(connection, staging.users, "staged_users")
     rejected = read(connection, staging.rejected, "staged_rejected")
@@ -370,13 +394,15 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
     users, items = (int(table.count().execute()) for table in (accepted.users, accepted.items))
     days = span(accepted.interactions) if count else {}
     new = sum(account.accepted for account in logs if account.is_new)
-    frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_TOLD))
+    repeated = sum(account.repeated for account in logs)
+    frequent = "; ".join(f"{rows:,} for {reason}" for reason, rows in reasons.most_common(REASONS_SHOWN))
     say(
         f"{count:,} interactions accepted"
         + (f" ({users:,} users, {items:,} items, {days['first']} to {days['last']})" if days else "")
         + (f", {new:,} of them new" if new < count else "")
         + f", {reasons.total():,} rejected"
         + (f" ({frequent})" if frequent else "")
+        + (f"; {repeated:,} repeat an earlier row, of exact duplicates the first is kept" if repeated else "")
     )
     unknown = accepted.items.anti_join(accepted.metadata, "item_id")
     return {
@@ -385,9 +411,14 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
         "interactions": count,
         "accepted": count,
         "rejected": reasons.total(),
+        "repeated": repeated,
         "rejected_by_reason": dict(sorted(reasons.items())),
         "files": {
-            file: {"read": account.read, "accepted": account.accepted, "rejected": account.rejected.total()}
+            file: {
+                "read": account.read,
+                "accepted": account.accepted,
+                "rejected": account.rejected.total(),
+            }
             for file, account in sorted(accounts.items(), key=lambda entry: entry[1].order)
         },
         "references": {
@@ -398,6 +429,49 @@ def _report(accounts: dict[str, FileAccount], accepted: _Accepted) -> dict[str, 
         },
         "span": days,
     }
+
+
+def _warnings(
+    report: dict[str, Any], time: dict[str, Any] | None, accounts: dict[str, FileAccount], accepted: _Accepted
+) -> Iterator[str]:
+    """Signs that a log was not understood although its rows were: ids that match nothing, times of another unit."""
+    for file, account in accounts.items():
+        if account.is_new and 0 < account.read == account.repeated:
+            yield f"{file}: every row repeats an earlier one, as if the file had been read before"
+    references = report["references"]
+    undescribed = references["items_without_metadata"]
+    described = report["items"] - undescribed
+    if report["items"] and references["items_without_interactions"] and described < LEAST_DESCRIBED * report["items"]:
+        yield _mismatch("item", described, report["items"], accepted.items, accepted.metadata)
+    elif report["items"] and undescribed == report["items"]:
+        yield "no item has metadata: titles, brands and categories are empty"
+    with_profile = report["users"] - references["users_without_profile"]
+    if (
+        report["users"]
+        and references["profiles_without_interactions"]
+        and with_profile < LEAST_DESCRIBED * report["users"]
+    ):
+        yield _mismatch("user", with_profile, report["users"], accepted.users, accepted.profiles)
+    if time is None:
+        return
+    if time["last_timestamp"] < SECONDS_OF_1970:
+        yield "every interaction is of 1970: the unit of the times looks wrong"
+    elif time["days"] == 1 and time["interactions"] > 1:
+        yield f"every interaction is on one day, {report['span']['first']}: the times look wrong"
+
+
+def _mismatch(kind: str, described: int, count: int, of_log: ir.Table, of_files: ir.Table) -> str:
+    """That ids match almost nothing, with one of each side that does not."""
+    name = f"{kind}_id"
+    of_files = of_files.select(name).distinct()
+    examples = [
+        rows.select(name).order_by(name).limit(1).to_pyarrow()[name][0].as_py()
+        for rows in (of_log.anti_join(of_files, name), of_files.anti_join(of_log, name))
+    ]
+    return (
+        f"of the {count:,} {kind}s of the log {described:,} are described: their ids look written in two ways, "
+        f"{examples[0]!r} in the log and {examples[1]!r} in the file of {kind}s"
+    )
 
 
 def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int, int] | None) -> dict[str, Any]:
@@ -414,14 +488,17 @@ def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int,
 def _check_rejected(source: Source, accounts: dict[str, FileAccount], accepted: _Accepted, max_rejected: float) -> None:
     new = {file: account for file, account in accounts.items() if account.is_new}
     for file, account in new.items():
-        count, read = account.rejected.total(), account.read
-        if count > max_rejected * read:
-            of_file = accepted.rejected.filter(_.file == file).order_by("source_line").limit(1)
-            (first,) = of_file.to_pyarrow().to_pylist()
+        count, read = account.rejected.total() - account.repeated, account.read
+        if account.has_too_many_faults(max_rejected):
+            faults = accepted.rejected.filter(_.file == file, _.reason.notin(REPEATS))
+            (first,) = faults.order_by("source_line").limit(1).to_pyarrow().to_pylist()
+            raw = first["raw"] if len(first["raw"]) <= LONGEST_SHOWN else first["raw"][:LONGEST_SHOWN] + "…"
+            expected = EXPECTED.get(first["reason"])
             raise InputError(
                 f"{source.location(file)}: {count:,} of {read:,} rows ({count / read:.1%}) are rejected, more than the "
                 f"setting RELAND_MAX_REJECTED={max_rejected} allows; "
-                f"the first is line {first['source_line']}: {first['reason']}"
+                f"the first is line {first['source_line']}: {first['reason']}, {raw!r}"
+                + (f" (expected {expected})" if expected else "")
             )
     if not any(account.accepted for account in accounts.values() if account.kind == "interactions"):
         first_file = next(iter(new), source.name)
@@ -453,7 +530,7 @@ def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
         if data_dir:
             folder = Path(data_dir).expanduser()
         elif default is None:
-            raise InputError(f"the data set {dataset} is read from files: pass --data-dir or set RELAND_DATA_DIR")
+            raise InputError(f"the data set {dataset} is read from files: give data_dir or set RELAND_DATA_DIR")
         else:
             folder = default / dataset if (default / dataset).is_dir() else default
         if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What a prepared folder keeps, so that new files are added to its own without reading those again (`--previous`).
+"""What a prepared folder keeps, so that new files are added to its own without reading those again.
 
 Its interactions are accepted rows, and so are those that filtering left out, which it keeps beside them; with the items
 and profiles that were accepted, and the accounts of its files, a later run goes on where this one stopped.
@@ -43,7 +43,7 @@ FORMAT = 1  # of the accounts
 def check_previous(previous: Path) -> None:
     """Raises InputError where `previous` is no folder that can be gone on from."""
     if not (previous / ACCEPTED_FOLDER / ACCOUNTS_FILE).is_file():
-        raise InputError(f"--previous {previous}: expected a folder that `reland prepare` has written")
+        raise InputError(f"previous {previous}: expected a folder that `reland prepare` has written")
     read_progress(previous)
     protocols_of(previous / INTERACTIONS_FILE)
     check_table(previous / ACCEPTED_FOLDER / INTERACTIONS_FILE, RAW_INTERACTIONS)

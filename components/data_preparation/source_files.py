@@ -1,4 +1,8 @@
-"""Input files as blocks of text rows. A fault of the whole file ends the run; a fault of one row costs that row."""
+"""Input files as blocks of text rows. A fault of the whole file ends the run; a fault of one row costs that row.
+
+Where rows end depends on the bytes alone, never on where a block ends: at LF or CRLF. A carriage return elsewhere
+belongs to its row, but for one at the very end of the file, which is half of a line end.
+"""
 
 import gzip
 import re
@@ -24,6 +28,15 @@ PEEK_BYTES = 64 * 2**10
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# UTF-32's little-endian mark begins as UTF-16's does, so it stands first.
+ENCODINGS_BY_MARK = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+UTF_8 = "utf-8"
+LEGACY_ENCODING = "cp1252"  # Western European; its printable characters include those of ISO-8859-1
 # No text row holds these; tab, line feed and carriage return are text.
 CONTROL_BYTES = bytes(set(range(32)) - set(b"\t\n\r") | {127})
 
@@ -116,29 +129,48 @@ def find_file(folder: Path, *names: str) -> Path:
     raise InputError(f"{folder / names[0]}: no such file{alternatives}")
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a file or folder is passed over: by the rule of Hadoop, `_SUCCESS`, `._part-0` and `.part-0.crc` are."""
+    return path.name.startswith((".", "_"))
+
+
 def files_in(source: Path) -> list[Path]:
-    """`source` itself if it is a file, the regular files in it, sorted by name, if it is a folder; never raises."""
+    """`source` itself if it is a file; if it is a folder, its regular files, hidden ones left out, sorted by name.
+
+    Empty where the folder is missing or unreadable: it never raises.
+    """
     try:
-        candidates = sorted(source.iterdir()) if source.is_dir() else [source]
+        candidates = [path for path in sorted(source.iterdir()) if not is_hidden(path)] if source.is_dir() else [source]
         return [path for path in candidates if path.is_file()]
     except OSError:
         return []
 
 
-def peek(path: Path, encoding: str = "utf-8", count: int = 20) -> list[str]:
+def beginning(path: Path) -> bytes:
+    """The first `PEEK_BYTES` of a file, unpacked if gzipped; empty where it cannot be read: it never raises."""
+    try:
+        if not path.is_file():  # reading a pipe would wait for its writer
+            return b""
+        with path.open("rb") as file:
+            head = file.read(PEEK_BYTES)
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, PEEK_BYTES) if is_gzip(head) else head
+    except (OSError, ValueError, zlib.error):
+        return b""
+
+
+def is_gzip(head: bytes) -> bool:
+    """Whether a file that begins with `head` is gzipped."""
+    return head.startswith(GZIP_MAGIC)
+
+
+def peek(path: Path, encoding: str = UTF_8, count: int = 20) -> list[str]:
     """At most the first `count` rows, for recognising a format: cheap, gzipped or not, and never raises.
 
     Empty where the file is missing, unreadable or not text. A row that the peek cuts off is left out, unless it is
     the only one.
     """
-    try:
-        if not path.is_file():  # reading a pipe would wait for its writer
-            return []
-        with path.open("rb") as file:
-            head = file.read(PEEK_BYTES)
-        if head.startswith(GZIP_MAGIC):
-            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, PEEK_BYTES)
-    except (OSError, ValueError, zlib.error):
+    head = beginning(path)
+    if not head:
         return []
     rows = head.removeprefix(BYTE_ORDER_MARK).split(b"\n")
     if len(rows) > 1 and (len(head) >= PEEK_BYTES or not rows[-1]):
@@ -146,7 +178,7 @@ def peek(path: Path, encoding: str = "utf-8", count: int = 20) -> list[str]:
     texts = []
     for row in rows[:count]:
         try:
-            texts.append(row.removesuffix(b"\r").decode(encoding))
+            texts.append(_text(row.removesuffix(b"\r"), encoding))
         except UnicodeDecodeError:
             texts.append("")  # a damaged row says nothing about the format
     return texts
@@ -158,34 +190,33 @@ def most_match(rows: list[str], pattern: str) -> bool:
     return found > 0 and 2 * found >= len(rows)
 
 
-def read_blocks(path: Path, encoding: str, header: bool = False) -> Iterator[SourceRows]:
+def read_blocks(path: Path, encoding: str = UTF_8, header: bool = False) -> Iterator[SourceRows]:
     """Read a text file, gzipped or not, as rows ended by LF or CRLF, in blocks of at most about `BLOCK_BYTES`.
 
-    The line end after the last row makes no row. Of a file with a `header`, line 1 is no row.
+    The line end after the last row makes no row. Of a file with a `header`, line 1 is no row. In another encoding than
+    UTF-8, a row whose bytes are UTF-8 is read as that: old releases are handed on in both.
 
     Raises (while it is read):
         InputError: the file is missing, not a regular file, not readable, a damaged gzip, empty or not text.
         ConflictError: it changed while it was read.
     """
     line = 1
-    blank = True
     with _opened(path) as file:
         for content in _whole_rows(file):
             is_first = line == 1
             if is_first:
                 content = content.removeprefix(BYTE_ORDER_MARK)
-            blank = blank and not content.strip()
-            if blank and len(content) < BLOCK_BYTES:
-                break  # a file of one block, all of it white space
+                if not content.strip():
+                    raise InputError(f"{path}: the file is empty")
             rows = _decode(path, encoding, content, line, is_first)
             line += len(rows)
             if is_first and rows.damaged.mean() > 0.5:
-                raise InputError(f"{path}: looks binary or is in another encoding, expected {encoding} text")
+                raise InputError(f"{path}: {_other_text(content)}, expected {encoding} text")
             if is_first and header:
                 rows = _without_first(rows)
             if len(rows):
                 yield rows
-    if blank:
+    if line == 1:
         raise InputError(f"{path}: the file is empty")
 
 
@@ -209,7 +240,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             raise InputError(f"{path}: is {'a folder' if path.is_dir() else 'not a regular file'}, expected a file")
         before = _state(path)
         with path.open("rb") as file:
-            packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+            packed = is_gzip(file.read(len(GZIP_MAGIC)))
             file.seek(0)
             yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[misc]
         if _state(path) != before:
@@ -226,20 +257,30 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _whole_rows(file: IO[bytes]) -> Iterator[bytes]:
-    """Blocks that end where a row ends. Of a row longer than `LONGEST_ROW` only that much and one byte is kept."""
+    """Blocks that end where a row ends; the first is not all white space, unless the file begins with much of it.
+
+    Of a row longer than `LONGEST_ROW` only that much and two bytes are kept: one may be half of its line end.
+    """
     rest = b""
     at_end = False
+    is_first = True
     while not at_end:
         chunk = file.read(BLOCK_BYTES)
         at_end = len(chunk) < BLOCK_BYTES
-        if len(rest) > LONGEST_ROW:
+        if len(rest) > LONGEST_ROW + 1:
             start = chunk.find(b"\n")
             chunk = chunk[start:] if start >= 0 else b""
         block = rest + chunk
         end = len(block) if at_end else block.rfind(b"\n") + 1
+        if is_first and not at_end and len(block) <= LONGEST_ROW and not block[:end].strip():
+            rest = block
+            continue
+        if at_end and not is_first and block == b"\r":
+            return  # half of a line end, and nothing before it
         if end:
             yield block[:end]
-        rest = block[end : end + LONGEST_ROW + 1]
+            is_first = False
+        rest = block[end : end + LONGEST_ROW + 2]
 
 
 def _decode(path: Path, encoding: str, content: bytes, first_line: int, is_first: bool) -> SourceRows:
@@ -248,7 +289,7 @@ def _decode(path: Path, encoding: str, content: bytes, first_line: int, is_first
         content = content.replace(b"\r\n", b"\n").removesuffix(b"\r")
     content = content.removesuffix(b"\n")
     try:
-        text = content if content.isascii() else content.decode(encoding).encode()
+        text = content if content.isascii() else content.decode().encode()
         data = text.translate(None, CONTROL_BYTES + b"\n")
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
         if len(data) + len(ends) == len(text):  # no control bytes
@@ -261,7 +302,7 @@ def _decode(path: Path, encoding: str, content: bytes, first_line: int, is_first
     raw = content.split(b"\n")
     damaged = np.array([_is_damaged(line, encoding) for line in raw])
     too_long = np.array([len(line) > LONGEST_ROW for line in raw])
-    lines = pa.array([line.decode(encoding, errors="backslashreplace") for line in raw], pa.large_string())
+    lines = pa.array([_text(line, encoding, errors="backslashreplace") for line in raw], pa.large_string())
     return SourceRows(path, encoding, first_line, lines, damaged, too_long, is_first)
 
 
@@ -269,10 +310,48 @@ def _is_damaged(line: bytes, encoding: str) -> bool:
     if len(line.translate(None, CONTROL_BYTES)) != len(line):
         return True
     try:
-        line.decode(encoding)
+        _text(line, encoding)
     except UnicodeDecodeError:
         return True
     return False
+
+
+def _text(line: bytes, encoding: str, errors: str = "strict") -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode(encoding, errors=errors)
+
+
+def _other_text(content: bytes) -> str:
+    """What a file seems to be whose rows are not in the encoding expected."""
+    encoding = other_encoding(content)
+    return "looks binary" if encoding is None else f"looks binary or is {encoding} text"
+
+
+def other_encoding(head: bytes) -> str | None:
+    """The encoding other than UTF-8 that a file seems to be in, by how it begins; None where nothing points to one.
+
+    UTF-16 and UTF-32 are known by their byte-order mark or, without one, by the zero bytes beside ASCII characters.
+    """
+    for mark, encoding in ENCODINGS_BY_MARK.items():
+        if head.startswith(mark):
+            return encoding
+    if len(head) >= 4 and head.count(0) >= len(head) / 4 and not head.startswith(b"\0\0\0\0"):
+        zeros = [head[position::4].count(0) for position in range(4)]
+        if min(sorted(zeros)[1:]) > 0.9 * (len(head) // 4):
+            return "utf-32-le" if zeros[0] == min(zeros) else "utf-32-be"
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if max(even, odd) > 0.4 * len(head) and min(even, odd) < 0.1 * len(head):
+            return "utf-16-le" if odd > even else "utf-16-be"
+        return None
+    if head.translate(None, CONTROL_BYTES) != head:
+        return None
+    try:
+        head[: head.rfind(b"\n") + 1].decode()
+        return None
+    except UnicodeDecodeError:
+        return LEGACY_ENCODING
 
 
 def _without_first(rows: SourceRows) -> SourceRows:

@@ -53,7 +53,7 @@ DEFAULT_SPLITS = SplitConfig()
 
 
 def parse_splits(splits: str, validate_from: str, test_from: str) -> SplitConfig:
-    """Read the options `--splits`, `--validate-from` and `--test-from`.
+    """Read the texts of `splits`, `validate_from` and `test_from`.
 
     Args:
         splits: protocols, separated by commas.
@@ -61,18 +61,18 @@ def parse_splits(splits: str, validate_from: str, test_from: str) -> SplitConfig
         test_from: likewise.
 
     Raises:
-        InputError: an option is at fault.
+        InputError: one of them is at fault.
     """
     names = [name.strip() for name in splits.split(",")]
     for name in names:
         if name not in PROTOCOLS:
-            raise InputError(f"--splits {splits!r}: {name!r} is none of {', '.join(PROTOCOLS)}")
+            raise InputError(f"splits {splits!r}: {name!r} is none of {', '.join(PROTOCOLS)}")
     if (validate_from or test_from) and TIME not in names:
-        option = "--validate-from" if validate_from else "--test-from"
-        raise InputError(f"{option} is read with --splits {TIME}, not with --splits {splits}")
-    first, second = _seconds("--validate-from", validate_from), _seconds("--test-from", test_from)
+        name = "validate_from" if validate_from else "test_from"
+        raise InputError(f"{name} is read where splits names {TIME}, not with splits {splits}")
+    first, second = _seconds("validate_from", validate_from), _seconds("test_from", test_from)
     if first is not None and second is not None and first >= second:
-        raise InputError(f"--test-from {test_from}: expected a moment after --validate-from {validate_from}")
+        raise InputError(f"test_from {test_from}: expected a moment after validate_from {validate_from}")
     return SplitConfig(tuple(protocol for protocol in PROTOCOLS if protocol in names), first, second)
 
 
@@ -132,10 +132,17 @@ def time_bounds(pairs: ir.Table, splits: SplitConfig) -> tuple[int, int]:
     ):
         if not pairs.filter(row).count().execute():
             raise InputError(
-                f"--splits {TIME}: no row is for {split} with --validate-from {moment(first)} "
-                f"--test-from {moment(second)}"
+                f"splits {TIME}: no row is for {split} with validate_from {moment(first)} and test_from "
+                f"{moment(second)}" + _where_bounds_are_from(splits)
             )
     return first, second
+
+
+def _where_bounds_are_from(splits: SplitConfig) -> str:
+    """What to add where a bound is not of the user's choosing."""
+    if splits.validate_from is not None and splits.test_from is not None:
+        return ""
+    return ", which lie after 80% and 90% of the rows unless they are given: give others"
 
 
 def split_rows(
@@ -213,11 +220,11 @@ def _split_by_visits(protocol: str) -> ir.Value:
     return ibis.cases((has_come("test"), "test"), (has_come("valid"), "valid"), else_="train")
 
 
-def _seconds(option: str, text: str) -> int | None:
+def _seconds(name: str, text: str) -> int | None:
     if not text:
         return None
     try:
         found = datetime.fromisoformat(text)
         return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
-        raise InputError(f"{option} {text!r}: expected an ISO date or datetime, as 2024-05-31T12:00") from None
+        raise InputError(f"{name} {text!r}: expected an ISO date or datetime, as 2024-05-31T12:00") from None

@@ -22,6 +22,7 @@ from components.data_preparation.validation import (
     INTERACTION_SCHEMA,
     ITEM_SCHEMA,
     RAW_INTERACTIONS,
+    REPEATS,
     USER_SCHEMA,
     validate,
 )
@@ -59,6 +60,15 @@ class FileAccount:
     @property
     def accepted(self) -> int:
         return self.read - self.rejected.total()
+
+    @property
+    def repeated(self) -> int:
+        """Of the rejected rows those that repeat an earlier one."""
+        return sum(self.rejected[reason] for reason in REPEATS)
+
+    def has_too_many_faults(self, max_rejected: float) -> bool:
+        """Whether the share of rejected rows, without those that repeat an earlier one, is above `max_rejected`."""
+        return self.rejected.total() - self.repeated > max_rejected * self.read
 
 
 class _Parts:

@@ -82,6 +82,9 @@ def write_topics(connection: ibis.BaseBackend, output: Path, config: TopicConfig
     for name in ("title_words", "query_words", "vocabulary"):
         drop(connection, name)
     counts["queries"] = int(queries.count().execute())
+    if not texts:
+        say("no topics: no item has a title, and no interaction a query")
+        return counts
     say(
         f"{counts['vocabulary']:,} topics of {counts['items_with_topics']:,} items "
         f"and {counts['queries_with_topics']:,} of {counts['queries']:,} queries"

@@ -19,6 +19,8 @@ RAW_INTERACTIONS = interactions_schema([])  # before they are split
 
 # Reasons that no single row shows: `preparation` finds them when all rows are read.
 DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE = "duplicate", "duplicate item", "duplicate user attribute"
+# They are dropped and counted, but no faults: trackers that retry deliver an event at least once, so often more.
+REPEATS = (DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE)
 
 LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100
 

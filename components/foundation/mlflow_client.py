@@ -1,7 +1,9 @@
 """The MLflow server that the settings name, or SQLite under RELAND_HOME: its client, experiments and aliases."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from components.foundation.settings import Settings
 
@@ -19,8 +21,20 @@ def open_registry(settings: Settings) -> "MlflowClient":
     if not uri:
         folder = settings.home / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        uri = sqlite_uri(folder / "mlflow.db")
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a SQLite file, whatever characters its path holds.
+
+    SQLAlchemy takes what follows "?" for options and decodes nothing, so a path with such characters goes through
+    SQLite's own `file:` address, which decodes "%3F" (https://www.sqlite.org/uri.html).
+    """
+    plain = str(path)
+    if not set(plain) & set("?#%"):
+        return f"sqlite:///{plain}"
+    return f"sqlite:///file:{quote(plain)}?uri=true"
 
 
 def experiment_id(client: "MlflowClient", settings: Settings, name: str) -> str:

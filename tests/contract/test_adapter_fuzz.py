@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.data_preparation import source_files
@@ -36,8 +36,8 @@ def fuzz(cases: int) -> settings:
 
 
 SEPARATORS = {"movielens-1m": b"::", "movielens-100k": b"\t", "recbole": b"\t"}  # of the others: a comma
-ITEMS_WITH_HEADER = ("movielens-latest", "recbole")
-USERS_WITH_HEADER = ("recbole", "tmall")
+ITEMS_WITH_HEADER = ("movielens-latest", "recbole", "named-columns")
+USERS_WITH_HEADER = ("recbole", "tmall", "named-columns")
 BATCHES_VALIDATED_TOGETHER = 200  # a validation takes longer than all else in a case
 
 TOKENS = [
@@ -295,6 +295,11 @@ def test_damaged_text(case: Case, edits: list[Edit], kind: str) -> None:
 
 @pytest.mark.parametrize("case", TEXT_PATHS, indirect=True)
 @fuzz(40)
+@example(edits=[("replace_field", 116, 0, b"\r")], block=1)  # half of a line end, alone in the last block
+@example(edits=[("put_token", 0, 0, b"\n \n")], block=3)  # a first block of white space
+@example(edits=[("carriage_returns", 0, 0, b""), ("put_token", 60, 0, b"\r")], block=7)
+@example(edits=[("replace_field", 2, 0, "é\u2028".encode())], block=2)  # a character on both sides of a block's end
+@example(edits=[("put_token", 0, 0, b"\xef\xbb\xbf")], block=1)
 @given(edits=damage, block=st.integers(1, 200))
 def test_where_blocks_end_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, case: Case, edits: list[Edit], block: int

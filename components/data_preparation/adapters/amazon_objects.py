@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,20 @@ from components.data_preparation.json_lines import (
     RowError,
     moment,
     number,
-    one_line,
     parse_object,
     read_objects,
     required,
     text,
 )
+from components.data_preparation.plain_text import plain_text
 from components.data_preparation.source_files import Refusals, SourceRows, files_in, peek, read_blocks
 from components.data_preparation.timestamps import seconds
 
-REVIEWS_NAME = re.compile(r"(?:reviews_|ratings_)?(?P<category>.+?)(?:_5)?\.(?:jsonl?|csv)(?:\.gz)?")
+# "All_Beauty.train.csv.gz", "reviews_Beauty_5.json.gz" and "All_Beauty_5core.jsonl" tell of their category.
+REVIEWS_NAME = re.compile(
+    r"(?:reviews_|ratings_)?(?P<category>.+?)(?:_[0-9]+(?:core)?)?(?:\.(?:train|valid|validation|test))?"
+    r"\.(?:jsonl?|csv)(?:\.gz)?"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def holds(path: Path, keys: set[str]) -> bool:
 
 
 def metadata_beside(reviews: Path) -> tuple[Path, ...]:
-    """`meta_<Category>` beside `<Category>`, `<Category>_5`, `reviews_<Category>` or `ratings_<Category>`; or none."""
+    """`meta_<Category>` beside `<Category>`, `<Category>_5`, `<Category>.train`, `reviews_<Category>`; or none."""
     match = REVIEWS_NAME.fullmatch(reviews.name)
     if match is None:
         return ()
@@ -105,7 +108,10 @@ def reviews_batch(file: str, rows: SourceRows, keys: ReviewKeys) -> RowBatch:
 
 
 def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
-    """A block of metadata of any release; entities (`&amp;`) become characters."""
+    """A block of metadata of any release, without the markup of the page; see `plain_text`.
+
+    Only an object without an id is refused. What else it says in a form that is not understood is left empty.
+    """
     refusals = Refusals(rows)
     columns: dict[str, list] = {name: [] for name in ("item_id", "title", "brand", "categories", "description")}
     for index, item in read_objects(refusals):
@@ -114,9 +120,9 @@ def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
             found = {
                 "item_id": text(required(item, key), key),
                 "title": _title(item),
-                "brand": _readable(item.get("brand") or item.get("store"), "brand"),
+                "brand": _readable(item.get("brand") or item.get("store")),
                 "categories": _categories(item),
-                "description": _description(item.get("description")),
+                "description": " ".join(_texts(item.get("description"))),
             }
         except RowError as error:
             refusals.refuse([index], str(error))
@@ -126,29 +132,32 @@ def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
     return row_batch(file, refusals, columns, UNCHECKED_ITEMS)
 
 
-def _readable(value: Any, key: str) -> str:
-    return one_line(unescape(text(value, key)), key)
+def _readable(value: Any) -> str:
+    """A text or a number as one line of plain text; "" where it is neither, or no valid Unicode."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    try:
+        return " ".join(plain_text(text(value, "")).split())
+    except RowError:
+        return ""
 
 
 def _title(item: dict[str, Any]) -> str:
-    title = _readable(item.get("title"), "title")
+    title = _readable(item.get("title"))
     return "" if "getTime" in title else title  # in 2018 some titles are a script of the page
 
 
 def _categories(item: dict[str, Any]) -> list[str]:
-    """Flat (2018, 2023) or nested (2014), each name once; the main category where there are no others."""
-    found = item.get("categories") or item.get("category") or []
-    if not isinstance(found, list):
-        raise RowError("categories is not a list")
-    names = [name for path in found for name in (path if isinstance(path, list) else [path])]
-    readable = [_readable(name, "categories") for name in names]
-    page = next((position for position, name in enumerate(readable) if "</span>" in name), None)
-    readable = readable[:page]  # in 2018 pieces of the page follow some lists
-    main = _readable(item.get("main_category") or item.get("main_cat"), "main category")
-    return list(dict.fromkeys(filter(None, readable or [main])))
+    """One text, or flat (2018, 2023) or nested (2014), each once; the main category where there are no others."""
+    listed = item.get("categories") or item.get("category")
+    paths = listed if isinstance(listed, list) else [listed]
+    names = [name for path in paths for name in (path if isinstance(path, list) else [path])]
+    page = next((position for position, name in enumerate(names) if isinstance(name, str) and "</span>" in name), None)
+    readable = [_readable(name) for name in names[:page]]  # in 2018 pieces of the page follow some lists
+    main = _readable(item.get("main_category") or item.get("main_cat"))
+    return list(dict.fromkeys(filter(None, readable))) or list(filter(None, [main]))
 
 
-def _description(value: Any) -> str:
-    """A text (2014) or a list of paragraphs (2018, 2023)."""
-    paragraphs = value if isinstance(value, list) else [value]
-    return " ".join(filter(None, (_readable(paragraph, "description") for paragraph in paragraphs)))
+def _texts(value: Any) -> list[str]:
+    """The paragraphs of a text (2014) or a list of them (2018, 2023)."""
+    return list(filter(None, map(_readable, value if isinstance(value, list) else [value])))

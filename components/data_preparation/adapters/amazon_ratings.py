@@ -15,10 +15,10 @@ import pyarrow as pa
 from components.data_preparation.adapters.amazon_objects import metadata_batch, metadata_beside
 from components.data_preparation.adapters.contract import UNCHECKED_INTERACTIONS, Adapter, Layout, RowBatch, row_batch
 from components.data_preparation.delimited import rating_columns, split_rows
-from components.data_preparation.headed import header, read_headed
+from components.data_preparation.headed import read_headed, separator_of
 from components.data_preparation.source_files import Refusals, files_in, most_match, peek, read_blocks
 
-USER, ITEM = r"A[0-9A-Z]{9,}", r"[0-9B][0-9A-Z]{9}"
+USER, ITEM = r'"?A[0-9A-Z]{9,}"?', r'"?[0-9B][0-9A-Z]{9}"?'
 RATING = r"[0-9.]+,[0-9]+"
 USER_FIRST, ITEM_FIRST = rf"{USER},{ITEM},{RATING}", rf"{ITEM},{USER},{RATING}"
 NAMED_COLUMNS = ("user_id", "parent_asin", "rating", "timestamp")
@@ -49,14 +49,14 @@ class AmazonRatings(Adapter):
 
 
 def _is_named(path: Path) -> bool:
-    return set(NAMED_COLUMNS) <= set(header(path, ","))
+    return separator_of(path, NAMED_COLUMNS) is not None
 
 
 def _split(path: Path) -> Iterator[tuple[Refusals, dict[str, pa.Array]]]:
     if _is_named(path):
-        yield from read_headed(path, ",", NAMED_COLUMNS)
+        yield from read_headed(path, NAMED_COLUMNS)
         return
     user, item, *others = NAMED_COLUMNS
     names = [item, user, *others] if most_match(peek(path), ITEM_FIRST) else [user, item, *others]
     for rows in read_blocks(path, "utf-8"):
-        yield split_rows(rows, ",", names)
+        yield split_rows(rows, ",", names, quoted=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.contracts.tables import ITEMS, REJECTED, USERS, interactions_schema
 from components.data_preparation.source_files import Refusals
@@ -165,14 +166,31 @@ def row_batch(
         described_items: see `RowBatch`.
     """
     accepted = refusals.accepted
-    given = {
+    given: dict[str, pa.Array | pa.ChunkedArray | list] = {
         **columns,
+        **{name: identifiers(columns[name]) for name in ("user_id", "item_id") if name in columns},
         "source_line": pa.array(accepted + refusals.rows.first_line, pa.int64()),
         "raw": refusals.rows.raw.take(pa.array(accepted)) if len(accepted) < len(refusals.rows) else refusals.rows.raw,
     }
     arrays = [_column(given.get(field.name), field.type, len(accepted)) for field in schema]
     table = pa.table(arrays, schema=schema)
     return RowBatch(file, table, refusals.table(file), len(refusals.rows), described_items)
+
+
+def identifiers(column: pa.Array | pa.ChunkedArray | list) -> pa.Array | pa.ChunkedArray:
+    """Ids without what differs between files in form alone, so that a log and its metadata name an item alike.
+
+    That is white space around an id, double quotes around it, and the ".0" that pandas writes after whole numbers
+    beside empty fields. Leading zeros are kept: 007 and 7 may be two items.
+    """
+    if isinstance(column, list):
+        column = pa.array(column, pa.large_string())
+    column = pc.utf8_trim_whitespace(column)
+    if pc.any(pc.starts_with(column, '"')).as_py():
+        column = pc.utf8_trim_whitespace(pc.replace_substring_regex(column, r'^"(.*)"$', r"\1"))
+    if pc.any(pc.ends_with(column, ".0")).as_py():
+        column = pc.replace_substring_regex(column, r"^([0-9]+)\.0$", r"\1")
+    return column
 
 
 def _column(values: pa.Array | pa.ChunkedArray | list | None, kind: pa.DataType, length: int) -> pa.ChunkedArray:

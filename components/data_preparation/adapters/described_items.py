@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.data_preparation.adapters.contract import UNCHECKED_ITEMS
+from components.data_preparation.adapters.contract import UNCHECKED_ITEMS, identifiers
 
 
 def described_items(
@@ -14,6 +14,7 @@ def described_items(
     Category 149192 becomes the name "category 149192", brand 2661 "brand 2661"; where a number is empty there is none.
     Merchant 2882, whose shop groups items as a category does, becomes one more category, "merchant 2882".
     """
+    item_id = identifiers(item_id)
     rows = pa.table({"item_id": item_id, "row": pa.array(range(len(item_id)), pa.int64())})
     first = rows.group_by("item_id", use_threads=False).aggregate([("row", "min")])["row_min"]
     empty = pa.repeat(pa.scalar(""), len(first))

@@ -23,7 +23,7 @@ from components.data_preparation.adapters.contract import (
 )
 from components.data_preparation.adapters.profiles import attributes
 from components.data_preparation.delimited import rating_columns, split_rows
-from components.data_preparation.source_files import files_in, most_match, peek, read_blocks
+from components.data_preparation.source_files import LEGACY_ENCODING, files_in, most_match, peek, read_blocks
 
 RATING = r"[^\t]+\t[^\t]+\t[0-9.]+\t[0-9]+"
 RATING_FIELDS = ["user_id", "item_id", "stars", "timestamp"]
@@ -58,7 +58,7 @@ class MovieLens100K(Adapter):
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.items:
-            for rows in read_blocks(path, "iso-8859-1"):
+            for rows in read_blocks(path, LEGACY_ENCODING):
                 refusals, fields = split_rows(rows, "|", MOVIE_FIELDS)
                 flags = zip(*(fields[genre].to_pylist() for genre in GENRES), strict=True)
                 empty = pa.repeat("", len(fields["title"]))

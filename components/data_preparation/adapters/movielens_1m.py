@@ -22,7 +22,7 @@ from components.data_preparation.adapters.contract import (
 )
 from components.data_preparation.adapters.profiles import attributes
 from components.data_preparation.delimited import rating_columns, split_rows
-from components.data_preparation.source_files import files_in, find_file, most_match, peek, read_blocks
+from components.data_preparation.source_files import LEGACY_ENCODING, files_in, find_file, most_match, peek, read_blocks
 
 SEPARATOR = "::"
 RATING = r"[^:]+::[^:]+::[0-9.]+::[0-9]+"
@@ -41,7 +41,9 @@ class MovieLens1M(Adapter):
         if len(ratings) != 1:
             return None
         root = ratings[0].parent
-        movies = [path for path in files if path.name == "movies.dat" and most_match(peek(path, "iso-8859-1"), MOVIE)]
+        movies = [
+            path for path in files if path.name == "movies.dat" and most_match(peek(path, LEGACY_ENCODING), MOVIE)
+        ]
         users = [path for path in files if path.name == "users.dat" and most_match(peek(path), PROFILE)]
         return Layout(root, (ratings[0],), tuple(movies), tuple(users))
 
@@ -59,7 +61,7 @@ class MovieLens1M(Adapter):
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.items:
-            for rows in read_blocks(path, "iso-8859-1"):
+            for rows in read_blocks(path, LEGACY_ENCODING):
                 refusals, columns = split_rows(rows, SEPARATOR, ["item_id", "title", "genres"])
                 genres = pc.utf8_trim_whitespace(columns["genres"]).to_pylist()
                 columns = {

@@ -1,14 +1,18 @@
 """The platform's own tables, or a team's in the same columns: `interactions.parquet`; `items` and `users` beside it.
 
 Each is a Parquet file, or a folder of that name (with or without ".parquet") that holds its parts, read in order of
-their names. Interactions need user_id, item_id, timestamp and behavior; value, query and scene may be left out, and so
-may all of an item but item_id. Ids may be numbers, a behavior may go by its common name (pv, view, fav, buy ...), a
-timestamp may be of Arrow's own types, a scene may be called channel. Users are either in the columns of
-`contracts.tables.USERS`, one row for each attribute, or one row each: user_id, and all other columns are attributes.
-Columns of a run before (`sequence`, `split_...`) are not read. The line of a row is its number in its file, counted
-from 1; what it says is its fields between tabs.
+their paths; what the names of partitions say (`behavior=click/`) is a column where the files have none of that name.
+Interactions need user_id, item_id and timestamp; value, query and scene may be left out, and so may all of an item but
+item_id. Without a behavior, a row with a value is a rating and any other a click. Columns go by these names, in any
+case, or by those of a `ColumnMapping`. Ids may be numbers, a behavior may go by its common name (pv, view, fav,
+buy ...), a timestamp may be of Arrow's own types, categories may be text, a scene may be called channel. Users are
+either in the columns of `contracts.tables.USERS`, one row for each attribute, or one row each: user_id, and all other
+columns are attributes. Columns of a run before (`sequence`, `split_...`) are not read. The line of a row is its number
+in its file, counted from 1; what it says is its fields between tabs.
 """
 
+import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.data_preparation.adapters.behaviors import COMMON_NAMES, behaviors
+from components.data_preparation.adapters.behaviors import behavior_column
+from components.data_preparation.adapters.categories import category_list
 from components.data_preparation.adapters.contract import (
     UNCHECKED_INTERACTIONS,
     UNCHECKED_ITEMS,
@@ -28,11 +33,12 @@ from components.data_preparation.adapters.contract import (
     row_batch,
 )
 from components.data_preparation.adapters.profiles import attributes, attributes_by_name
-from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows, files_in
+from components.data_preparation.column_mapping import NEEDED_COLUMNS, NO_MAPPING, ColumnMapping
+from components.data_preparation.source_files import LONGEST_ROW, Refusals, SourceRows
+from components.data_preparation.table_files import parquet_parts, partition_values
 from components.data_preparation.timestamps import seconds
 from components.foundation.errors import ConflictError, InputError
 
-NEEDED_OF_INTERACTIONS = ("user_id", "item_id", "timestamp", "behavior")
 NEEDED_OF_ITEMS = ("item_id",)
 NEEDED_OF_USERS = ("user_id",)
 # What a column may hold, as errors tell it.
@@ -46,40 +52,56 @@ INTERACTION_COLUMNS = {
     "user_id": ID,
     "item_id": ID,
     "timestamp": TIME,
-    "behavior": TEXT,
+    "behavior": ID,  # a text or the number of one
     "value": NUMBER,
     "query": TEXT,
+    "scene": TEXT,
+    "channel": TEXT,  # a scene, where there is no column of that name
 }
 ITEM_COLUMNS = {"item_id": ID, "title": TEXT, "brand": TEXT, "categories": LIST, "description": TEXT}
 LONG_USER_COLUMNS = {"user_id": ID, "attribute": TEXT, "value": ATTRIBUTE}
 ROWS_A_BATCH = 2**18
 SEPARATOR = pa.scalar("\t", pa.large_string())
+STRINGS = pa.list_(pa.large_string())
+LARGEST_WHOLE_FLOAT = 2**53  # beyond it not every whole number is a float
 
 
 class PlatformParquet(Adapter):
     name = "platform-parquet"
-    description = f"Parquet with the columns {', '.join(NEEDED_OF_INTERACTIONS)}, items and users in files of that name"
+    description = f"Parquet with the columns {', '.join(NEEDED_COLUMNS)}, items and users in files of that name"
+
+    def __init__(self, mapping: ColumnMapping = NO_MAPPING):
+        self.mapping = mapping
 
     def recognise(self, source: Path) -> Layout | None:
         is_file = source.is_file()
         root = source.parent if is_file else source
-        interactions = (source,) if is_file else _parts(source, "interactions")
-        if not interactions or not all(_has(path, NEEDED_OF_INTERACTIONS) for path in interactions):
+        interactions = (source,) if is_file else _parts(source, "interactions") or _unnamed_parts(source)
+        if not interactions or not all(self._is_log(root, path) for path in interactions):
             return None
         return Layout(root, interactions, _parts(root, "items"), _parts(root, "users"))
 
+    def _is_log(self, root: Path, path: Path) -> bool:
+        names = [*_columns_of(path), *partition_values(root, path)]
+        return set(NEEDED_COLUMNS) <= set(self.mapping.resolve(names, NEEDED_COLUMNS))
+
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
-            for rows, fields in _read(path, _interaction_columns(path), NEEDED_OF_INTERACTIONS):
+            names = [*_columns_of(path), *partition_values(layout.root, path)]
+            own = self.mapping.resolve(names, INTERACTION_COLUMNS)
+            if "scene" in own:
+                own.pop("channel", None)
+            for rows, fields in _read(path, layout.root, INTERACTION_COLUMNS, NEEDED_COLUMNS, own):
                 refusals, columns = _accepted(rows, fields)
                 columns["timestamp"] = seconds(columns["timestamp"])
-                columns["behavior"] = behaviors(columns["behavior"], COMMON_NAMES)
+                columns["behavior"] = behavior_column(path, self.mapping, columns)
                 columns["scene"] = columns.get("scene", columns.get("channel"))
                 yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.items:
-            for rows, fields in _read(path, ITEM_COLUMNS, NEEDED_OF_ITEMS):
+            own = self.mapping.resolve(_columns_of(path), ITEM_COLUMNS)
+            for rows, fields in _read(path, layout.root, ITEM_COLUMNS, NEEDED_OF_ITEMS, own):
                 refusals, columns = _accepted(rows, fields)
                 count = len(columns["item_id"])
                 for name in ("title", "brand", "description"):
@@ -89,7 +111,11 @@ class PlatformParquet(Adapter):
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.users:
-            for rows, fields in _read(path, _user_columns(path), NEEDED_OF_USERS):
+            names = _columns_of(path)
+            user = self.mapping.resolve(names, NEEDED_OF_USERS)
+            expected = _user_columns(names, user.get("user_id"))
+            own = {name: name for name in names} | user
+            for rows, fields in _read(path, layout.root, expected, NEEDED_OF_USERS, own):
                 refusals, columns = _accepted(rows, fields)
                 users = columns.pop("user_id")
                 if set(columns) == {"attribute", "value"}:
@@ -106,18 +132,17 @@ def _name(layout: Layout, path: Path) -> str:
 
 def _parts(folder: Path, table: str) -> tuple[Path, ...]:
     """The files of a table: one file, or the parts in a folder; none where there is neither."""
-    file = folder / f"{table}.parquet"
+    file, parts = folder / f"{table}.parquet", folder / table
     if file.is_file():
-        return (file,)
-    for parts in (file, folder / table):
-        found = tuple(path for path in files_in(parts) if path.name.endswith(".parquet")) if parts.is_dir() else ()
-        if found:
-            return found
-    return ()
+        return () if parquet_parts(parts) else (file,)  # there are two of this table
+    return parquet_parts(file) or parquet_parts(parts)
 
 
-def _has(path: Path, columns: tuple[str, ...]) -> bool:
-    return set(columns) <= set(_columns_of(path))
+def _unnamed_parts(folder: Path) -> tuple[Path, ...]:
+    """The files of a folder that is itself a table: one file, or parts as Spark and Hive name them."""
+    parts = parquet_parts(folder)
+    are_parts = all(re.match(r"part-|[0-9]+_[0-9]+", path.name) or partition_values(folder, path) for path in parts)
+    return parts if len(parts) == 1 or are_parts else ()
 
 
 def _columns_of(path: Path) -> list[str]:
@@ -128,16 +153,10 @@ def _columns_of(path: Path) -> list[str]:
         return []
 
 
-def _interaction_columns(path: Path) -> dict[str, str]:
-    scene = "channel" if "scene" not in _columns_of(path) else "scene"
-    return INTERACTION_COLUMNS | {scene: TEXT}
-
-
-def _user_columns(path: Path) -> dict[str, str]:
-    names = _columns_of(path)
+def _user_columns(names: list[str], user_id: str | None) -> dict[str, str]:
     if {"attribute", "value"} <= set(names):
         return LONG_USER_COLUMNS
-    return dict.fromkeys(names, ATTRIBUTE) | {"user_id": ID}
+    return {name: ATTRIBUTE for name in names if name != user_id} | {"user_id": ID}
 
 
 def _accepted(rows: SourceRows, fields: dict[str, pa.Array]) -> tuple[Refusals, dict[str, pa.Array]]:
@@ -148,14 +167,16 @@ def _accepted(rows: SourceRows, fields: dict[str, pa.Array]) -> tuple[Refusals, 
 
 
 def _read(
-    path: Path, expected: dict[str, str], needed: tuple[str, ...]
+    path: Path, root: Path, expected: dict[str, str], needed: tuple[str, ...], own: dict[str, str]
 ) -> Iterator[tuple[SourceRows, dict[str, pa.Array]]]:
     """Read a file in batches of rows: what each row says, and the columns, ids and other texts as large_string.
 
     Args:
         path: the file.
-        expected: what the columns to read may hold; others are passed over.
+        root: of the layout; partitions are named between it and the file.
+        expected: what the columns to read may hold, by the platform's names; others are passed over.
         needed: those of them that must be there.
+        own: what the file or its partitions call the columns that are there.
     """
     if not path.is_file():
         kind = "is a folder, expected a file" if path.is_dir() else "no such file"
@@ -164,16 +185,24 @@ def _read(
         before = path.stat()
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            missing = [name for name in needed if name not in names]
+            missing = [name for name in needed if name not in own]
             if missing:
                 raise InputError(f"{path}: has no column {' and no column '.join(missing)}")
-            wanted = {name: kind for name, kind in expected.items() if name in names}
+            wanted = {name: kind for name, kind in expected.items() if name in own}
             for name in wanted:
-                if names.count(name) > 1:
-                    raise InputError(f"{path}: has the column {name} twice")
+                if names.count(own[name]) > 1:
+                    raise InputError(f"{path}: has the column {own[name]} twice")
+            of_partition = {name: value for name, value in partition_values(root, path).items() if name not in names}
+            in_file = [own[name] for name in wanted if own[name] in names]
             row = 1
-            for batch in file.iter_batches(ROWS_A_BATCH, columns=list(wanted)):
-                yield _rows(path, row, batch, wanted)
+            for batch in file.iter_batches(ROWS_A_BATCH, columns=in_file):
+                columns = {
+                    name: batch.column(own[name])
+                    if own[name] in names
+                    else pa.repeat(pa.scalar(of_partition[own[name]], pa.large_string()), len(batch))
+                    for name in wanted
+                }
+                yield _rows(path, row, columns, len(batch), wanted)
                 row += len(batch)
         after = path.stat()
     except (OSError, ValueError, pa.ArrowException, MemoryError) as error:
@@ -183,27 +212,33 @@ def _read(
 
 
 def _rows(
-    path: Path, first_line: int, batch: pa.RecordBatch, expected: dict[str, str]
+    path: Path, first_line: int, columns: dict[str, pa.Array], length: int, expected: dict[str, str]
 ) -> tuple[SourceRows, dict[str, pa.Array]]:
-    damaged = np.zeros(len(batch), dtype=bool)
+    damaged = np.zeros(length, dtype=bool)
     fields = {}
     texts = []
     for name, kind in expected.items():
-        column = batch.column(name)
+        column = columns[name]
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if pa.types.is_null(column.type) and kind in (TEXT, ATTRIBUTE):
+        if pa.types.is_null(column.type) and kind in (TEXT, ATTRIBUTE, LIST):
             column = column.cast(pa.large_string())
+        if kind == ID and pa.types.is_floating(column.type):
+            column = _whole_numbers(path, name, column)
         if not _is_expected(kind, column.type):
             raise InputError(f"{path}: column {name} is of the type {column.type}, expected {kind}")
-        if kind == LIST:
+        if kind == LIST and _is_text(column.type):
+            values, bad = _texts(column)
+            fields[name] = pa.array([category_list(text or "") for text in values.to_pylist()], STRINGS)
+            texts.append(values)
+        elif kind == LIST:
             fields[name], bad = _lists(column)
             texts.append(pc.binary_join(fields[name], pa.scalar(", ", pa.large_string())))
         elif _is_text(column.type):
             fields[name], bad = _texts(column)
             texts.append(fields[name])
         else:
-            bad = np.zeros(len(batch), dtype=bool)
+            bad = np.zeros(length, dtype=bool)
             if kind == ATTRIBUTE and pa.types.is_floating(column.type):
                 column = pc.if_else(pc.is_nan(column), None, column)  # how pandas writes that there is none
             texts.append(column.cast(pa.large_string()))
@@ -218,8 +253,22 @@ def _rows(
     return SourceRows(path, "utf-8", first_line, lines, damaged, too_long, first_line == 1), fields
 
 
+def _whole_numbers(path: Path, name: str, column: pa.Array) -> pa.Array:
+    """Ids that pandas made floats because some are missing, as whole numbers; others stay what they are."""
+    numbers = pc.if_else(pc.is_nan(column), None, column).cast(pa.float64())
+    largest = pc.max(pc.abs(numbers)).as_py() or 0.0
+    if not pc.all(pc.equal(numbers, pc.floor(numbers)), min_count=0).as_py() or math.isinf(largest):
+        return column
+    if largest > LARGEST_WHOLE_FLOAT:
+        raise InputError(f"{path}: column {name} holds ids as floats of more than 15 digits, which have lost some")
+    return numbers.cast(pa.int64())
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    is_one_of = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    is_one_of = (
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+    )
     return any(is_kind(kind) for is_kind in is_one_of)
 
 
@@ -233,8 +282,12 @@ def _is_expected(expected: str, kind: pa.DataType) -> bool:
     if expected == NUMBER:
         return is_number or pa.types.is_null(kind)
     if expected == LIST:
-        return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type)
+        return _is_text(kind) or (_is_list(kind) and (_is_text(kind.value_type) or pa.types.is_null(kind.value_type)))
     return _is_text(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
 def _texts(column: pa.Array) -> tuple[pa.LargeStringArray, np.ndarray]:
@@ -255,7 +308,7 @@ def _lists(column: pa.ListArray) -> tuple[pa.ListArray, np.ndarray]:
     kept = [[value for value in row or [] if value is not None] for row in values]
     texts = [[value.decode(errors="backslashreplace") for value in row] for row in kept]
     bad = [[text.encode() for text in row] != found for row, found in zip(texts, kept, strict=True)]
-    return pa.array(texts, pa.list_(pa.large_string())), np.array(bad, dtype=bool)
+    return pa.array(texts, STRINGS), np.array(bad, dtype=bool)
 
 
 def _holds_control_characters(column: pa.LargeStringArray) -> np.ndarray:

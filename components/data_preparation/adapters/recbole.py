@@ -1,7 +1,8 @@
 """RecBole's atomic files: `<name>.inter`, `.item` and `.user`, separated by tabs, columns named "field:type" in line 1.
 
 Types are token, float, token_seq and float_seq (a sequence is separated by spaces; lists of categories are often
-written with commas, which are then the separator). Interactions need user_id (or session_id), item_id and timestamp. A
+written with commas, which are then the separator). Interactions need user_id (or session_id), item_id (or product_id
+and the like) and timestamp. A
 `rating` makes behavior "rating" with its value; otherwise a column of behaviors is read by its common names (pv, click,
 cart, fav, buy ...); otherwise a `label` other than 0 makes it "click", and 0 (shown, but not chosen) is no behavior, so
 such rows are rejected; without any of these it is "click". `query` and `scene` (or `channel`) are read; `category_id`
@@ -34,13 +35,17 @@ from components.data_preparation.headed import header, read_headed
 from components.data_preparation.source_files import files_in
 from components.data_preparation.timestamps import seconds
 
-SEPARATOR = "\t"
+SEPARATORS = ("\t",)
+NEEDED = ("user_id", "item_id", "timestamp")
 QUOTES = ("'", '"')
 PARTS = ("train", "valid", "test")  # by name, the rows of "test" would come before what they are to be predicted from
 TYPES = ("token", "float", "token_seq", "float_seq")
 # What data sets call the platform's columns.
 NAMES = {
     "session_id": "user_id",
+    "product_id": "item_id",
+    "business_id": "item_id",
+    "artist_id": "item_id",
     "time": "timestamp",
     "behavior_type": "behavior",
     "behaviour": "behavior",
@@ -50,6 +55,8 @@ NAMES = {
     "name": "title",
     "item_name": "title",
     "movie_title": "title",
+    "app_name": "title",
+    "product_name": "title",
     "store": "brand",
     "category": "categories",
     "class": "categories",
@@ -64,9 +71,9 @@ class RecBole(Adapter):
 
     def recognise(self, source: Path) -> Layout | None:
         interactions = [path for path in files_in(source) if _is_atomic(path, ".inter", {"user_id", "item_id"})]
-        if not interactions:
+        if len({path.name.partition(".")[0] for path in interactions}) != 1:
             return None
-        interactions.sort(key=_part)  # of other names, by name
+        interactions.sort(key=_part)
         names = {path.name.partition(".")[0] for path in interactions}
         beside = [path for path in files_in(interactions[0].parent) if path.name.partition(".")[0] in names]
         items = [path for path in beside if _is_atomic(path, ".item", {"item_id"})]
@@ -75,7 +82,7 @@ class RecBole(Adapter):
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
-            for refusals, fields in read_headed(path, SEPARATOR, ("user_id", "item_id", "timestamp"), rename=_names):
+            for refusals, fields in read_headed(path, NEEDED, _names, SEPARATORS):
                 columns = {
                     "user_id": fields["user_id"],
                     "item_id": fields["item_id"],
@@ -88,7 +95,7 @@ class RecBole(Adapter):
                     columns["behavior"] = pa.repeat("rating", len(fields["rating"]))
                     columns["value"] = numbers(fields["rating"])
                 elif "behavior" in fields:
-                    columns["behavior"] = behaviors(pc.utf8_lower(fields["behavior"]), COMMON_NAMES)
+                    columns["behavior"] = behaviors(fields["behavior"], COMMON_NAMES)
                 elif "label" in fields:
                     chosen = pc.greater(numbers(fields["label"]), 0)
                     columns["behavior"] = pc.if_else(chosen, columns["behavior"], pa.scalar(None, pa.string()))
@@ -100,7 +107,7 @@ class RecBole(Adapter):
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.items:
-            for refusals, fields in read_headed(path, SEPARATOR, ("item_id",), rename=_names):
+            for refusals, fields in read_headed(path, ("item_id",), _item_names, SEPARATORS):
                 empty = pa.repeat("", len(fields["item_id"]))
                 columns = {
                     "item_id": fields["item_id"],
@@ -114,8 +121,8 @@ class RecBole(Adapter):
     def users(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.users:
             # All columns are read, so none may be named twice.
-            needed = ("user_id", *_without_types(header(path, SEPARATOR)))
-            for refusals, fields in read_headed(path, SEPARATOR, needed, rename=_without_types):
+            needed = ("user_id", *_without_types(header(path, *SEPARATORS)))
+            for refusals, fields in read_headed(path, needed, _without_types, SEPARATORS):
                 users = fields.pop("user_id")
                 columns = {"user_id": users, "attributes": attributes(fields, len(users))}
                 yield row_batch(path.name, refusals, columns, UNCHECKED_USERS)
@@ -124,8 +131,8 @@ class RecBole(Adapter):
 def _is_atomic(path: Path, suffix: str, needed: set[str]) -> bool:
     if not path.name.removesuffix(".gz").endswith(suffix):
         return False
-    fields = header(path, SEPARATOR)
-    return all(field.rpartition(":")[2] in TYPES for field in fields) and needed <= set(_names(fields))
+    fields = header(path, *SEPARATORS)
+    return all(field.rpartition(":")[2] in TYPES for field in fields) and needed <= set(_item_names(fields))
 
 
 def _part(path: Path) -> int:
@@ -139,6 +146,12 @@ def _names(fields: list[str]) -> list[str]:
         if NAMES.get(name, name) not in names:
             names[position] = NAMES[name]
     return names
+
+
+def _item_names(fields: list[str]) -> list[str]:
+    """As `_names`; what a file calls "id" alone is its item's, where it names no other."""
+    names = _names(fields)
+    return names if "item_id" in names else ["item_id" if name == "id" else name for name in names]
 
 
 def _without_types(fields: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from components.data_preparation.timestamps import seconds
 
 FIELDS = ["user_id", "item_id", "category", "behavior", "timestamp"]
 MEANING = {"pv": "click", "cart": "cart", "fav": "favourite", "buy": "purchase"}
-ROW = rf"[^,]+,[^,]+,[^,]*,({'|'.join(MEANING)}),[^,]+"
+ROW = rf'[^,]+,[^,]+,[^,]*,"?({"|".join(MEANING)})"?,[^,]+'
 
 
 class Taobao(Adapter):
@@ -30,7 +30,7 @@ class Taobao(Adapter):
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
-                refusals, fields = split_rows(rows, ",", FIELDS)
+                refusals, fields = split_rows(rows, ",", FIELDS, quoted=True)
                 columns = {
                     "user_id": fields["user_id"],
                     "item_id": fields["item_id"],

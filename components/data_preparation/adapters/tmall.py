@@ -31,7 +31,7 @@ from components.data_preparation.adapters.contract import (
 )
 from components.data_preparation.adapters.described_items import described_items
 from components.data_preparation.adapters.profiles import attributes
-from components.data_preparation.headed import header, read_headed
+from components.data_preparation.headed import header, read_headed, separator_of
 from components.data_preparation.source_files import files_in
 from components.data_preparation.timestamps import seconds
 
@@ -87,7 +87,7 @@ class Tmall(Adapter):
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.interactions:
             release = _release(path) or RELEASES[0]  # whose columns are then told to be missing
-            for refusals, fields in read_headed(path, ",", release.columns):
+            for refusals, fields in read_headed(path, release.columns):
                 columns = {
                     "user_id": fields["user_id"],
                     "item_id": fields["item_id"],
@@ -101,7 +101,7 @@ class Tmall(Adapter):
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
         for path in layout.users:
-            for refusals, fields in read_headed(path, ",", ("user_id", *PROFILE_COLUMNS)):
+            for refusals, fields in read_headed(path, ("user_id", *PROFILE_COLUMNS)):
                 users = fields["user_id"]
                 profile = {name: fields[name] for name in PROFILE_COLUMNS}
                 columns = {"user_id": users, "attributes": attributes(profile, len(users))}
@@ -109,8 +109,7 @@ class Tmall(Adapter):
 
 
 def _release(path: Path) -> _Release | None:
-    names = set(header(path, ","))
-    return next((release for release in RELEASES if set(release.columns) <= names), None)
+    return next((release for release in RELEASES if separator_of(path, release.columns)), None)
 
 
 def _seconds(times: pa.Array) -> pa.Array:

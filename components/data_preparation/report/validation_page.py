@@ -51,14 +51,17 @@ def _overview(validation: dict[str, Any]) -> str:
                 (f"{accepted:,}", "accepted"),
                 (f"{rejected:,}", "rejected"),
                 (percent(rejected, read), "of the rows rejected"),
-                (f"{100 * validation['max_rejected']:.3g}%", "allowed in a file (RELAND_MAX_REJECTED)"),
+                (
+                    f"{100 * validation['max_rejected']:.3g}%",
+                    "of a file may be faults, which repeats are not (RELAND_MAX_REJECTED)",
+                ),
             ]
         )
     )
 
 
 def _files(validation: dict[str, Any]) -> str:
-    # Those with the largest share of rejected rows first; a file that was empty has none.
+    # Those with the largest share of rejected rows, repeats among them, first; a file that was empty has none.
     files = sorted(validation["files"], key=lambda file: -file["rejected"] / max(file["read"], 1))
     rows = [
         [
@@ -67,14 +70,24 @@ def _files(validation: dict[str, Any]) -> str:
             f"{file['read']:,}",
             f"{file['accepted']:,}",
             f"{file['rejected']:,}",
-            percent(file["rejected"], file["read"]),
+            f"{file['repeated']:,}",
+            percent(file["rejected"] - file["repeated"], file["read"]),
             "<b>more than allowed</b>" if file["too_many"] else "within the limit",
         ]
         for file in files[:FILES_SHOWN]
     ]
     left_out = len(files) - len(rows)
     note = f"<p>{many(left_out, 'further file')} with no larger share of rejected rows.</p>" if left_out else ""
-    header = ["File", "What it holds", "#Read", "#Accepted", "#Rejected", "#Share", "Verdict"]
+    header = [
+        "File",
+        "What it holds",
+        "#Read",
+        "#Accepted",
+        "#Rejected",
+        "#Of them repeats",
+        "#Share of faults",
+        "Verdict",
+    ]
     return "<h2>Files</h2>" + table(header, rows) + note
 
 

@@ -14,11 +14,9 @@ from components.contracts.artifacts import VALIDATION_FILE, VALIDATION_PAGE_FILE
 from components.data_preparation.report.validation_page import render
 from components.data_preparation.staging import FileAccount
 from components.data_preparation.validation import (
-    DUPLICATE,
-    DUPLICATE_ITEM,
-    DUPLICATE_USER_ATTRIBUTE,
     INTERACTION_SCHEMA,
     ITEM_SCHEMA,
+    REPEATS,
     USER_SCHEMA,
 )
 from components.foundation.files import replacing_file, write_json
@@ -63,10 +61,7 @@ def validation(
         "stopped": None,
         "max_rejected": max_rejected,
         "files": [_file(file, account, listed.get(file, {}), max_rejected) for file, account in accounts.items()],
-        "duplicates": {
-            reason: sum(account.rejected[reason] for account in accounts.values())
-            for reason in (DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE)
-        },
+        "duplicates": {reason: sum(account.rejected[reason] for account in accounts.values()) for reason in REPEATS},
         "references": dict(references),
         "time": _time(interactions),
         "rules": {kind: rules(schema) for kind, schema in SCHEMAS.items()},
@@ -100,7 +95,8 @@ def _file(
         "read": account.read,
         "accepted": account.accepted,
         "rejected": rejected,
-        "too_many": rejected > max_rejected * account.read,
+        "repeated": account.repeated,
+        "too_many": account.has_too_many_faults(max_rejected),
         "reasons_in_all": len(account.rejected),
         "reasons": [
             {"reason": reason, "rows": rows, "examples": examples.get(reason, [])} for reason, rows in frequent

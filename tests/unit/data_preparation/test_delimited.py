@@ -11,13 +11,24 @@ from components.foundation.errors import InputError
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("4", 4.0), ("4.5", 4.5), ("4.", 4.0), (".5", 0.5), ("-1e2", -100.0), ("+3", 3.0), ("1e999", math.inf)],
+    [
+        ("4", 4.0),
+        ("4.5", 4.5),
+        ("4.", 4.0),
+        (".5", 0.5),
+        ("-1e2", -100.0),
+        ("+3", 3.0),
+        ("1e999", math.inf),
+        (" 4", 4.0),
+        ("4,5", 4.5),
+        ("-4,50", -4.5),
+    ],
 )
 def test_numbers(text: str, value: float) -> None:
     assert numbers(pa.array([text])).to_pylist() == [value]
 
 
-@pytest.mark.parametrize("text", ["", " 4", "nan", "inf", "four", "4,5", "0x10", "1_0", "."])
+@pytest.mark.parametrize("text", ["", "nan", "inf", "four", "1,234", "1,2,3", "0x10", "1_0", "."])
 def test_texts_that_are_no_numbers(text: str) -> None:
     (value,) = numbers(pa.array([text])).to_pylist()
     assert math.isnan(value)

@@ -142,5 +142,5 @@ def test_the_core_equals_dropping_one_by_one(raw_interactions: Make, core_of: Co
 
 
 def test_an_empty_core_names_the_setting(raw_interactions: Make, core_of: Core) -> None:
-    with pytest.raises(InputError, match="--minimum-interactions 5 leaves no interactions of 9"):
+    with pytest.raises(InputError, match="minimum_interactions 5 leaves no interactions of 9"):
         core_of(raw_interactions([(user, item, 1) for user in "abc" for item in "xyz"]), 5)

@@ -15,7 +15,7 @@ def write(folder: Path, content: bytes) -> Path:
 def test_columns_stand_in_any_order(tmp_path: Path) -> None:
     path = write(tmp_path, b'\xef\xbb\xbf "b" ,more,a\r\n1,2,3\r\n4,5,6\r\n')
     assert header(path, ",") == ["b", "more", "a"]
-    ((refusals, fields),) = read_headed(path, ",", ("a", "b"))
+    ((refusals, fields),) = read_headed(path, ("a", "b"))
     assert fields["a"].to_pylist() == ["3", "6"]
     assert fields["b"].to_pylist() == ["1", "4"]
     assert refusals.rows.first_line == 2
@@ -34,7 +34,7 @@ def test_columns_stand_in_any_order(tmp_path: Path) -> None:
 def test_a_header_that_does_not_serve(tmp_path: Path, content: bytes, message: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(InputError, match=message) as caught:
-        list(read_headed(path, ",", ("a", "b")))
+        list(read_headed(path, ("a", "b")))
     assert str(caught.value).startswith(f"{path}: ")
 
 
@@ -42,4 +42,4 @@ def test_a_missing_file_is_told_as_such_and_has_no_header(tmp_path: Path) -> Non
     assert header(tmp_path / "absent", ",") == []
     assert header(tmp_path, ",") == []
     with pytest.raises(InputError, match="absent: no such file"):
-        list(read_headed(tmp_path / "absent", ",", ("a",)))
+        list(read_headed(tmp_path / "absent", ("a",)))

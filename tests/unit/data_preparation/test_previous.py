@@ -121,16 +121,19 @@ def test_a_file_of_a_name_that_was_read_before_gets_a_number(days: Path, tmp_pat
     assert rejected.count("interactions/day-0.parquet (2)") == again["rejected"]
 
 
-def test_too_many_duplicates_of_before_end_the_run(days: Path, tmp_path: Path) -> None:
-    prepared(days / "0", tmp_path / "first")
-    with pytest.raises(InputError, match=r"are rejected, more than .*; the first is line 1: duplicate"):
-        prepared(days / "0", tmp_path / "again", str(tmp_path / "first"))
-    assert not (tmp_path / "again").exists()
+def test_a_day_that_was_read_before_is_repeats_and_is_warned_of(
+    days: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = prepared(days / "0", tmp_path / "first")
+    again = prepared(days / "0", tmp_path / "again", str(tmp_path / "first"))
+    assert again["accepted"] == first["accepted"]
+    assert again["repeated"] == again["rejected"] - first["rejected"] + first["repeated"]
+    assert "WARNING: interactions/day-0.parquet (2): every row repeats an earlier one" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_gone_on_from(days: Path, tmp_path: Path) -> None:
     for previous in (tmp_path / "none", days / "0"):
-        with pytest.raises(InputError, match=r"--previous .*: expected a folder that `reland prepare` has written"):
+        with pytest.raises(InputError, match=r"previous .*: expected a folder that `reland prepare` has written"):
             prepared(days / "1", tmp_path / "out", str(previous))
     prepared(days / "0", tmp_path / "first")
     accounts = tmp_path / "first" / ACCEPTED_FOLDER / ACCOUNTS_FILE

@@ -144,7 +144,7 @@ def test_the_default_moments(raw_interactions: Make, times: list[int], expected:
 def test_moments_that_leave_a_split_without_rows(raw_interactions: Make) -> None:
     rows = raw_interactions([("a", "x", time) for time in (10, 20, 30)])
     for bounds, split in (((0, 20), "train"), ((15, 18), "valid"), ((15, 31), "test")):
-        with pytest.raises(InputError, match=f"--splits time: no row is for {split} with --validate-from 1970"):
+        with pytest.raises(InputError, match=f"splits time: no row is for {split} with validate_from 1970"):
             time_bounds(rows, SplitConfig(("time",), *bounds))
     with pytest.raises(InputError, match="no row is for train"):
         time_bounds(raw_interactions([("a", "x", 5), ("a", "y", 5)]), SplitConfig(("time",)))
@@ -177,12 +177,12 @@ def test_options_are_read() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("", "", ""), "--splits '': '' is none of leave_one_out, ratio, time"),
+        (("", "", ""), "splits '': '' is none of leave_one_out, ratio, time"),
         (("ratio,half", "", ""), "'half' is none of"),
-        (("ratio", "2024-01-01", ""), "--validate-from is read with --splits time"),
-        (("ratio", "", "2024-01-01"), "--test-from is read with --splits time"),
-        (("time", "yesterday", ""), "--validate-from 'yesterday': expected an ISO date"),
-        (("time", "2024-01-02", "2024-01-02"), "--test-from 2024-01-02: expected a moment after --validate-from"),
+        (("ratio", "2024-01-01", ""), "validate_from is read where splits names time"),
+        (("ratio", "", "2024-01-01"), "test_from is read where splits names time"),
+        (("time", "yesterday", ""), "validate_from 'yesterday': expected an ISO date"),
+        (("time", "2024-01-02", "2024-01-02"), "test_from 2024-01-02: expected a moment after validate_from"),
     ],
 )
 def test_options_at_fault(options: tuple[str, str, str], message: str) -> None:

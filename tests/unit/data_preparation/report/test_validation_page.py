@@ -11,7 +11,7 @@ EVIL = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 def file(name: str, rejected: int = 0, **changes: Any) -> dict[str, Any]:
     example = {"source_line": 1_234, "raw": "1::2"}
     reasons = [{"reason": "too few fields", "rows": rejected, "examples": [example]}] if rejected else []
-    counts = {"read": 100, "accepted": 100 - rejected, "rejected": rejected, "too_many": rejected > 5}
+    counts = {"read": 100, "accepted": 100 - rejected, "rejected": rejected, "repeated": 0, "too_many": rejected > 5}
     return {
         "file": name,
         "kind": "interactions",
@@ -45,8 +45,8 @@ def rows(page: str) -> list[list[str]]:
 def test_what_became_of_the_rows_stands_on_the_page() -> None:
     page = render(judged(file("small.csv", 2), file("worse.csv", 6)))
     found = rows(page)
-    assert found[1] == ["worse.csv", "Interactions", "100", "94", "6", "6.0%", "<b>more than allowed</b>"]
-    assert found[2] == ["small.csv", "Interactions", "100", "98", "2", "2.0%", "within the limit"]
+    assert found[1] == ["worse.csv", "Interactions", "100", "94", "6", "0", "6.0%", "<b>more than allowed</b>"]
+    assert found[2] == ["small.csv", "Interactions", "100", "98", "2", "0", "2.0%", "within the limit"]
     assert ["too few fields", "6", "1,234", "<code>1::2</code>"] in found
     assert ["<code>user_id</code>", "String", "empty user_id"] in found
     assert [row[-1] for row in found if row[0].startswith(("Interactions that equal", "Items of"))] == ["17", "23"]
