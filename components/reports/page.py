@@ -32,7 +32,7 @@ figcaption { margin-top: 6px; }
 .table { overflow-x: auto; margin-bottom: 12px; }
 .grid > .table { margin: 0; align-self: start; }
 table { border-collapse: collapse; width: 100%; }
-th, td { padding: 7px 14px; text-align: left; vertical-align: top; border-top: 1px solid #e4e7eb; }
+th, td { padding: 7px 10px; text-align: left; vertical-align: top; border-top: 1px solid #e4e7eb; }
 th { border-top: 0; font-size: 13.5px; color: #57606a; font-weight: 600; background: #fafbfc; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; unicode-bidi: isolate; }
