@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from statsmodels.stats.multitest import multipletests
 
 from components.foundation.errors import InputError
 from serving.experiment.balance import counts_p_value, covariates_p_value, exact_bounds, exact_p_value
@@ -499,7 +498,7 @@ class _Comparison:
         """Rows whose tests are adjusted for being several, each metric by itself."""
         metrics = [dict(estimates) for _, _, estimates in rows]
         for metric in dict.fromkeys(name for row in metrics for name in row):
-            for row, shown in zip(metrics, self._holm([row[metric] for row in metrics]), strict=True):
+            for row, shown in zip(metrics, self._adjusted([row[metric] for row in metrics]), strict=True):
                 row[metric] = shown
         return [
             Group(name=name, users=users, metrics=estimates)
@@ -508,14 +507,14 @@ class _Comparison:
 
     def _with_secondary_tests(self, metrics: dict[str, Shown]) -> dict[str, Shown]:
         secondary = [name for name in metrics if name != self._config.primary]
-        return metrics | dict(zip(secondary, self._holm([metrics[name] for name in secondary]), strict=True))
+        return metrics | dict(zip(secondary, self._adjusted([metrics[name] for name in secondary]), strict=True))
 
-    def _holm(self, estimates: list[Shown]) -> list[Shown]:
-        """Holm, "A simple sequentially rejective multiple test procedure", 1979."""
+    def _adjusted(self, estimates: list[Shown]) -> list[Shown]:
+        """Estimates whose tests are adjusted for being several."""
         tested = [shown.p_value for shown in estimates if shown.p_value is not None]
         if not tested:
             return estimates
-        adjusted = iter(multipletests(tested, alpha=self._config.alpha, method="holm")[1])
+        adjusted = iter(_holm(np.array(tested)))
         corrected = []
         for shown in estimates:
             if shown.p_value is not None:
@@ -663,6 +662,15 @@ class _Comparison:
             both.append((did, max(could, did)))  # a conversion may come without a click
         candidate, control = both
         return (candidate, control) if candidate[1] and control[1] and candidate[0] + control[0] else None
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """Adjusted p values (Holm, "A simple sequentially rejective multiple test procedure", 1979)."""
+    order = np.argsort(p_values)
+    adjusted = np.empty(len(p_values))
+    factors = len(p_values) - np.arange(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1.0)
+    return adjusted
 
 
 def _verdict(low: float | None, high: float | None, margin: float) -> str:

@@ -61,8 +61,8 @@ def test_lifts_by_day_and_overall_by_hand() -> None:
     assert overall.lift == pytest.approx(8 / 5 - 1)
     assert result.overall["cvr"].lift == pytest.approx((3 / 8) / (2 / 5) - 1)
     # Parts of the users: 6 - 30/5 = 0 and 2 - 10/5 = 0; 1 - 10/8 and 4 - 30/8. var = 2 · 2 (1/4)² / 40² / (1/8)².
-    # By their leverages, 10 and 30 of 40 items, the control's parts count 1 / (3/4) and 1 / (1/4) times. The variance is
-    # of these two users alone, so there is one degree of freedom, for which Student's quantile is 12.7062.
+    # By their leverages, 10 and 30 of 40 items, the control's parts count 4/3 and 4 times. The variance is of these
+    # two users alone, so there is one degree of freedom, for which Student's quantile is 12.7062.
     parts = 2 * ((1 / 4 * 4 / 3) ** 2 + (1 / 4 * 4) ** 2)
     deviation = 12.7062 * np.sqrt(parts / 40**2 * 64)
     assert overall.low == pytest.approx(8 / 5 * np.exp(-deviation) - 1, rel=1e-6)
