@@ -25,7 +25,7 @@ p { margin: 0 0 12px; max-width: 75em; }
 .tile { flex: 1 1 auto; padding: 12px 16px; white-space: nowrap; }
 .tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tile span, figcaption, footer { color: #57606a; font-size: 13.5px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 16px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(480px, 100%), 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px 16px 14px; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { margin-top: 6px; }

@@ -360,7 +360,7 @@ def _users(content: dict[str, Any]) -> str:
     ratios = table(["Users", "#Candidate", "#Control", "#Planned share", "#Share", "#p", "Verdict"], rows)
     return (
         f"<h2>Users and sample ratio</h2>{table(header, arms)}"
-        f'<div class="grid">{_figure(chart, "A user of several stages is counted in each.")}{ratios}</div>'
+        f"{ratios}{_grid([_figure(chart, 'A user of several stages is counted in each.')])}"
     )
 
 
@@ -389,7 +389,7 @@ def _guardrails(content: dict[str, Any]) -> str:
         figure = _figure(chart, "Relative to the control; what is 0 there is left out.")
     header = ["Guardrail", "#Candidate", "#Control", "#Limit", "Verdict"]
     return (
-        f'<h2>Guardrails</h2><div class="grid">{figure}{table(header, rows)}</div>'
+        f"<h2>Guardrails</h2>{table(header, rows)}{_grid([figure])}"
         f"<p>Measured on {guarded['measured_lists']:,} lists, spread evenly over the experiment.</p>"
     )
 
