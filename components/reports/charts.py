@@ -12,6 +12,7 @@ from html import escape
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 74, 18, 44, 58
 LEGEND_LINE = 20
+WIDEST = 3.0  # of `readable_bounds`
 CHARACTER = 6.6  # mean width of a character at the legend's size
 
 # Okabe and Ito's colours, which people who do not tell red from green can tell apart.
@@ -94,6 +95,19 @@ def linear_axis(label: str, highest: float, unit: str = "") -> Axis:
     )
 
 
+def readable_bounds(points: Sequence[tuple[float, float, float, float]]) -> tuple[float, float]:
+    """The range of (x, low, estimate, high) in which most intervals can be read, where a few are far wider than others.
+
+    It holds every estimate and every end that is not further from 0 than `WIDEST` times the farthest end of the median
+    interval or the farthest estimate; a chart draws what is beyond with an arrow.
+    """
+    ends = sorted(max(abs(low), abs(high)) for _, low, _, high in points)
+    estimates = [estimate for _, _, estimate, _ in points]
+    limit = WIDEST * max(ends[(len(ends) - 1) // 2], *map(abs, estimates))
+    values = [*estimates, *(end for _, low, _, high in points for end in (low, high) if abs(end) <= limit)]
+    return min(values), max(values)
+
+
 def spanning_axis(label: str, low: float, high: float, unit: str = "") -> Axis:
     """From a round number not above `low` to one not below `high`, and 0 is between; with about six ticks."""
     low, high = min(low, 0.0), max(high, 0.0)
@@ -114,12 +128,15 @@ def logarithmic_axis(label: str, highest: float) -> Axis:
 
 
 def line_chart(title: str, x_axis: Axis, y_axis: Axis, lines: Sequence[Line]) -> str:
-    """Lines over two numeric axes."""
+    """Lines over two numeric axes; what is beyond the vertical one is drawn at its edge."""
     frame = _Frame(title, [(line.name, line.color, line.dash) for line in lines])
     grid = [frame.horizontal(y_axis), frame.vertical(x_axis)]
     drawn = []
     for line in lines:
-        places = [(frame.x(x_axis.position(x)), frame.y(y_axis.position(y))) for x, y in line.points]
+        places = [
+            (frame.x(x_axis.position(x)), frame.y(y_axis.position(min(max(y, y_axis.low), y_axis.high))))
+            for x, y in line.points
+        ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
         drawn.append(
@@ -133,7 +150,10 @@ def line_chart(title: str, x_axis: Axis, y_axis: Axis, lines: Sequence[Line]) ->
 
 
 def interval_chart(title: str, x_axis: Axis, y_axis: Axis, groups: Sequence[Intervals]) -> str:
-    """Estimates with their intervals over two numeric axes, and a line at 0 where the vertical axis has it."""
+    """Estimates with their intervals over two numeric axes, and a line at 0 where the vertical axis has it.
+
+    An end beyond the axis is cut there, with an arrow in place of the end's bar.
+    """
     frame = _Frame(title, [(group.name, group.color, None) for group in groups] if len(groups) > 1 else [])
     drawn = [frame.horizontal(y_axis), frame.vertical(x_axis, grid=False)]
     if y_axis.low < 0 < y_axis.high:
@@ -142,9 +162,15 @@ def interval_chart(title: str, x_axis: Axis, y_axis: Axis, groups: Sequence[Inte
     for group in groups:
         for x, low, estimate, high in group.points:
             place = frame.x(x_axis.position(x))
-            ends = [frame.y(y_axis.position(value)) for value in (low, high)]
+            ends = [frame.y(y_axis.position(min(max(value, y_axis.low), y_axis.high))) for value in (low, high)]
             drawn.append(_segment(place, ends[0], place, ends[1], group.color, ' stroke-width="2.5"'))
-            drawn += [_segment(place - 5, end, place + 5, end, group.color, ' stroke-width="1.5"') for end in ends]
+            for value, end, sign in ((low, ends[0], -1), (high, ends[1], 1)):
+                if y_axis.low <= value <= y_axis.high:
+                    drawn.append(_segment(place - 5, end, place + 5, end, group.color, ' stroke-width="1.5"'))
+                else:
+                    wing = end + sign * 8
+                    arrow = f"{place - 5:.1f},{wing:.1f} {place:.1f},{end:.1f} {place + 5:.1f},{wing:.1f}"
+                    drawn.append(f'<polyline points="{arrow}" fill="none" stroke="{group.color}" stroke-width="2"/>')
             center = frame.y(y_axis.position(estimate))
             drawn.append(f'<circle cx="{place:.1f}" cy="{center:.1f}" r="4.5" fill="{group.color}"/>')
     return frame.svg(drawn)

@@ -25,14 +25,14 @@ p { margin: 0 0 12px; max-width: 75em; }
 .tile { flex: 1 1 auto; padding: 12px 16px; white-space: nowrap; }
 .tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tile span, figcaption, footer { color: #57606a; font-size: 13.5px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 16px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(480px, 100%), 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px 16px 14px; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { margin-top: 6px; }
 .table { overflow-x: auto; margin-bottom: 12px; }
 .grid > .table { margin: 0; align-self: start; }
 table { border-collapse: collapse; width: 100%; }
-th, td { padding: 7px 14px; text-align: left; vertical-align: top; border-top: 1px solid #e4e7eb; }
+th, td { padding: 7px 10px; text-align: left; vertical-align: top; border-top: 1px solid #e4e7eb; }
 th { border-top: 0; font-size: 13.5px; color: #57606a; font-weight: 600; background: #fafbfc; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; unicode-bidi: isolate; }

@@ -7,13 +7,16 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from components.foundation.errors import InputError, write_failure
+
+if TYPE_CHECKING:
+    from serving.experiment.plan import Plan
 
 INTERRUPTED = 130
 
@@ -36,6 +39,16 @@ Timezone = Annotated[str, typer.Option(help="Whose midnight a day begins at, as 
 Alpha = Annotated[float, typer.Option(help="Level of the tests; intervals are of 1 - alpha.")]
 Power = Annotated[float, typer.Option(help="Probability with which a detectable lift is found.")]
 Window = Annotated[float, typer.Option(help="Hours after its list up to which an outcome counts.")]
+Metric = Annotated[
+    str,
+    typer.Option(
+        help="Metric that decides: ctr, cvr, clicks_per_user, conversions_per_user, value_per_user, "
+        "impressions_per_user, lists_per_user or retention; in a report, all others are secondary."
+    ),
+]
+Values = Annotated[
+    Path | None, typer.Option(help="What a conversion of an item is worth: a Parquet file item_id, value.")
+]
 Memory = Annotated[str, typer.Option(help="Memory of the tables, as 2GiB; the rest is done on disk.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
@@ -60,15 +73,40 @@ def report(
     candidate_share: Annotated[
         float, typer.Option(help="Share of both arms' users who were to be the candidate's.")
     ] = 0.5,
-    since: Annotated[str, typer.Option(help="First moment of the lists (ISO, UTC). Default: any.")] = "",
+    since: Annotated[
+        str,
+        typer.Option(help="First moment of the lists (ISO, UTC). What counts as before ends where the rollout began."),
+    ] = "",
     until: Annotated[str, typer.Option(help="Moment before which lists were served, likewise.")] = "",
     window_hours: Window = 24.0,
+    mature: Annotated[
+        bool, typer.Option("--mature", help="Leave out lists whose --window-hours have not passed by the log's end.")
+    ] = False,
+    metric: Metric = "ctr",
+    margin: Annotated[
+        float, typer.Option(help="Relative loss of a secondary metric up to which the candidate is not worse.")
+    ] = 0.02,
+    planned_users: Annotated[
+        int | None,
+        typer.Option(
+            help="Users an arm that were planned beforehand (see `plan`): then the fixed-horizon test is made."
+        ),
+    ] = None,
+    expected_lift: Annotated[
+        float | None,
+        typer.Option(
+            help="Size of lifts that are expected, relative: tunes the sequential test, beforehand. Default: what "
+            "--planned-users can find or, without them, the users of the first look."
+        ),
+    ] = None,
+    values: Values = None,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(help="Attributes to divide users by: the users.parquet of prepared tables."),
+    ] = None,
     timezone: Timezone = "UTC",
     alpha: Alpha = 0.05,
     power: Power = 0.8,
-    expected_lift: Annotated[
-        float, typer.Option(help="Size of lifts that are expected, relative: tunes the sequential test, beforehand.")
-    ] = 0.03,
     memory: Memory = "2GiB",
     as_json: AsJson = False,
 ) -> None:
@@ -78,26 +116,28 @@ def report(
     from components.foundation.settings import load_settings
     from serving.experiment.analysis import AnalysisConfig
     from serving.experiment.join import JoinConfig
-    from serving.experiment.report import PAGE_FILE, ReportConfig, states_of_rollout, write_report
+    from serving.experiment.report import (
+        PAGE_FILE,
+        ReportConfig,
+        start_of_rollout,
+        states_of_rollout,
+        write_report,
+    )
 
-    for name, value in (
-        ("alpha", alpha),
-        ("power", power),
-        ("candidate-share", candidate_share),
-    ):
-        if not 0 < value < 1:
-            raise InputError(f"--{name} {value}: expected a number between 0 and 1")
-    for name, value in (("expected-lift", expected_lift), ("window-hours", window_hours)):
-        if not value > 0:
-            raise InputError(f"--{name} {value}: expected a number above 0")
+    _check_shares(alpha=alpha, power=power, candidate_share=candidate_share)
+    _check_positive(expected_lift=expected_lift, window_hours=window_hours, margin=margin, planned_users=planned_users)
+    _check_metric(metric, values)
     settings = load_settings()
     folder = logs or settings.home / "serving"
-    stages = states_of_rollout(read_rollout_history(history_file(settings)), rollout) if logs is None or rollout else {}
+    history = read_rollout_history(history_file(settings)) if logs is None or rollout else []
+    stages = states_of_rollout(history, rollout)
     config = ReportConfig(
         join=JoinConfig(
             states=sorted(stages) if stages else None,
             since=_moment("since", since),
             until=_moment("until", until),
+            mature=mature,
+            values=values,
             window=datetime.timedelta(hours=window_hours),
             timezone=timezone,
             memory=memory,
@@ -108,11 +148,16 @@ def report(
             candidate_share=candidate_share,
             alpha=alpha,
             power=power,
+            primary=metric,
+            margin=margin,
+            planned_users=planned_users,
             expected_lift=expected_lift,
             stages=stages,
         ),
         activity=activity,
         activity_days=activity_days,
+        attributes=attributes,
+        started=start_of_rollout(history, rollout),
     )
     try:
         with creating_directory(output) as written:
@@ -124,6 +169,64 @@ def report(
         return
     _print_report(Console(), content)
     print(f"written: {output} (open {output / PAGE_FILE})")
+
+
+@group.command()
+def plan(
+    logs: Logs = None,
+    metric: Metric = "ctr",
+    lift: Annotated[
+        float | None, typer.Option(help="Relative lift that is to be found, 0.03 is 3%. Default: none in particular.")
+    ] = None,
+    weight: Annotated[
+        float, typer.Option(help="Share of all users that the candidate is to have; the control has as many.")
+    ] = 0.5,
+    days: Annotated[int, typer.Option(help="Days of the log, up to its last, that are looked at.")] = 28,
+    window_hours: Window = 24.0,
+    values: Values = None,
+    timezone: Timezone = "UTC",
+    alpha: Alpha = 0.05,
+    power: Power = 0.8,
+    memory: Memory = "2GiB",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """How many users and days an experiment takes to find a lift, by the variance of the logs before it."""
+    import tempfile
+
+    from components.contracts.serving import EVENTS_FOLDER, EXPOSURES_FOLDER
+    from components.foundation.settings import load_settings
+    from serving.experiment.analysis import AnalysisConfig
+    from serving.experiment.join import JoinConfig, join_outcomes
+    from serving.experiment.plan import plan_experiment
+    from serving.experiment.tables import last_moment
+
+    _check_shares(alpha=alpha, power=power)
+    _check_positive(days=days, window_hours=window_hours)
+    _check_metric(metric, values)
+    if not 0 < weight <= 0.5:
+        raise InputError(f"--weight {weight}: expected more than 0 and at most 0.5, for the control has as many users")
+    if lift is not None and (lift == 0 or lift <= -1):
+        raise InputError(f"--lift {lift}: expected a relative lift other than 0 and above -1, as 0.03")
+    folder = logs or load_settings().home / "serving"
+    last = last_moment(folder / EXPOSURES_FOLDER)
+    config = JoinConfig(
+        since=last - datetime.timedelta(days=days),
+        mature=True,
+        values=values,
+        window=datetime.timedelta(hours=window_hours),
+        timezone=timezone,
+        memory=memory,
+    )
+    # A planned size is what comes of it; that there is one means that the looks spend a part of alpha.
+    analysis = AnalysisConfig(alpha=alpha, power=power, primary=metric, planned_users=1)
+    with tempfile.TemporaryDirectory() as written:
+        user_days = Path(written) / "user_days.parquet"
+        join_outcomes(folder / EXPOSURES_FOLDER, folder / EVENTS_FOLDER, user_days, config)
+        planned = plan_experiment(user_days, analysis, weight, lift, memory)
+    if as_json:
+        print(json.dumps(asdict(planned), indent=2, default=str))
+        return
+    _print_plan(Console(), planned, lift, power)
 
 
 @group.command()
@@ -242,6 +345,27 @@ def bandit(
     print(f"written: {output} (open {output / PAGE_FILE})")
 
 
+def _check_shares(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < 1:
+            raise InputError(f"--{name.replace('_', '-')} {value}: expected a number between 0 and 1")
+
+
+def _check_positive(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise InputError(f"--{name.replace('_', '-')} {value}: expected a number above 0")
+
+
+def _check_metric(metric: str, values: Path | None) -> None:
+    from serving.experiment.analysis import METRICS
+
+    if metric not in METRICS:
+        raise InputError(f"--metric {metric}: expected one of {', '.join(METRICS)}")
+    if metric == "value_per_user" and values is None:
+        raise InputError("--metric value_per_user: expected --values, a Parquet file of what an item is worth")
+
+
 def _moment(name: str, text: str) -> datetime.datetime | None:
     if not text:
         return None
@@ -253,19 +377,24 @@ def _moment(name: str, text: str) -> datetime.datetime | None:
 
 
 def _print_report(console: Console, content: dict[str, Any]) -> None:
-    """Table 4 and the verdicts."""
+    """The decision first, then Table 4 and the verdicts."""
     analysis = content["analysis"]
+    print(content["decision"]["text"])
+    print(content["decision"]["rule"])
     shown = Table(title=f"Lift of {content['candidate']} over {content['control']}", title_justify="left")
     shown.add_column("days")
-    for metric in analysis["overall"]:
+    for metric in analysis["pooled"]:
         shown.add_column(metric.upper(), justify="right")
         shown.add_column(f"{1 - analysis['alpha']:.0%} interval", justify="right")
     for name, metrics in [*((day["name"], day["metrics"]) for day in analysis["by_day"]), ("all", analysis["overall"])]:
         cells = []
-        for estimate in metrics.values():
-            known = estimate["lift"] is not None
-            cells.append(f"{'*' if estimate['significant'] else ''}{estimate['lift']:+.2%}" if known else "none")
-            cells.append(f"{estimate['low']:+.2%} to {estimate['high']:+.2%}" if known else "")
+        for metric in analysis["pooled"]:
+            estimate = metrics[metric]
+            lift, low, high = (
+                None if estimate[key] is None else f"{estimate[key]:+.2%}" for key in ("lift", "low", "high")
+            )
+            cells.append(f"{'*' if estimate['significant'] else ''}{lift or 'none'}{'†' if estimate['few'] else ''}")
+            cells.append("" if low is None and high is None else f"{low or 'open'} to {high or 'open'}")
         shown.add_row(name, *cells)
     console.print(shown)
     for warning in analysis["warnings"]:
@@ -273,3 +402,34 @@ def _print_report(console: Console, content: dict[str, Any]) -> None:
     for rail in content["guardrails"]["judged"]:
         if rail["breached"]:
             print(f"warning: guardrail {rail['name']} is breached", file=sys.stderr)
+
+
+def _print_plan(console: Console, planned: "Plan", lift: float | None, power: float) -> None:
+    """A line for each length, and what to do."""
+    shown = Table(
+        title=f"Lift of {planned.metric} that is found with probability {power:.0%}, by the log of {planned.first_day} "
+        f"to {planned.last_day}",
+        title_justify="left",
+    )
+    for name in ("days", "users an arm", "one test", "daily looks"):
+        shown.add_column(name, justify="right")
+    if lift is not None:
+        shown.add_column(f"power at {lift:+.1%}", justify="right")
+        shown.add_column("with daily looks", justify="right")
+    for length in planned.lengths:
+        cells = [f"{length.detectable:.2%}", f"{length.detectable_with_looks:.2%}"]
+        if lift is not None:
+            cells += [f"{chance or 0:.0%}" for chance in (length.power, length.power_with_looks)]
+        shown.add_row(str(length.days), f"{length.users:,}", *cells)
+    console.print(shown)
+    if lift is None:
+        return
+    longest = planned.lengths[-1]
+    for how, needed in (("one test at the end", planned.needed), ("daily looks", planned.needed_with_looks)):
+        if needed is None:
+            print(f"{how}: {lift:+.1%} is not found with probability {power:.0%} in the {longest.days} days of the log")
+        else:
+            print(f"{how}: {needed.days} days, {needed.users:,} users an arm")
+    if planned.needed_with_looks is not None:
+        users = planned.needed_with_looks.users
+        print(f"then: reland experiment report --metric {planned.metric} --planned-users {users}")

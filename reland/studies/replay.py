@@ -97,7 +97,8 @@ def replay_experiment(policies: Policies, users: int, generator: np.random.Gener
                     pa.array(arm_of[came]),
                     pa.array([f"r{number:07d}" for number in np.flatnonzero(came)]),
                     pa.repeat(pa.scalar(start + timedelta(days=day), pa.date32()), count),
-                    *(pa.array(column[came], pa.int64()) for column in (visits, shown, clicks, conversions)),
+                    *(pa.array(column[came], pa.int64()) for column in (visits, shown, clicks, conversions, visits)),
+                    pa.repeat(pa.scalar(0.0), count),
                 ],
                 schema=USER_DAYS,
             )

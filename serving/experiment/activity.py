@@ -1,10 +1,12 @@
 """What users did before the experiment: from interactions that a data set holds, or from the gateway's own logs.
 
-Both are cut at the experiment's first midnight: what a candidate may have changed is no covariate.
+Both are cut at the midnight before the rollout began, whatever days of it are analysed: what a candidate may have
+changed is no covariate. An event after that midnight is of no list before it either.
 """
 
 import datetime
 import zoneinfo
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +24,30 @@ CONVERSIONS = ("purchase",)
 NEITHER = ("search",)
 
 
-def first_moment(user_days: Path, timezone: str) -> datetime.datetime | None:
-    """Midnight of the first day; None where there is no user-day."""
-    ((day,),) = duckdb.read_parquet(str(user_days)).aggregate("min(day)").fetchall()
-    if day is None:
+def beginning(
+    exposures: Path, arms: Sequence[str], states: Sequence[int] | None, started: datetime.datetime | None, timezone: str
+) -> datetime.datetime | None:
+    """The midnight before an experiment began: before its first list in the whole log or, if earlier, `started`.
+
+    Args:
+        states: those of the rollout; None: every list of the arms is the experiment's.
+        started: when the rollout's history says that it began; None where there is none.
+
+    Returns:
+        None where no list was served and no start is recorded.
+    """
+    paths = [str(path) for path in sorted(exposures.glob("*.parquet"))]
+    moments = [] if started is None else [started]
+    if paths:
+        chosen = f"arm IN ({', '.join(map(text, arms))})"
+        if states is not None:
+            chosen += f" AND state IN ({', '.join(str(int(state)) for state in states) or 'NULL'})"
+        ((first,),) = duckdb.read_parquet(paths).filter(chosen).aggregate("epoch_us(min(time))").fetchall()
+        if first is not None:
+            moments.append(datetime.datetime.fromtimestamp(first / 1e6, datetime.UTC))
+    if not moments:
         return None
+    day = min(moments).astimezone(zoneinfo.ZoneInfo(timezone)).date()
     return datetime.datetime.combine(day, datetime.time(), zoneinfo.ZoneInfo(timezone))
 
 
@@ -69,7 +90,16 @@ def activity_of_logs(
         ((first,),) = tables.sql("SELECT epoch_us(min(time)) FROM exposures").fetchall()
     if first >= before.timestamp() * 1_000_000:
         return False
-    earlier = replace(config, arms=(), states=None, since=before - datetime.timedelta(days=days), until=before)
+    earlier = replace(
+        config,
+        arms=(),
+        states=None,
+        since=before - datetime.timedelta(days=days),
+        until=before,
+        events_until=before,
+        mature=False,
+        values=None,
+    )
     user_days = output.with_suffix(".user_days.parquet")
     join_outcomes(exposures, events, user_days, earlier)
     with experiment_tables(config.memory) as tables:

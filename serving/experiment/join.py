@@ -8,13 +8,16 @@ and all of them are counted.
 `outside`        the list is of another arm, another rollout or another time than is analysed
 `not_shown`      its item is not in the list
 `early`          it happened before the list was served, by more than clocks may differ
-`late`           it happened later than the attribution window allows
+`late`           it happened later than the attribution window allows, or not before `events_until`
 `repeated`       the list's item has this outcome already
 `attributed`     counts, on the day on which the list was served
 ===============  =======================================================================================================
 
 A conversion counts as one whether or not a click on its item was logged: a lost click must not lose the purchase. So
 CVR = conversions / clicks is a ratio of sums. A list that was logged twice counts once.
+
+A list is *immature* while its attribution window has not passed: until then it may still get outcomes, conversions more
+than clicks. The log's end is its latest list or event.
 """
 
 import datetime
@@ -31,7 +34,7 @@ from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
 from components.foundation.errors import InputError
 from components.foundation.files import replacing_file
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, text, view
-from serving.experiment.user_days import USER_DAYS
+from serving.experiment.user_days import ITEM_VALUES, USER_DAYS
 
 ROWS_A_BATCH = 2**17
 
@@ -46,6 +49,9 @@ class JoinConfig:
         arms: names of the arms; empty: all of them.
         states: states of the arms' record; None: all of them.
         since, until: when a list was served, the first included and the last not; None: any time.
+        events_until: the moment before which an event must have happened; None: any time.
+        mature: whether immature lists are left out.
+        values: a Parquet file of `ITEM_VALUES`; None: no conversion has a value.
         window: how long after its list an outcome counts.
         clock_difference: how long before its list an outcome counts. Events tell whole seconds, and those of devices
             their own time.
@@ -57,6 +63,9 @@ class JoinConfig:
     states: Sequence[int] | None = None
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
+    events_until: datetime.datetime | None = None
+    mature: bool = False
+    values: Path | None = None
     window: datetime.timedelta = datetime.timedelta(hours=24)
     clock_difference: datetime.timedelta = datetime.timedelta(minutes=1)
     timezone: str = "UTC"
@@ -71,12 +80,17 @@ class JoinAccount:
         lists: lists logged, of all arms; each once.
         repeated_lists: rows beyond the first with a request id.
         analysed_lists: of `lists`, those of the arms, states and time asked for.
+        immature_lists: of `lists`, those of the arms, states and time asked for whose window has not passed; with
+            `JoinConfig.mature` they are not among `analysed_lists`.
+        immature_from: the first day of such a list; None without one.
         events: events of each fate, by outcome.
     """
 
     lists: int
     repeated_lists: int
     analysed_lists: int
+    immature_lists: int
+    immature_from: datetime.date | None
     events: dict[str, dict[str, int]]
 
     def count(self, fate: str) -> int:
@@ -96,7 +110,11 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
         view(tables, "exposures", exposures, EXPOSURES)
         # The gateway makes the folder of events with the first one.
         view(tables, "events", events if events.exists() else OUTCOME_EVENTS.empty_table(), OUTCOME_EVENTS)
+        view(tables, "item_values", config.values or ITEM_VALUES.empty_table(), ITEM_VALUES)
         repeated = _make_lists(tables, config)
+        ((immature, immature_from),) = tables.sql(
+            "SELECT count(*), min(day) FROM lists WHERE chosen AND immature"
+        ).fetchall()
         _make_outcomes(tables, config)
         _write_user_days(tables, output)
         ((rows,),) = tables.sql("SELECT count(*) FROM exposures").fetchall()
@@ -110,7 +128,14 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
     counted = {fate: dict.fromkeys(OUTCOMES, 0) for fate in FATES}
     for fate, outcome, count in fates:
         counted[fate][outcome] = count
-    return JoinAccount(lists=rows - repeated, repeated_lists=repeated, analysed_lists=analysed, events=counted)
+    return JoinAccount(
+        lists=rows - repeated,
+        repeated_lists=repeated,
+        analysed_lists=analysed,
+        immature_lists=immature,
+        immature_from=immature_from,
+        events=counted,
+    )
 
 
 def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:
@@ -132,9 +157,16 @@ def _make_lists(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> int:
         for sign, moment in ((">=", config.since), ("<", config.until))
         if moment is not None
     ]
+    ((end,),) = tables.sql(
+        "SELECT greatest((SELECT epoch_us(max(time)) FROM exposures), (SELECT epoch_us(max(time)) FROM events))"
+    ).fetchall()
+    immature = f"epoch_us(time) > {(end or 0) - _microseconds(config.window)}"
+    chosen = " AND ".join(conditions)
     columns = (
-        "request_id, state, arm, user_id, time, items, "
-        f"timezone({text(config.timezone)}, time)::DATE AS day, {' AND '.join(conditions)} AS analysed"
+        "request_id, state, arm, user_id, time, items, cold_start, "
+        f"timezone({text(config.timezone)}, time)::DATE AS day, "
+        f"{chosen} AS chosen, {immature} AS immature, "
+        f"{f'{chosen} AND NOT ({immature})' if config.mature else chosen} AS analysed"
     )
     tables.execute(
         f"CREATE TEMP VIEW lists AS SELECT {columns} FROM exposures ANTI JOIN repeated USING (request_id) UNION ALL "
@@ -159,43 +191,51 @@ def _repeated_numbers(tables: duckdb.DuckDBPyConnection) -> np.ndarray:
 def _make_outcomes(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> None:
     """The table `outcomes`: each outcome of an item of a list once, with its fate and how many events told it."""
     early, late = (
-        f"INTERVAL '{int(length.total_seconds() * 1_000_000)} microseconds'"
-        for length in (config.clock_difference, config.window)
+        f"INTERVAL '{_microseconds(length)} microseconds'" for length in (config.clock_difference, config.window)
     )
+    after = "false"
+    if config.events_until is not None:
+        after = f"events.time >= {text(config.events_until.isoformat())}::TIMESTAMPTZ"
     tables.execute(
         f"""
         CREATE TEMP TABLE outcomes AS
         SELECT fate, outcome, any_value(state) AS state, any_value(arm) AS arm, any_value(user_id) AS user_id,
-               any_value(day) AS day, count(*) AS copies
+               any_value(day) AS day, count(*) AS copies, coalesce(any_value(value), 0.0) AS value
         FROM (
-            SELECT events.request_id, item_id, outcome, state, arm, user_id, day, CASE
+            SELECT events.request_id, item_id, outcome, state, arm, user_id, day, value, CASE
                 WHEN lists.request_id IS NULL THEN 'unknown'
                 WHEN NOT analysed THEN 'outside'
                 WHEN NOT list_contains(items, item_id) THEN 'not_shown'
                 WHEN events.time < lists.time - {early} THEN 'early'
-                WHEN events.time > lists.time + {late} THEN 'late'
+                WHEN events.time > lists.time + {late} OR {after} THEN 'late'
                 ELSE 'attributed' END AS fate
             FROM events LEFT JOIN lists ON events.request_id = lists.request_id
+            LEFT JOIN (SELECT item_id, any_value(value) AS value FROM item_values GROUP BY 1) USING (item_id)
         )
         GROUP BY fate, outcome, request_id, item_id
         """
     )
 
 
+def _microseconds(length: datetime.timedelta) -> int:
+    return int(length.total_seconds() * 1_000_000)
+
+
 def _write_user_days(tables: duckdb.DuckDBPyConnection, output: Path) -> None:
-    counts = ("lists", "impressions", "clicks", "conversions")
+    counts = ("lists", "impressions", "clicks", "conversions", "ranked_lists")
     with replacing_file(output) as temporary:
         tables.execute(
             f"""
             COPY (
-                SELECT state, arm, user_id, day, {", ".join(f"sum({count})::BIGINT AS {count}" for count in counts)}
+                SELECT state, arm, user_id, day, {", ".join(f"sum({count})::BIGINT AS {count}" for count in counts)},
+                       sum(value)::DOUBLE AS value
                 FROM (
                     SELECT state, arm, user_id, day, count(*) AS lists, sum(len(items)) AS impressions, 0 AS clicks,
-                           0 AS conversions
+                           0 AS conversions, count(*) FILTER (NOT cold_start) AS ranked_lists, 0.0 AS value
                     FROM lists WHERE analysed GROUP BY ALL
                     UNION ALL
                     SELECT state, arm, user_id, day, 0, 0, count(*) FILTER (outcome = 'click'),
-                           count(*) FILTER (outcome = 'conversion')
+                           count(*) FILTER (outcome = 'conversion'), 0, sum(value) FILTER (outcome = 'conversion')
                     FROM outcomes WHERE fate = 'attributed' GROUP BY ALL
                 )
                 GROUP BY state, arm, user_id, day

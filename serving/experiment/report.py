@@ -15,12 +15,13 @@ from components.contracts.serving import EVENTS_FOLDER, EXPOSURES_FOLDER
 from components.contracts.tables import check_table
 from components.foundation.errors import InputError
 from components.foundation.files import write_json
-from serving.experiment.activity import activity_of_interactions, activity_of_logs, first_moment
+from serving.experiment.activity import activity_of_interactions, activity_of_logs, beginning
 from serving.experiment.analysis import AnalysisConfig, analyze
+from serving.experiment.decision import decide
 from serving.experiment.join import JoinConfig, join_outcomes
 from serving.experiment.page import render
 from serving.experiment.user_days import ACTIVITY
-from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, judge, measure
+from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, judge, measure, outcomes_of_user_days
 
 USER_DAYS_FILE = "user_days.parquet"
 ACTIVITY_FILE = "activity.parquet"
@@ -38,12 +39,16 @@ class ReportConfig:
     Attributes:
         activity: a Parquet file of `ACTIVITY`, or prepared interactions, a folder or file; None: the logs themselves.
         activity_days: days of the logs before the experiment that tell of activity, where `activity` is None.
+        attributes: a Parquet file of `contracts.tables.USERS`, by which users are divided once more.
+        started: when the rollout began, by its history; None where there is none.
     """
 
     join: JoinConfig
     analysis: AnalysisConfig
     activity: Path | None = None
     activity_days: int = 28
+    attributes: Path | None = None
+    started: datetime.datetime | None = None
 
 
 def states_of_rollout(history: list[DesiredState], rollout: str | None = None) -> dict[int, int]:
@@ -52,12 +57,27 @@ def states_of_rollout(history: list[DesiredState], rollout: str | None = None) -
     Raises:
         InputError: no rollout has this name.
     """
+    return {desired.state: desired.stage for desired in _staged(history, rollout)}
+
+
+def start_of_rollout(history: list[DesiredState], rollout: str | None = None) -> datetime.datetime | None:
+    """When a rollout was wanted, by default the last one; None where none ever ran.
+
+    Raises:
+        InputError: no rollout has this name.
+    """
+    staged = _staged(history, rollout)
+    return datetime.datetime.fromisoformat(staged[0].time) if staged and staged[0].time else None
+
+
+def _staged(history: list[DesiredState], rollout: str | None) -> list[DesiredState]:
+    """The states of a rollout that had a candidate, oldest first."""
     staged = [desired for desired in history if desired.stage > 0]
     if rollout is None:
         if not staged:
-            return {}
+            return []
         rollout = staged[-1].rollout
-    stages = {desired.state: desired.stage for desired in staged if desired.rollout == rollout}
+    stages = [desired for desired in staged if desired.rollout == rollout]
     if not stages:
         named = ", ".join(dict.fromkeys(desired.rollout for desired in staged)) or "none"
         raise InputError(f"rollout {rollout!r}: not in the history, which has {named}")
@@ -78,10 +98,15 @@ def write_report(logs: Path, output: Path, config: ReportConfig) -> dict[str, An
     join = replace(config.join, arms=arms)
     user_days = output / USER_DAYS_FILE
     account = join_outcomes(exposures, events, user_days, join)
-    result = analyze(
-        user_days, config.analysis, _activity(config, logs, output, first_moment(user_days, join.timezone)), join.memory
-    )
+    before = beginning(exposures, arms, join.states, config.started, join.timezone)
+    activity = _activity(config, logs, output, before)
+    result = analyze(user_days, config.analysis, activity, config.attributes, join.memory)
     measures, measured = _measures(exposures, arms, join)
+    outcomes = outcomes_of_user_days(user_days)
+    shares = config.analysis.candidate_share, 1 - config.analysis.candidate_share
+    candidate, control = (replace(measures[arm], outcomes=outcomes.get(arm)) for arm in arms)
+    judged = judge(candidate, control, shares=shares)
+    breached = [guardrail.name for guardrail in judged if guardrail.breached]
     content = {
         "candidate": config.analysis.candidate,
         "control": config.analysis.control,
@@ -89,12 +114,23 @@ def write_report(logs: Path, output: Path, config: ReportConfig) -> dict[str, An
             "window_hours": join.window.total_seconds() / 3_600,
             "clock_difference_seconds": join.clock_difference.total_seconds(),
             "timezone": join.timezone,
-            **asdict(account),
+            "mature": join.mature,
+            "activity_until": None if before is None or activity is None else before.isoformat(),
+            **_as_json(asdict(account)),
         },
-        "analysis": _as_json({"alpha": config.analysis.alpha, "power": config.analysis.power, **asdict(result)}),
+        "decision": asdict(decide(result, config.analysis, breached)),
+        "analysis": _as_json(
+            {
+                "alpha": config.analysis.alpha,
+                "power": config.analysis.power,
+                "primary": config.analysis.primary,
+                "margin": config.analysis.margin,
+                **asdict(result),
+            }
+        ),
         "guardrails": {
             "measured_lists": measured,
-            "judged": _as_json([asdict(guardrail) for guardrail in judge(measures[arms[0]], measures[arms[1]])]),
+            "judged": _as_json([asdict(guardrail) for guardrail in judged]),
         },
     }
     write_json(output / REPORT_FILE, content)
@@ -141,7 +177,7 @@ def _measures(exposures: Path, arms: tuple[str, str], config: JoinConfig) -> tup
                 chosen = pc.and_(chosen, compare(lists["time"], pa.scalar(moment, lists["time"].type)))
         for arm, measured in measure(lists.filter(chosen)).items():
             measures[arm] += measured
-    return measures, sum(measured.lists for measured in measures.values())
+    return measures, sum(int(measured.lists.sum()) for measured in measures.values())
 
 
 def _as_json(content: Any) -> Any:

@@ -1,5 +1,6 @@
 """The tables of an experiment in DuckDB, which streams Parquet files, and spills to disk where memory is short."""
 
+import datetime
 import glob
 import tempfile
 from collections.abc import Iterator
@@ -60,6 +61,19 @@ def view(tables: duckdb.DuckDBPyConnection, name: str, content: pa.Table | Path,
     # DuckDB takes a path for a pattern, and "day=1" in it for a column.
     patterns = [glob.escape(str(path)) for path in paths]
     tables.read_parquet(patterns, hive_partitioning=False).create_view(name)
+
+
+def last_moment(exposures: Path) -> datetime.datetime:
+    """When the last list of a log was served.
+
+    Raises:
+        InputError: the log has none.
+    """
+    paths = [str(path) for path in sorted(exposures.glob("*.parquet"))]
+    last = duckdb.read_parquet(paths).aggregate("epoch_us(max(time))").fetchall()[0][0] if paths else None
+    if last is None:
+        raise InputError(f"{exposures}: no list was served yet, expected the gateway's log")
+    return datetime.datetime.fromtimestamp(last / 1e6, datetime.UTC)
 
 
 def text(value: str) -> str:

@@ -13,7 +13,9 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 
 # One row for each user, arm, state of the arms' record and day on which the user was served a list. `impressions` are
 # items shown; `clicks` and `conversions` are of lists of this day, each item of a list counted once. CTR is
-# clicks / impressions, CVR is conversions / clicks (Table 4 of the paper).
+# clicks / impressions, CVR is conversions / clicks (Table 4 of the paper). `ranked_lists` are the lists for which
+# an arm can matter: new users are answered with what is popular by every arm. `value` is what the conversions are
+# worth, in the unit of `ITEM_VALUES`, and 0 where nobody said.
 USER_DAYS = pa.schema(
     [
         _required("state", pa.int64()),
@@ -24,8 +26,13 @@ USER_DAYS = pa.schema(
         _required("impressions", pa.int64()),
         _required("clicks", pa.int64()),
         _required("conversions", pa.int64()),
+        _required("ranked_lists", pa.int64()),
+        _required("value", pa.float64()),
     ]
 )
+
+# What a conversion of an item is worth: its price or margin, in any unit.
+ITEM_VALUES = pa.schema([_required("item_id", pa.string()), _required("value", pa.float64())])
 
 # What users did before the experiment, which it cannot have changed: one row for each user; one who is not in it did
 # nothing. Levels of activity and the covariates of CUPED are made of it.

@@ -1,9 +1,12 @@
-"""The guard: follows the exposure log of a running rollout and aborts it when a guardrail is breached.
+"""The guard: follows the logs of a running rollout and aborts it when a guardrail is breached.
 
 It judges what was served since the stage began and, so that a fault that begins late is not outweighed by the good days
 before it, what came in of late: within 10 seconds, which is what a gateway writes at a time, and within a minute where
 requests are few. Time is told by the clock that only goes forward, and stages by the number of the arms' record in
 every exposure, so a clock that is set, here or at a gateway, changes nothing.
+
+Events are joined to the lists that the guard has seen in the last hour, so outcomes that come later count for nothing:
+in neither arm. Files of either log are read once.
 
 A gateway writes its log every 10 seconds; the guard looks once a second, and the gateways take over the record of the
 abort within a second or two.
@@ -11,7 +14,8 @@ abort within a second or two.
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
@@ -21,13 +25,29 @@ import pyarrow.compute as pc
 
 from components.contracts.registry import CANDIDATE
 from components.contracts.rollout_history import DesiredState
-from components.contracts.serving import CONTROL, EXPOSURES, EXPOSURES_FOLDER, log_folder
+from components.contracts.serving import (
+    CONTROL,
+    EVENTS_FOLDER,
+    EXPOSURES,
+    EXPOSURES_FOLDER,
+    OUTCOME_EVENTS,
+    log_folder,
+)
 from components.contracts.tables import read_table
 from components.foundation.errors import InputError, RelandError
 from components.foundation.progress import say
 from components.foundation.settings import Settings
 from serving.rollout.controller import LockedError, abort, status
-from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, Guardrail, Limits, judge, measure
+from serving.rollout.guardrails import (
+    MEASURED_COLUMNS,
+    ArmMeasures,
+    Guardrail,
+    Limits,
+    Outcomes,
+    group_of,
+    judge,
+    measure,
+)
 
 LOOK_SECONDS = 1.0
 RECENT_SECONDS = (10.0, 60.0)
@@ -35,6 +55,9 @@ SAY_SECONDS = 60.0
 LOCKED_SECONDS = 60.0  # how long a guard that wants to abort waits for another command's end
 # Files are named by the time they were written. Of those that were there before the guard, older ones are passed over.
 EARLIER = timedelta(hours=1)
+# How long, and how many, lists wait for their outcomes.
+OUTCOME_SECONDS = 3_600.0
+MOST_LISTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,30 +75,76 @@ class Watched:
     ended: bool
 
 
-class ExposureReader:
-    """The exposures of one state as the log grows; every file is read once."""
+class LogReader:
+    """The rows of a log as it grows; every file is read once.
 
-    def __init__(self, folder: Path, state: DesiredState):
-        self._folder = folder
-        self._state = state.state
+    Args:
+        columns: those that are wanted.
+        started: when the stage was wanted, in ISO form; empty: every file counts.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, columns: Sequence[str], started: str):
+        self._folder, self._schema, self._columns = folder, schema, list(columns)
         self._seen: set[str] = set()
-        if state.time:
-            earliest = int((datetime.fromisoformat(state.time) - EARLIER).timestamp() * 1_000_000)
+        if started:
+            earliest = int((datetime.fromisoformat(started) - EARLIER).timestamp() * 1_000_000)
             self._seen = {path.name for path in folder.glob("*.parquet") if path.name < f"{earliest:020d}"}
 
     def read(self) -> pa.Table:
-        """The rows of the files that have come since the last call, of `MEASURED_COLUMNS` and `state`."""
-        columns = [*MEASURED_COLUMNS, "state"]
-        tables = [pa.schema([EXPOSURES.field(name) for name in columns]).empty_table()]
+        """The rows of the files that have come since the last call."""
+        tables = [pa.schema([self._schema.field(name) for name in self._columns]).empty_table()]
         for path in sorted(self._folder.glob("*.parquet")):
             if path.name in self._seen:
                 continue
             self._seen.add(path.name)
             try:
-                tables.append(read_table(path, EXPOSURES, columns).filter(pc.field("state") == self._state))
+                tables.append(read_table(path, self._schema, self._columns))
             except RelandError as error:
-                say(f"a file of the exposure log is passed over: {error}")
+                say(f"a file of the log is passed over: {error}")
         return pa.concat_tables(tables)
+
+
+class OutcomeJoin:
+    """Which arm and group of users the events of a stage belong to."""
+
+    def __init__(self) -> None:
+        # By request id, oldest first: when it was seen, place of its arm (0: candidate), group, outcomes so far.
+        self._lists: dict[str, tuple[float, int, int, set[tuple[str, str]]]] = {}
+        self._waiting: pa.Table = OUTCOME_EVENTS.empty_table()
+
+    def add(self, exposures: pa.Table, events: pa.Table, now: float) -> tuple[Outcomes, Outcomes]:
+        """What new lists and events add to the candidate's and the control's outcomes.
+
+        An event may be written before its list is: one whose list is not seen yet waits for the next call.
+        """
+        outcomes = Outcomes(), Outcomes()
+        arms = {CANDIDATE: 0, CONTROL: 1}
+        columns = (exposures[name].to_pylist() for name in ("request_id", "arm", "user_id", "items"))
+        for request_id, arm, user_id, items in zip(*columns, strict=True):
+            if arm in arms and request_id not in self._lists:
+                group = group_of(user_id)
+                self._lists[request_id] = now, arms[arm], group, set()
+                outcomes[arms[arm]].impressions[group] += len(items)
+        unknown = []
+        waited = pa.concat_tables([self._waiting, events])
+        columns = (waited[name].to_pylist() for name in ("request_id", "item_id", "outcome"))
+        for row, (request_id, item_id, outcome) in enumerate(zip(*columns, strict=True)):
+            if request_id not in self._lists:
+                if row >= self._waiting.num_rows:
+                    unknown.append(row)
+                continue
+            _, arm, group, counted = self._lists[request_id]
+            if (item_id, outcome) not in counted:
+                counted.add((item_id, outcome))
+                counts = outcomes[arm].clicks if outcome == "click" else outcomes[arm].conversions
+                counts[group] += 1
+        self._waiting = waited.take(pa.array(unknown, pa.int64()))
+        while self._lists:
+            oldest = next(iter(self._lists))
+            if len(self._lists) <= MOST_LISTS and self._lists[oldest][0] >= now - OUTCOME_SECONDS:
+                break
+            del self._lists[oldest]
+        return outcomes
 
 
 class StageMeasures:
@@ -84,17 +153,21 @@ class StageMeasures:
     def __init__(self) -> None:
         self.total = (ArmMeasures(), ArmMeasures())  # candidate, control
         self._now = 0.0
+        self._outcomes = OutcomeJoin()
         self._recent: deque[tuple[float, tuple[ArmMeasures, ArmMeasures]]] = deque()
 
-    def add(self, exposures: pa.Table, now: float) -> None:
+    def add(self, exposures: pa.Table, events: pa.Table, now: float) -> None:
         """`now` is in seconds of any clock that only goes forward."""
         self._now = now
         while self._recent and self._recent[0][0] < now - max(RECENT_SECONDS):
             self._recent.popleft()
-        if exposures.num_rows == 0:
+        if exposures.num_rows == 0 and events.num_rows == 0:
             return
-        arms = measure(exposures)
-        added = arms.get(CANDIDATE, ArmMeasures()), arms.get(CONTROL, ArmMeasures())
+        arms, outcomes = measure(exposures), self._outcomes.add(exposures, events, now)
+        added = (
+            replace(arms.get(CANDIDATE, ArmMeasures()), outcomes=outcomes[0]),
+            replace(arms.get(CONTROL, ArmMeasures()), outcomes=outcomes[1]),
+        )
         self._recent.append((now, added))
         self.total = _sum(self.total, added)
 
@@ -125,8 +198,7 @@ def watch(settings: Settings, limits: Limits, seconds: float | None = None) -> W
     state = status(settings).desired
     if state.candidate is None:
         raise InputError("no rollout runs: `reland rollout start` starts one")
-    folder = log_folder(settings, EXPOSURES_FOLDER)
-    reader, measures = ExposureReader(folder, state), StageMeasures()
+    logs, measures = _stage_logs(settings, state), StageMeasures()
     say(f"watching version {state.candidate.version} at weight {state.candidate.weight:g}, stage {state.stage}")
     while seconds is None or time.monotonic() - began < seconds:
         current = status(settings).desired
@@ -134,10 +206,11 @@ def watch(settings: Settings, limits: Limits, seconds: float | None = None) -> W
             return Watched(state, [], ended=True)
         if current.state != state.state:
             state = current
-            reader, measures = ExposureReader(folder, state), StageMeasures()
+            logs, measures = _stage_logs(settings, state), StageMeasures()
             said = time.monotonic()
             say(f"watching stage {state.stage}, at weight {current.candidate.weight:g}")
-        measures.add(reader.read(), time.monotonic())
+        exposures, events = (log.read() for log in logs)
+        measures.add(exposures.filter(pc.field("state") == state.state), events, time.monotonic())
         breached = measures.breached(limits)
         if breached:
             reason = "guardrails: " + "; ".join(map(str, breached))
@@ -148,6 +221,15 @@ def watch(settings: Settings, limits: Limits, seconds: float | None = None) -> W
             say("; ".join(map(str, judge(*measures.total, limits))))
         time.sleep(LOOK_SECONDS)
     return Watched(state, [], ended=False)
+
+
+def _stage_logs(settings: Settings, state: DesiredState) -> tuple[LogReader, LogReader]:
+    """The logs of exposures and of events, from a stage's beginning on."""
+    columns = ["request_id", "state", *MEASURED_COLUMNS]
+    return (
+        LogReader(log_folder(settings, EXPOSURES_FOLDER), EXPOSURES, columns, state.time),
+        LogReader(log_folder(settings, EVENTS_FOLDER), OUTCOME_EVENTS, OUTCOME_EVENTS.names, state.time),
+    )
 
 
 def _abort(settings: Settings, state: DesiredState, reason: str) -> DesiredState | None:

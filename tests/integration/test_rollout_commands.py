@@ -20,6 +20,7 @@ from components.contracts.serving import (
     EXPOSURES,
     EXPOSURES_FOLDER,
     ITEM_VECTORS_FILE,
+    OUTCOME_EVENTS,
     POPULAR_ITEMS,
     POPULAR_ITEMS_FILE,
     Arm,
@@ -350,7 +351,7 @@ def exposures(arm: str, state: int, number: int, step: str = "fresh") -> list[di
         "seconds_total": 0.01,
         "time": 0,
     }
-    return [row] * number
+    return [row | {"request_id": f"{arm} {user}", "user_id": f"{arm} {user}"} for user in range(number)]
 
 
 def log(settings: Settings, name: str, *rows: list[dict]) -> None:
@@ -392,10 +393,11 @@ def test_a_fault_that_begins_late_is_not_outweighed_by_what_was_good(settings):
     measures = guard.StageMeasures()
     good = [*exposures("candidate", 1, 3_000), *exposures("control", 1, 3_000)]
     bad = [*exposures("candidate", 1, 60, "id_only"), *exposures("control", 1, 60)]
-    measures.add(pa.Table.from_pylist(good, EXPOSURES), now=0.0)
-    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=5.0)
+    events = OUTCOME_EVENTS.empty_table()
+    measures.add(pa.Table.from_pylist(good, EXPOSURES), events, now=0.0)
+    measures.add(pa.Table.from_pylist(bad, EXPOSURES), events, now=5.0)
     assert measures.breached(Limits()) == []
-    measures.add(pa.Table.from_pylist(bad, EXPOSURES), now=15.0)
+    measures.add(pa.Table.from_pylist(bad, EXPOSURES), events, now=15.0)
     assert [guardrail.name for guardrail in measures.breached(Limits())] == ["fallen_steps"]
 
 

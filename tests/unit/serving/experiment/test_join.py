@@ -63,8 +63,10 @@ def joined(
 
 def row(state: int, arm: str, user: str, day: int, *counts: int) -> dict[str, Any]:
     names = ("lists", "impressions", "clicks", "conversions")
-    return {"state": state, "arm": arm, "user_id": user, "day": datetime.date(2024, 1, day)} | dict(
-        zip(names, counts, strict=True)
+    return (
+        {"state": state, "arm": arm, "user_id": user, "day": datetime.date(2024, 1, day)}
+        | dict(zip(names, counts, strict=True))
+        | {"ranked_lists": counts[0], "value": 0.0}
     )
 
 

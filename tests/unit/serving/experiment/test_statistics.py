@@ -48,9 +48,11 @@ def test_the_delta_method_by_hand() -> None:
     assert effect.lift == pytest.approx(8 / 3 - 1)
     assert effect.variance == pytest.approx(1 / 36)
     low, high = effect.interval(0.05)
-    assert low == pytest.approx(8 / 3 * math.exp(-1.959964 / 6) - 1, rel=1e-6)
-    assert high == pytest.approx(8 / 3 * math.exp(1.959964 / 6) - 1, rel=1e-6)
-    assert effect.p_value == pytest.approx(math.erfc(6 * math.log(8 / 3) / math.sqrt(2)))
+    # All variance is of two users, so there is one degree of freedom: Student's t is then Cauchy's distribution.
+    assert effect.degrees == pytest.approx(1)
+    assert low == pytest.approx(8 / 3 * math.exp(-12.7062 / 6) - 1, rel=1e-4)
+    assert high == pytest.approx(8 / 3 * math.exp(12.7062 / 6) - 1, rel=1e-4)
+    assert effect.p_value == pytest.approx(1 - 2 / math.pi * math.atan(6 * math.log(8 / 3)))
 
 
 def test_strata_are_standardised_so_that_pooling_them_would_reverse_the_sign() -> None:

@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.contracts.serving import EXPOSURES
-from serving.rollout.guardrails import MEASURED_COLUMNS, ArmMeasures, Limits, judge, measure
+from serving.rollout.guardrails import (
+    GROUPS,
+    ITEM_GROUPS,
+    MEASURED_COLUMNS,
+    ArmMeasures,
+    Limits,
+    Outcomes,
+    group_of,
+    judge,
+    measure,
+)
 
 ITEMS = [f"item {number}" for number in range(10)]
 
@@ -39,13 +50,20 @@ def table(rows: list[dict]) -> pa.Table:
 
 
 def lists(arm: str, number: int, **changes) -> list[dict]:
-    return [exposure(arm, **changes)] * number
+    """As many lists, each of another user."""
+    return [exposure(arm, **({"user_id": f"{arm} {user}"} | changes)) for user in range(number)]
 
 
 def breached(rows: list[dict], limits: Limits | None = None) -> list[str]:
     measures = measure(table(rows))
     judged = judge(measures.get("candidate", ArmMeasures()), measures.get("control", ArmMeasures()), limits)
-    assert [guardrail.name for guardrail in judged] == ["latency", "fallen_steps", "coverage", "diversity", "traffic"]
+    assert [guardrail.name for guardrail in judged] == [
+        "latency",
+        "fallen_steps",
+        "coverage",
+        "diversity",
+        "lists_per_user",
+    ]
     return [guardrail.name for guardrail in judged if guardrail.breached]
 
 
@@ -59,11 +77,21 @@ def test_an_arm_is_measured_as_by_hand():
         exposure(items=[], ladder_step="popular", rationale_id=None, seconds_total=0.001),
     ]
     (found,) = measure(table(rows).select(MEASURED_COLUMNS)).values()
-    assert (found.lists, found.warm, found.fallen, found.explained) == (5, 3, 1, 1)
+    counts = found.lists, found.warm, found.fallen, found.explained
+    assert [int(count.sum()) for count in counts] == [5, 3, 1, 1]
+    assert [int(count[group_of("u")]) for count in counts] == [5, 3, 1, 1]
     assert (found.fallen_share, found.coverage) == (1 / 3, 1 / 3)
-    assert found.items == {"a": 3, "b": 1, "c": 1, "d": 1}
-    assert found.effective_items == pytest.approx(36 / 12)  # 6² / (3² + 1 + 1 + 1)
+    group = group_of("u") % ITEM_GROUPS
+    assert found.items == {(group, "a"): 3, (group, "b"): 1, (group, "c"): 1, (group, "d"): 1}
     assert 0.2 <= found.p99_seconds <= 0.2 * 1.02
+
+
+def test_diversity_by_hand_is_that_of_draws_from_different_users():
+    # Of 4 groups, two were served a and b, two a and c. Pairs of different groups: 4 · 3 · 2² = 48 ordered draws, of
+    # which a meets a in 4 · 3 and b meets b, c meets c in 2 each: λ = 16 / 48.
+    items = Counter({(group, "a"): 1 for group in range(4)})
+    items += Counter({(0, "b"): 1, (1, "b"): 1, (2, "c"): 1, (3, "c"): 1})
+    assert ArmMeasures(items=items).effective_items == pytest.approx(3)
 
 
 @given(st.lists(st.sampled_from(["control", "candidate"])), st.integers(0, 20))
@@ -75,7 +103,8 @@ def test_measures_of_parts_add_up_to_those_of_the_whole(arms, cut):
     for arm, measures in whole.items():
         added = first.get(arm, ArmMeasures()) + second.get(arm, ArmMeasures())
         assert np.array_equal(added.latencies, measures.latencies)
-        assert (added.lists, added.warm, added.items) == (measures.lists, measures.warm, measures.items)
+        assert np.array_equal(added.lists, measures.lists) and np.array_equal(added.warm, measures.warm)
+        assert added.items == measures.items
 
 
 @given(st.floats(0.0002, 90), st.integers(1, 300))
@@ -132,13 +161,69 @@ def test_users_without_a_rationale_breach_coverage():
 
 def test_a_candidate_that_serves_everyone_the_same_breaches_diversity():
     same = lists("candidate", 200, items=["one"])
-    varied = [exposure("control", items=[ITEMS[i % 10]]) for i in range(200)]
+    varied = [exposure("control", user_id=f"control {i}", items=[ITEMS[i % 10]]) for i in range(200)]
     assert breached(same + varied) == ["diversity"]
 
 
-def test_a_candidate_whose_lists_do_not_come_breaches_traffic():
-    assert breached(lists("control", 300)) == ["traffic"]
-    assert breached(lists("control", 200) + lists("candidate", 60)) == []
+def test_diversity_is_not_less_for_few_lists():
+    """200 lists of 20,000 items are hardly two alike, and 5,000 of the same policy are not more diverse."""
+    random = np.random.default_rng(0)
+
+    def served(arm: str, number: int) -> list[dict]:
+        drawn = random.integers(0, 300, (number, 10))
+        return [exposure(arm, user_id=f"{arm} {i}", items=[f"i{item}" for item in drawn[i]]) for i in range(number)]
+
+    measures = measure(table(served("candidate", 200) + served("control", 5_000)))
+    few, many = (measures[arm].effective_items for arm in ("candidate", "control"))
+    assert few == pytest.approx(300, rel=0.1) and many == pytest.approx(300, rel=0.02)
+    assert not judge(measures["candidate"], measures["control"])[3].breached
+
+
+def test_a_candidate_whose_lists_do_not_come_breaches_lists_per_user():
+    assert breached(lists("control", 300)) == ["lists_per_user"]
+    assert breached(lists("control", 300) + lists("candidate", 90)) == ["lists_per_user"]
+    assert breached(lists("control", 300) + lists("candidate", 260)) == []
+
+
+def outcomes(clicks: float, conversions: float = 3, impressions: int = 100) -> Outcomes:
+    """As many in each group of users; every other group has one more click, so that groups differ a little."""
+    clicked = np.full(GROUPS, int(clicks)) + (np.arange(GROUPS) % 2 if clicks else 0)
+    return Outcomes(
+        impressions=np.full(GROUPS, impressions), clicks=clicked, conversions=np.full(GROUPS, int(conversions))
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [
+        (outcomes(20), []),
+        (outcomes(18), []),  # 10% fewer are within the limit
+        (outcomes(11), ["ctr"]),
+        (outcomes(0, 0), ["ctr"]),  # none at all, and no click that could convert
+        (outcomes(20, 1), ["cvr"]),
+        (outcomes(20, 0), ["cvr"]),
+    ],
+)
+def test_fewer_clicks_or_conversions_breach_their_guardrails(candidate, expected):
+    judged = judge(ArmMeasures(outcomes=candidate), ArmMeasures(outcomes=outcomes(20)))
+    assert [guardrail.name for guardrail in judged if guardrail.breached] == expected
+
+
+def test_few_users_with_many_lists_each_are_few():
+    """20 users an arm, 100 lists each, whose rates of fallen steps differ: two equal arms are taken for equal."""
+    random = np.random.default_rng(1)
+    limits = Limits(fallen_margin=0.0, level=0.01)
+    wrong = 0
+    for _ in range(400):
+        measures = []
+        for _ in range(2):
+            groups = random.integers(0, GROUPS, 20)
+            fallen = random.binomial(100, random.beta(1, 4, 20))
+            warm = np.bincount(groups, minlength=GROUPS) * 100
+            counted = np.bincount(groups, fallen, GROUPS).astype(np.int64)
+            measures.append(ArmMeasures(lists=warm, warm=warm, fallen=counted))
+        wrong += judge(*measures, limits)[1].breached
+    assert wrong <= 0.01 * 400
 
 
 def test_limits_are_the_operators():
@@ -170,13 +255,14 @@ def test_the_level_holds_for_a_candidate_at_the_limit():
     """A candidate just at the margin is aborted in less than the level of the looks: binomial draws, fixed seed."""
     random = np.random.default_rng(0)
     limits = Limits(level=0.01)
-    fallen = random.binomial(400, 0.15, 2_000), random.binomial(400, 0.10, 2_000)
+    fallen = random.binomial(10, 0.15, (1_000, GROUPS)), random.binomial(10, 0.10, (1_000, GROUPS))
     wrong = 0
+    served = np.full(GROUPS, 10)
     for ours, theirs in zip(*fallen, strict=True):
         judged = judge(
-            ArmMeasures(lists=400, warm=400, fallen=int(ours)),
-            ArmMeasures(lists=400, warm=400, fallen=int(theirs)),
+            ArmMeasures(lists=served, warm=served, fallen=ours),
+            ArmMeasures(lists=served, warm=served, fallen=theirs),
             limits,
         )
         wrong += judged[1].breached
-    assert wrong <= 0.01 * 2_000
+    assert wrong <= 0.01 * 1_000
