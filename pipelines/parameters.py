@@ -143,7 +143,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
             raise InputError(
                 f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
             )
-    free_ports(settings.triton_http_port, settings.triton_grpc_port)
+    free_ports(settings.triton_grpc_port)
 
 
 def _check_generation(parameters: RunParameters, settings: Settings) -> None:
