@@ -22,6 +22,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from components.foundation.errors import InputError
+from components.foundation.redaction import without_passwords
 from components.foundation.settings import Settings
 
 CONNECT_SECONDS = 3.0
@@ -59,15 +60,18 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _examine(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
     found: list[Finding] = []
 
+    def finish(state: State, text: str) -> None:
+        found.append(Finding(name, state, without_passwords(text)))
+
     def look() -> None:
         try:
-            found.append(Finding(name, "ok", check(settings)))
+            finish("ok", check(settings))
         except UnusedError as error:
-            found.append(Finding(name, "unused", str(error)))
+            finish("unused", str(error))
         except InputError as error:
-            found.append(Finding(name, "failed", _one_line(str(error))))
+            finish("failed", _one_line(str(error)))
         except Exception as error:  # whatever a client of a broken server raises is a finding
-            found.append(Finding(name, "failed", _one_line(f"{type(error).__name__}: {error}")))
+            finish("failed", _one_line(f"{type(error).__name__}: {error}"))
 
     # A thread of its own, which ends with the process: a client that waits for ever cannot be interrupted.
     thread = threading.Thread(target=look, daemon=True)

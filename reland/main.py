@@ -6,6 +6,7 @@ import sys
 import typer
 
 from components.foundation.errors import InputError
+from components.foundation.redaction import without_passwords
 from reland.commands import cluster, data, doctor, encoder, experiment, rollout, run, seeds, serve
 
 INTERRUPTED = 130
@@ -30,10 +31,10 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        print(f"reland: {error}", file=sys.stderr)
+        print(f"reland: {without_passwords(str(error))}", file=sys.stderr)
         sys.exit(2)
     except StepFailedError as error:
-        print(f"reland: {error}", file=sys.stderr)
+        print(f"reland: {without_passwords(str(error))}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's ending of a KeyboardInterrupt, which says nothing

@@ -1,6 +1,7 @@
 """`python -m serving.gateway`: one gateway process, configured by the settings; `reland serve` starts one."""
 
 import logging
+import os
 import resource
 import sys
 
@@ -8,6 +9,7 @@ import uvicorn
 
 from components.foundation.errors import InputError
 from components.foundation.progress import say
+from components.foundation.redaction import without_passwords
 from components.foundation.settings import Settings, load_settings
 from serving.gateway.app import create_app
 from serving.gateway.connections import KEEP_ALIVE_SECONDS, Connections, protocol_of
@@ -51,12 +53,13 @@ def _allow_open_files() -> None:
 def main() -> None:
     # It prints a traceback for each failed call; the gateway says once what does not answer.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    os.umask(0o077)  # what is logged names users
     try:
         settings = load_settings()
         say(f"gateway: http://{settings.gateway_host}:{settings.gateway_port}")
         serve(settings)
     except InputError as error:
-        print(f"reland: {error}", file=sys.stderr)
+        print(f"reland: {without_passwords(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 

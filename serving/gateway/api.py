@@ -153,9 +153,10 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Ready as long as there are arms: the ladder answers whatever else is down."""
+    """Ready as long as there are arms: the ladder answers whatever else is down, and `degraded` says that it has to."""
 
-    status: Literal["ready"]
+    status: Literal["ready", "degraded"]
     state: Annotated[int, Field(description="of the arms' record")]
     arms: dict[str, int]
     open_circuits: Annotated[list[str], Field(description="dependencies that do not answer")]
+    newer_record_refused: Annotated[bool, Field(description="the arms' record on disk cannot be served")]

@@ -40,12 +40,14 @@ from serving.gateway.problems import MEDIA_TYPE, problem_body
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is no HTTP request that can be read."},
     401: {"model": Problem, "description": "No key or token, or one that is not known."},
-    403: {"model": Problem, "description": "The token is of another user."},
+    403: {"model": Problem, "description": "The token is of another user, or the key's scopes do not hold this."},
     408: {"model": Problem, "description": "The body did not come within 10 seconds."},
     413: {"model": Problem, "description": "The body is larger than 1 MiB."},
     422: {"model": InvalidRequest, "description": "The body or a parameter is not as described."},
     429: {"model": Problem, "description": "Busy, or too many requests of this key: try again after `Retry-After`."},
+    421: {"model": Problem, "description": "The host that is asked for is not this machine."},
     431: {"model": Problem, "description": "The headers are larger than 16 KiB."},
+    503: {"model": Problem, "description": "What was sent cannot be kept now, or too many are connected."},
 }
 
 
@@ -95,10 +97,15 @@ async def recommend(asked: RecommendRequest, request: Request) -> Response:
     summary="Say what became of served items",
 )
 async def events(asked: EventsRequest, request: Request) -> Response:
-    """Takes in clicks and conversions. After 429 send all of them again: one that comes twice is counted once."""
+    """Takes in clicks and conversions, which are on disk within 10 seconds of the answer, or while the disk takes none
+    are kept up to 4,096, beyond which the answer is 503. After 429 or 503 send all of them again: one that comes twice
+    is counted once.
+    """
     gateway = _gateway(request, None)
     accepted = gateway.log_events(asked.events)
     if accepted < len(asked.events):
+        if gateway.events_are_stuck:
+            raise HTTPException(503, "events cannot be kept", {"Retry-After": "10"})
         raise HTTPException(429, "busy", {"Retry-After": "1"})
     return _json({"accepted": accepted}, 202)
 
@@ -144,7 +151,14 @@ async def readyz(request: Request) -> Readiness:
     gateway: Gateway = request.app.state.gateway
     arms = {served.arm.name: served.arm.version for served in gateway.arms.served}
     state = gateway.arms.record.state
-    return Readiness(status="ready", state=state, arms=arms, open_circuits=gateway.open_circuits)
+    circuits, refused = gateway.open_circuits, gateway.arms.refused is not None
+    return Readiness(
+        status="degraded" if circuits or refused else "ready",
+        state=state,
+        arms=arms,
+        open_circuits=circuits,
+        newer_record_refused=refused,
+    )
 
 
 @open_router.get("/docs", include_in_schema=False)
