@@ -21,6 +21,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from components.foundation.errors import EnvironmentFaultError, InputError, RelandError, write_failure
+from components.foundation.redaction import without_passwords
 from components.foundation.settings import Settings
 
 CONNECT_SECONDS = 3.0
@@ -58,15 +59,18 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _examine(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
     findings: list[Finding] = []
 
+    def finish(state: State, text: str) -> None:
+        findings.append(Finding(name, state, without_passwords(text)))
+
     def look() -> None:
         try:
-            findings.append(Finding(name, "ok", check(settings)))
+            finish("ok", check(settings))
         except UnusedError as error:
-            findings.append(Finding(name, "unused", str(error)))
+            finish("unused", str(error))
         except RelandError as error:
-            findings.append(Finding(name, "failed", _one_line(str(error))))
+            finish("failed", _one_line(str(error)))
         except Exception as error:  # clients of a broken server raise errors of many types
-            findings.append(Finding(name, "failed", _one_line(f"{type(error).__name__}: {error}")))
+            finish("failed", _one_line(f"{type(error).__name__}: {error}"))
 
     # A daemon thread, because a client that waits for ever cannot be interrupted: it ends with the process.
     thread = threading.Thread(target=look, daemon=True)

@@ -94,7 +94,7 @@ def check_machine(configuration: RunConfiguration, settings: Settings) -> None:
             raise InputError(
                 f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
             )
-    free_ports(settings.triton_http_port, settings.triton_grpc_port)
+    free_ports(settings.triton_grpc_port)
 
 
 def _make_logs(home: Path) -> Path:

@@ -5,6 +5,7 @@ started again; all of it ends with the command, however the command ends: each p
 its parent, and is in a session of its own, so that Ctrl-C reaches it through the command alone, in order.
 """
 
+import fcntl
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.5
 RESTART_SECONDS = 1.0
+LOCK_FILE = "serve.lock"  # held while `reland serve` runs; it holds the number of the process
 
 
 class Child:
@@ -89,12 +91,14 @@ def serve(settings: Settings) -> None:
         InputError: a setting or a file is at fault.
         EnvironmentFaultError: a part does not start.
     """
+    os.umask(0o077)  # what is logged names users
     # For this process, which watches Triton, and for those that it starts.
     os.environ.update(no_grpc_proxy=without_proxy(os.environ))
     with ExitStack() as stack:
         try:
             if not rollout_file(settings).exists():
                 raise InputError(f"{rollout_file(settings)}: no such file, the record of arms: `reland run` makes it")
+            _hold_home(settings, stack)
             address = f"{settings.gateway_host}:{_port(settings)}"
             triton = settings.triton_grpc or _triton(settings, stack)
             milvus = None if settings.milvus_uri else _milvus_lite(settings, stack)
@@ -111,6 +115,27 @@ def serve(settings: Settings) -> None:
             # A second Ctrl-C would leave what the first was about to end.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _hold_home(settings: Settings, stack: ExitStack) -> None:
+    """Be the one that serves from this home, until this process ends: its files of addresses are of one.
+
+    Raises:
+        InputError: another serves from it.
+    """
+    path = rollout_file(settings).with_name(LOCK_FILE)
+    file = stack.enter_context(path.open("a+", encoding="utf-8"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise InputError(
+            f"{settings.home}: `reland serve` runs already (process {file.read().strip()}): end it first, or serve "
+            "another RELAND_HOME"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
 
 
 def _triton(settings: Settings, stack: ExitStack) -> str:

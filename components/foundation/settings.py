@@ -81,9 +81,6 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, description="tokens of prompts and answers that one GPU gets through in a second: tells GPU-hours"),
     ] = 0.0
-    triton_http_port: Annotated[
-        int, Field(ge=0, le=65535, description="loopback port of a local Triton; 0: a free one")
-    ] = 0
     triton_grpc_port: Annotated[
         int, Field(ge=0, le=65535, description="loopback port of a local Triton; 0: a free one")
     ] = 0
@@ -160,14 +157,19 @@ class Settings(BaseSettings):
         int, Field(ge=1, description="requests that are answered at a time; half as many wait, the rest get 429")
     ] = 8
     gateway_requests_per_second: Annotated[
-        float, Field(ge=0, description="requests that one key may make; 0: any number")
-    ] = 0.0
+        float,
+        Field(ge=0, description="requests that one key or token may make in a second; 0: any number"),
+    ] = 500.0
     gateway_auth: Annotated[
         Literal["none", "keys", "oidc"],
         Field(description="who may ask: anyone on this machine, holders of an API key, or of an OIDC token"),
     ] = "none"
     gateway_keys: Annotated[
-        Path | None, Field(description="JSON file of API keys, `{name: SHA-256 of the key in hexadecimal}`")
+        Path | None,
+        Field(
+            description="JSON file of API keys, read again when it changes: `{name: SHA-256 of the key}`, or "
+            '`{name: {"sha256": …, "scopes": ["serve", "events", "operate"]}}`'
+        ),
     ] = None
     gateway_oidc_issuer: Annotated[str, Field(description="`iss` that a token must have")] = ""
     gateway_oidc_audience: Annotated[str, Field(description="`aud` that a token must have")] = ""

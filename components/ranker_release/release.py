@@ -83,8 +83,7 @@ def release(
     with tempfile.TemporaryDirectory(prefix="reland-release-") as trial:
         release_version(Path(trial), version, models, served=set())
         log = settings.home / "logs" / f"triton-release-{version}.log"
-        ports = settings.triton_http_port, settings.triton_grpc_port
-        with running_triton(settings.triton_environment, Path(trial), log, *ports) as server:
+        with running_triton(settings.triton_environment, Path(trial), log, settings.triton_grpc_port) as server:
             answer, difference = _try(server, version, rankers, request, serving)
     versions = release_version(settings.resolved_model_repository, version, models, served)
     return Release(version, versions, difference, top_items(prepared, request, answer), request)
@@ -142,11 +141,11 @@ def _try(
     user_inputs = {name: request.inputs[name] for name in _inputs_of(rankers / SERVED)}
     inputs = user_inputs | {CANDIDATES: request.inputs[CANDIDATES]}
     for model, variant in ((MODEL_NAME, SERVED), (ID_ONLY_MODEL, ID_ONLY)):
-        server.load(model, [version])
+        server.wait_until_ready(model, [version])
         answers[model] = rank(server.grpc_address, version, inputs, model=model)
         expected = score_with_pytorch(rankers / variant, inputs)
         differences.append(largest_difference(answers[model], expected, model, serving))
-    server.load(USER_VECTOR_MODEL, [version])
+    server.wait_until_ready(USER_VECTOR_MODEL, [version])
     served_vector = user_vector(server.grpc_address, version, user_inputs)
     expected_vector = user_vector_with_pytorch(rankers / SERVED, user_inputs)
     differences.append(_difference(f"{USER_VECTOR_MODEL}: vector", served_vector, expected_vector, serving))

@@ -129,9 +129,12 @@ class EventsResponse(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was not answered."""
+    """Why a request was not answered: `application/problem+json` of RFC 9457."""
 
-    detail: Annotated[str, Field(examples=["busy"])]
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: Annotated[str, Field(description="of the status", examples=["Too Many Requests"])]
+    status: Annotated[int, Field(examples=[429])]
+    detail: Annotated[str, Field(description="what stands in the way", examples=["busy"])]
 
 
 class Fault(BaseModel):
@@ -139,10 +142,10 @@ class Fault(BaseModel):
     message: Annotated[str, Field(examples=["List should have at least 1 item after validation, not 0"])]
 
 
-class InvalidRequest(BaseModel):
+class InvalidRequest(Problem):
     """What is wrong with a request; it does not repeat what was sent."""
 
-    detail: list[Fault]
+    errors: list[Fault]
 
 
 class Health(BaseModel):
@@ -150,9 +153,10 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Ready as long as there are arms: the ladder answers whatever else is down."""
+    """Ready as long as there are arms: the ladder answers whatever else is down, and `degraded` says that it has to."""
 
-    status: Literal["ready"]
+    status: Literal["ready", "degraded"]
     state: Annotated[int, Field(description="of the arms' record")]
     arms: dict[str, int]
     open_circuits: Annotated[list[str], Field(description="dependencies that do not answer")]
+    newer_record_refused: Annotated[bool, Field(description="the arms' record on disk cannot be served")]

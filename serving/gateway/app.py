@@ -1,7 +1,7 @@
 """The gateway's HTTP interface: routes, errors, and the OpenAPI document."""
 
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.foundation.settings import Settings
 from serving.gateway.admission import Admission, RateLimit
@@ -28,21 +29,25 @@ from serving.gateway.api import (
     UserId,
 )
 from serving.gateway.authentication import Principal, open_authenticator
+from serving.gateway.documentation import CONTENT_SECURITY_POLICY, documentation_page, openapi_document
 from serving.gateway.features import Explanation
 from serving.gateway.gate import PRINCIPAL, Gate
 from serving.gateway.gateway import Gateway
 from serving.gateway.ladder import POPULAR, Served
 from serving.gateway.metrics import Metrics
+from serving.gateway.problems import MEDIA_TYPE, problem_body
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is no HTTP request that can be read."},
     401: {"model": Problem, "description": "No key or token, or one that is not known."},
-    403: {"model": Problem, "description": "The token is of another user."},
+    403: {"model": Problem, "description": "The token is of another user, or the key's scopes do not hold this."},
     408: {"model": Problem, "description": "The body did not come within 10 seconds."},
     413: {"model": Problem, "description": "The body is larger than 1 MiB."},
     422: {"model": InvalidRequest, "description": "The body or a parameter is not as described."},
     429: {"model": Problem, "description": "Busy, or too many requests of this key: try again after `Retry-After`."},
+    421: {"model": Problem, "description": "The host that is asked for is not this machine."},
     431: {"model": Problem, "description": "The headers are larger than 16 KiB."},
+    503: {"model": Problem, "description": "What was sent cannot be kept now, or too many are connected."},
 }
 
 
@@ -66,7 +71,7 @@ class _StrictJsonRoute(APIRoute):
 router = APIRouter(prefix="/v1", responses=_PROBLEMS, route_class=_StrictJsonRoute)
 
 
-@router.post("/rank", response_model=RankResponse, summary="Rank given items for a user")
+@router.post("/rank", tags=["lists"], response_model=RankResponse, summary="Rank given items for a user")
 async def rank(asked: RankRequest, request: Request) -> Response:
     """Scores the candidates that the model knows; the others come back as `unknown_items`."""
     gateway = _gateway(request, asked.user_id)
@@ -75,7 +80,7 @@ async def rank(asked: RankRequest, request: Request) -> Response:
     return _json({**_list(served), "unknown_items": served.unknown_items})
 
 
-@router.post("/recommend", response_model=RecommendResponse, summary="Find and rank items for a user")
+@router.post("/recommend", tags=["lists"], response_model=RecommendResponse, summary="Find and rank items for a user")
 async def recommend(asked: RecommendRequest, request: Request) -> Response:
     """The best of the items near the user that are not in the user's history; fewer where there are not so many."""
     gateway = _gateway(request, asked.user_id)
@@ -84,12 +89,23 @@ async def recommend(asked: RecommendRequest, request: Request) -> Response:
     return _json({**_list(served), "candidates_from": served.candidates_from})
 
 
-@router.post("/events", response_model=EventsResponse, status_code=202, summary="Say what became of served items")
+@router.post(
+    "/events",
+    tags=["outcomes"],
+    response_model=EventsResponse,
+    status_code=202,
+    summary="Say what became of served items",
+)
 async def events(asked: EventsRequest, request: Request) -> Response:
-    """Takes in clicks and conversions. After 429 send all of them again: one that comes twice is counted once."""
+    """Takes in clicks and conversions, which are on disk within 10 seconds of the answer, or while the disk takes none
+    are kept up to 4,096, beyond which the answer is 503. After 429 or 503 send all of them again: one that comes twice
+    is counted once.
+    """
     gateway = _gateway(request, None)
     accepted = gateway.log_events(asked.events)
     if accepted < len(asked.events):
+        if gateway.events_are_stuck:
+            raise HTTPException(503, "events cannot be kept", {"Retry-After": "10"})
         raise HTTPException(429, "busy", {"Retry-After": "1"})
     return _json({"accepted": accepted}, 202)
 
@@ -100,6 +116,7 @@ _NO_ADDRESS: dict[int | str, dict[str, Any]] = {404: {"description": "No user id
 
 @router.get(
     "/explanations/{user_id:path}",
+    tags=["lists"],
     response_model=ExplanationResponse,
     responses=_NO_ADDRESS,
     summary="Why a user is ranked so",
@@ -124,17 +141,30 @@ async def explanations(user_id: Annotated[UserId, Path()], request: Request) -> 
 open_router = APIRouter()
 
 
-@open_router.get("/healthz", summary="Whether the process answers")
+@open_router.get("/healthz", tags=["operation"], summary="Whether the process answers")
 async def healthz() -> Health:
     return Health(status="ok")
 
 
-@open_router.get("/readyz", summary="Whether requests can be answered, and what of it is degraded")
+@open_router.get("/readyz", tags=["operation"], summary="Whether requests can be answered, and what of it is degraded")
 async def readyz(request: Request) -> Readiness:
     gateway: Gateway = request.app.state.gateway
     arms = {served.arm.name: served.arm.version for served in gateway.arms.served}
     state = gateway.arms.record.state
-    return Readiness(status="ready", state=state, arms=arms, open_circuits=gateway.open_circuits)
+    circuits, refused = gateway.open_circuits, gateway.arms.refused is not None
+    return Readiness(
+        status="degraded" if circuits or refused else "ready",
+        state=state,
+        arms=arms,
+        open_circuits=circuits,
+        newer_record_refused=refused,
+    )
+
+
+@open_router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    page = documentation_page(request.app.openapi())
+    return Response(page, media_type="text/html", headers={"content-security-policy": CONTENT_SECURITY_POLICY})
 
 
 @open_router.get("/metrics", include_in_schema=False)
@@ -167,19 +197,26 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         description="Ranks and recommends items, with the borrowed reasoning that went into it.",
         lifespan=running,
+        docs_url=None,  # FastAPI's page loads its scripts from a public host
+        redoc_url=None,
     )
     app.state.gateway = gateway
+    app.openapi = lambda: openapi_document(app, settings.gateway_auth)  # type: ignore[method-assign]
     app.include_router(router)
     app.include_router(open_router)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _refused)
     places = settings.gateway_concurrency
+    local = settings.gateway_auth == "none"
     app.add_middleware(
         Gate,
         authenticator=authenticator,
-        rate_limit=RateLimit(settings.gateway_requests_per_second),
-        # Half as many wait: under any load, who is taken in has less than twice the company of full places.
+        # Without keys and tokens all are one principal, whose rate says nothing.
+        rate_limit=RateLimit(0.0 if local else settings.gateway_requests_per_second),
+        # Half as many wait, so that a request which is taken in is answered within its budget.
         admission=Admission(places, (places + 1) // 2, settings.gateway_budget_ms / 1_000, measured),
         metrics=measured,
+        local=local,
     )
     return app
 
@@ -214,7 +251,18 @@ async def _invalid(request: Request, error: Exception) -> Response:
     """Says what is wrong where, and not what was sent: it may be large, or no JSON could hold it."""
     assert isinstance(error, RequestValidationError)
     faults = [{"location": fault["loc"], "message": fault["msg"]} for fault in error.errors()[:20]]
-    return _json({"detail": faults}, 422)
+    return _problem(422, "the request is not as described", errors=faults)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    return _problem(error.status_code, error.detail, error.headers)
+
+
+def _problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, errors: list[dict[str, Any]] | None = None
+) -> Response:
+    return Response(problem_body(status, detail, errors), status, headers, media_type=MEDIA_TYPE)
 
 
 def _json(content: Any, status: int = 200) -> Response:

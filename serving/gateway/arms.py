@@ -1,7 +1,7 @@
 """The arms that are served: the arms' record with what each arm needs loaded, taken over while requests run.
 
 A record is looked at once a second. One that cannot be served, because it is no record or a file of a version is
-missing, leaves the one before it in place and is counted; at the start it ends the gateway.
+missing, leaves the one before it in place, is counted and is tried again; at the start it ends the gateway.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ class Arms:
         self._milvus_uri = milvus_uri
         self._metrics = metrics
         self._seen: tuple[int, int] | None = None
+        self.refused: str | None = None  # why the newest record is not the one in use
         self._arms: dict[str, ServedArm] = {}
         self._lists: dict[str, UserList] = {}  # by file
         self.record, self._arms, self._lists = self._read()
@@ -59,7 +60,7 @@ class Arms:
         return self._arms[assign_arm(record, user_id, takes_part, allowed).name]
 
     def _read(self) -> tuple[RolloutRecord, dict[str, ServedArm], dict[str, UserList]]:
-        self._seen = _state_of(self._file)
+        seen = _state_of(self._file)
         record = read_rollout(self._file)
         known = {(served.arm.model, served.arm.version): served.catalogue for served in self._arms.values()}
         arms = {}
@@ -81,6 +82,7 @@ class Arms:
             begun = generation_begun(arm.generation)
             if begun is not None:
                 self._metrics.generation_begun.labels(arm.name).set(begun.timestamp())
+        self._seen = seen
         return record, arms, lists
 
     async def follow(self) -> None:
@@ -94,10 +96,14 @@ class Arms:
                 self.record, self._arms, self._lists = await asyncio.to_thread(self._read)
                 for index in before - self._milvus_indexes():
                     await index.close()
-            except RelandError as error:
+            except Exception as error:  # whatever it is, the next look may find it mended
                 self._metrics.record_errors.inc()
-                say(f"the arms stay as they are: {error}")
+                reason = str(error) if isinstance(error, RelandError) else f"{type(error).__name__}: {error}"
+                if reason != self.refused:
+                    self.refused = reason
+                    say(f"the arms stay as they are: {reason}")
             else:
+                self.refused = None
                 weights = ", ".join(f"{arm.name} {arm.weight:g}" for arm in self.record.arms)
                 say(f"took over the arms' record, state {self.record.state}: {weights}")
 

@@ -1,7 +1,8 @@
 """Who may ask: anyone on this machine, holders of an API key, or of an OpenID Connect token.
 
 Settings that contradict each other end the gateway at its start: a key file that nobody would ask for, an open gateway
-on an address that other machines reach. Keys are kept as SHA-256, so the file gives none away.
+on an address that other machines reach. Keys are kept as SHA-256, so the file gives none away; it is read again when it
+changes, so that a key is given out or revoked while the gateway runs.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 
 from components.foundation.errors import EnvironmentFaultError, InputError, RelandError
 from components.foundation.files import read_json
+from components.foundation.progress import say
 from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +29,13 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")  # 
 KEYS_SECONDS = 300.0  # how long the issuer's keys are used before they are read again
 UNKNOWN_KEY_SECONDS = 10.0  # tokens with invented key ids make the gateway ask the issuer this often at most
 FETCH_SECONDS = 5.0
+LOOK_SECONDS = 1.0  # between two looks at the file of keys
+LEEWAY_SECONDS = 60.0  # by which the clocks of issuer and gateway may differ
+
+# What a principal may ask for: lists and explanations; to say what became of them; the metrics.
+SERVE, EVENTS, OPERATE = "serve", "events", "operate"
+SCOPES = (SERVE, EVENTS, OPERATE)
+USUAL_SCOPES = frozenset({SERVE, EVENTS})  # of a key or token that states none
 
 
 class UnauthorizedError(Exception):
@@ -39,6 +48,7 @@ class Principal:
 
     name: str
     user_id: str | None = None
+    scopes: frozenset[str] = USUAL_SCOPES
 
 
 class Authenticator(Protocol):
@@ -74,7 +84,7 @@ def open_authenticator(settings: Settings) -> Authenticator:
     if settings.gateway_auth == "keys":
         if settings.gateway_keys is None:
             raise InputError("setting RELAND_GATEWAY_AUTH: keys needs RELAND_GATEWAY_KEYS, the file of the keys")
-        return ApiKeys(read_api_keys(settings.gateway_keys))
+        return ApiKeys(settings.gateway_keys)
     if settings.gateway_auth == "oidc":
         missing = [name for name, value in oidc.items() if not value]
         if missing:
@@ -101,8 +111,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def read_api_keys(path: Path) -> dict[str, str]:
-    """The names of the keys by their SHA-256 (hexadecimal, lower case).
+def read_api_keys(path: Path) -> dict[str, Principal]:
+    """The principals of the keys, by the keys' SHA-256 (hexadecimal, lower case).
 
     Raises:
         InputError: the file is missing or no such file of keys.
@@ -110,33 +120,75 @@ def read_api_keys(path: Path) -> dict[str, str]:
     content = read_json(path)
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: expected an object of at least one key, name: SHA-256 in hexadecimal")
-    for name, digest in content.items():
+    principals: dict[str, Principal] = {}
+    for name, key in content.items():
+        digest, scopes = key, list(USUAL_SCOPES)
+        if isinstance(key, dict):
+            if set(key) != {"sha256", "scopes"} or not isinstance(key["scopes"], list):
+                raise InputError(f"{path}: key {name!r}: expected sha256 and scopes, a list")
+            digest, scopes = key["sha256"], key["scopes"]
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise InputError(f"{path}: key {name!r}: expected the SHA-256 of the key, 64 hexadecimal digits")
-    if len(set(content.values())) != len(content):
-        raise InputError(f"{path}: two names have one key")
-    return {digest: name for name, digest in content.items()}
+        for scope in scopes:
+            if scope not in SCOPES:
+                raise InputError(f"{path}: key {name!r}: no scope {scope!r}, expected some of {', '.join(SCOPES)}")
+        if digest in principals:
+            raise InputError(f"{path}: {principals[digest].name!r} and {name!r} have one key")
+        principals[digest] = Principal(name, scopes=frozenset(scopes))
+    return principals
 
 
 class Anyone:
     """Lets everyone in; for a gateway on loopback."""
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
-        return Principal("anyone")
+        return Principal("anyone", scopes=frozenset(SCOPES))
 
 
 class ApiKeys:
-    """Lets in who sends a known key, as `X-API-Key: KEY` or `Authorization: Bearer KEY`."""
+    """Lets in who sends a key of the file, as `X-API-Key: KEY` or `Authorization: Bearer KEY`."""
 
-    def __init__(self, names: dict[str, str]):
-        self._names = names
+    def __init__(self, file: Path):
+        """
+        Raises:
+            InputError: the file is missing or no file of keys.
+        """
+        self._file = file
+        self._state = _state_of(file)
+        self._principals = read_api_keys(file)
+        self._looked = time.monotonic()
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._read_again()
         key = headers.get(b"x-api-key") or _bearer(headers)
-        name = self._names.get(hashlib.sha256(key).hexdigest())
-        if name is None:
+        principal = self._principals.get(hashlib.sha256(key).hexdigest())
+        if principal is None:
             raise UnauthorizedError("the API key is not known")
-        return Principal(name)
+        return principal
+
+    def _read_again(self) -> None:
+        state = _state_of(self._file)
+        if state == self._state:
+            return
+        try:
+            principals = read_api_keys(self._file)
+        except InputError as error:
+            say(f"the keys stay as they are, none is revoked: {error}")
+            self._state = state  # said once; the next change is looked at again
+            return
+        revoked = {one.name for one in self._principals.values()} - {one.name for one in principals.values()}
+        self._state, self._principals = state, principals
+        say(f"took over the keys: {len(principals)}" + (f", revoked {', '.join(sorted(revoked))}" if revoked else ""))
+
+
+def _state_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 class OidcTokens:
@@ -168,12 +220,15 @@ class OidcTokens:
                 algorithms=ALGORITHMS,
                 issuer=self._issuer,
                 audience=self._audience,
+                leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWTError as error:
             raise UnauthorizedError(f"the token is not valid: {error}") from error
         if not self._user_claim:
-            return Principal(claims["sub"])
+            stated = claims.get("scope")
+            operates = isinstance(stated, str) and OPERATE in stated.split()
+            return Principal(claims["sub"], scopes=USUAL_SCOPES | ({OPERATE} if operates else set()))
         user_id = claims.get(self._user_claim)
         if not isinstance(user_id, str) or not user_id:
             raise UnauthorizedError("the token names no user")

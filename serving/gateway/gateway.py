@@ -63,7 +63,8 @@ class Gateway:
         self._following: asyncio.Task[None] | None = None
 
     def _open_log(self, settings: Settings, name: str, schema: Any) -> RowLog:
-        return RowLog(log_folder(settings, name), schema, self.metrics.log_lost.labels(name).inc)
+        lost, failures = self.metrics.log_lost.labels(name), self.metrics.log_failures.labels(name)
+        return RowLog(log_folder(settings, name), schema, lost.inc, failures.inc)
 
     def breaker(self, dependency: str) -> CircuitBreaker:
         """The circuit breaker of a dependency."""
@@ -81,6 +82,11 @@ class Gateway:
     @property
     def open_circuits(self) -> list[str]:
         return sorted(name for name, breaker in self._breakers.items() if breaker.is_open)
+
+    @property
+    def events_are_stuck(self) -> bool:
+        """Whether the disk takes no events now."""
+        return self._events.is_stuck
 
     async def start(self) -> None:
         """Connect, inside the event loop that serves; a feature store that does not answer yet is no hindrance."""

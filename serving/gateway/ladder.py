@@ -214,7 +214,8 @@ class Ladder:
         for stage, seconds in request.seconds.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
         self._metrics.arm_seconds.labels(arm.arm.name).observe(request.seconds["total"])
-        self._metrics.answers.labels(request.endpoint, scored.step, arm.arm.name).inc()
+        if candidates:  # a list of unknown items alone has no step, so it is no degraded one
+            self._metrics.answers.labels(request.endpoint, scored.step, arm.arm.name).inc()
         cold = features is not None and features.cold
         if cold:
             self._metrics.cold_starts.labels(arm.arm.name).inc()

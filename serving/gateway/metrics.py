@@ -46,6 +46,7 @@ class Metrics:
         self.refused = self._counter("refused", "requests refused before they were read", "reason")
         self.events = self._counter("events", "outcome events taken in", "outcome")
         self.log_lost = self._counter("log_lost", "rows of a log that were lost", "log")
+        self.log_failures = self._counter("log_failures", "files of a log that the disk did not take", "log")
         self.record_errors = self._counter("record_errors", "arms' records that could not be used")
         self.record_state = Gauge(
             "reland_gateway_record_state", "state of the arms' record that is served", registry=self.registry

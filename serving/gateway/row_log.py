@@ -1,8 +1,9 @@
 """A log of rows as Parquet files that never makes a request wait and never makes one fail.
 
 Rows wait in a bounded queue, from which a thread takes them. A file is written when enough rows or enough time have
-come together. While the disk does not take them, rows are kept and written again later; once the queue is full, further
-rows are lost, and counted. A process that is killed loses what has not been written, at most `seconds` of rows.
+come together. While the disk takes none, that is said and counted from the first failure on, up to `capacity` rows are
+kept and written later, and further ones are lost, and counted. A process that is killed loses what has not been
+written, at most `seconds` of rows.
 """
 
 import itertools
@@ -17,6 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from components.contracts.tables import write_table
+from components.foundation.errors import first_line
+from components.foundation.progress import say
 
 Row = dict[str, Any]
 
@@ -32,20 +35,23 @@ class RowLog:
         folder: Path,
         schema: pa.Schema,
         on_loss: Callable[[int], None],
+        on_failure: Callable[[], None] = lambda: None,
         capacity: int = 4_096,
         rows_per_file: int = 20_000,
         seconds: float = 10.0,
     ):
-        """`on_loss` is told the number of rows that were lost."""
+        """`on_loss` gets the number of rows that were lost."""
         self._folder = folder
         self._schema = schema
         self._on_loss = on_loss
+        self._on_failure = on_failure
         self._capacity = capacity
         self._rows_per_file = rows_per_file
         self._seconds = seconds
         self._rows: deque[Row] = deque()
         self._tables: list[pa.Table] = []  # converted, not written yet
         self._number = itertools.count()
+        self.is_stuck = False  # the disk did not take the last file
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"log-{folder.name}", daemon=True)
 
@@ -53,8 +59,9 @@ class RowLog:
         self._thread.start()
 
     def append(self, row: Row) -> bool:
-        """Take a row; False where the queue is full and the row is lost."""
-        if len(self._rows) >= self._capacity:
+        """Take a row; False where too many wait to be written and the row is lost."""
+        unwritten = len(self._rows) + (sum(map(len, self._tables)) if self.is_stuck else 0)
+        if unwritten >= self._capacity:
             self._on_loss(1)
             return False
         self._rows.append(row)
@@ -79,7 +86,9 @@ class RowLog:
         while self._rows:
             self._convert(limited=False)
         if self._tables and not self._write():
-            self._on_loss(sum(len(table) for table in self._tables))
+            lost = sum(len(table) for table in self._tables)
+            self._on_loss(lost)
+            say(f"{self._folder.name}: {lost} rows are lost, the disk does not take them")
 
     def _convert(self, limited: bool = True) -> None:
         while self._rows and not (limited and sum(len(table) for table in self._tables) >= self._rows_per_file):
@@ -94,7 +103,16 @@ class RowLog:
         name = f"{time.time_ns() // 1_000:020d}-{os.getpid()}-{next(self._number):06d}.parquet"
         try:
             write_table(pa.concat_tables(self._tables), self._folder / name, self._schema)
-        except (OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException) as error:
+            self._on_failure()
+            if not self.is_stuck:
+                say(
+                    f"{self._folder.name}: cannot be written, up to {self._capacity} rows are kept: {first_line(error)}"
+                )
+            self.is_stuck = True
             return False
+        if self.is_stuck:
+            say(f"{self._folder.name}: is written again")
+        self.is_stuck = False
         self._tables.clear()
         return True

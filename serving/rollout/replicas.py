@@ -1,13 +1,13 @@
-"""Every Triton replica: found by the settings, asked whether it serves a version, told to look at its configuration.
+"""Every Triton replica: found by the settings, and asked whether it serves a version.
 
 A version counts as served when each of its models is ready and has answered a request of one user with numbers: a
-model whose process has died stays "ready" and answers nothing.
+model whose process has died stays "ready" and answers nothing. A replica follows the model repository by itself: over
+the network none can be made to load anything (`serving.triton.server`).
 """
 
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,16 +26,15 @@ from components.foundation.settings import Settings
 from serving.gateway.catalogue import Catalogue
 from serving.triton.client import rank, user_vector
 from serving.triton.repository import RELEASED_MODELS, WARM_UP_CANDIDATES
-from serving.triton.server import LOAD_SECONDS
+from serving.triton.server import LOAD_SECONDS, load_failures
 
 if TYPE_CHECKING:
     from tritonclient.grpc import InferenceServerClient
 
 ASK_SECONDS = 5.0
 LOOK_SECONDS = 0.2
-# A server in someone's care (`serving.triton.supervisor`, or one that polls) follows its configuration by itself; after
-# this time it is told to.
-OWN_CARE_SECONDS = 4.0
+SETTLE_SECONDS = 4.0  # in which a replica has looked at its repository: what it says of an earlier load is past
+UNLOAD_SECONDS = 30.0
 
 
 def find_replicas(settings: Settings) -> list[str]:
@@ -93,7 +92,6 @@ def _confirm(address: str, version: int, catalogue: Catalogue, seconds: float) -
     from tritonclient.grpc import InferenceServerClient
 
     began = time.monotonic()
-    told = False
     with InferenceServerClient(address) as client:
         while True:
             missing = _not_ready(client, version)
@@ -102,12 +100,10 @@ def _confirm(address: str, version: int, catalogue: Catalogue, seconds: float) -
             waited = time.monotonic() - began
             if waited > seconds:
                 return f"{missing[0]} is not ready"
-            if waited > OWN_CARE_SECONDS and not told:
-                told = True
-                for model in missing:
-                    fault = _load(client, model)
-                    if fault is not None:
-                        return fault
+            if waited > SETTLE_SECONDS:
+                reasons = _load_failures(client, missing[0], version)
+                if reasons:
+                    return f"{missing[0]} {reasons[0]}"
             time.sleep(LOOK_SECONDS)
 
 
@@ -125,15 +121,13 @@ def _not_ready(client: "InferenceServerClient", version: int) -> list[str]:
     return missing
 
 
-def _load(client: "InferenceServerClient", model: str) -> str | None:
-    """Have the server read the model's configuration; what it says is wrong, None where nothing is."""
+def _load_failures(client: "InferenceServerClient", model: str, version: int) -> list[str]:
     from tritonclient.utils import InferenceServerException
 
     try:
-        client.load_model(model, client_timeout=LOAD_SECONDS)
-    except InferenceServerException as error:
-        return " ".join(error.message().split())
-    return None
+        return load_failures(client, model, [version])
+    except InferenceServerException:
+        return []
 
 
 def _ask(address: str, version: int, catalogue: Catalogue) -> str | None:
@@ -167,7 +161,7 @@ def _ask(address: str, version: int, catalogue: Catalogue) -> str | None:
 
 
 def unload_everywhere(replicas: list[str], version: int) -> None:
-    """See that no replica goes on serving a version that the configurations no longer name.
+    """Wait until no replica serves a version any longer that the configurations no longer name.
 
     One that does not answer is left: it reads its configuration when it is back.
     """
@@ -177,18 +171,14 @@ def unload_everywhere(replicas: list[str], version: int) -> None:
 
 def _unload(address: str, version: int) -> None:
     from tritonclient.grpc import InferenceServerClient
-    from tritonclient.utils import InferenceServerException
 
-    began = time.monotonic()
+    deadline = time.monotonic() + UNLOAD_SECONDS
     with InferenceServerClient(address) as client:
-        while time.monotonic() - began < OWN_CARE_SECONDS:
-            if _not_ready(client, version) == list(RELEASED_MODELS):
+        while _not_ready(client, version) != list(RELEASED_MODELS):
+            if time.monotonic() > deadline:
+                say(f"Triton {address} still serves version {version}, which its configuration no longer names")
                 return
             time.sleep(LOOK_SECONDS)
-        for model in RELEASED_MODELS:
-            with suppress(InferenceServerException):
-                if client.is_model_ready(model, str(version), client_timeout=ASK_SECONDS):
-                    client.load_model(model, client_timeout=LOAD_SECONDS)
 
 
 def versions_served(address: str, versions: set[int]) -> set[int] | None:

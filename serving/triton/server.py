@@ -2,10 +2,16 @@
 
 The server comes from the `nvidia-pytriton` package of an environment of its own (`RELAND_TRITON_ENVIRONMENT`), because
 its Python backend needs NumPy < 2. On a cluster the same model repository is served by the official image instead.
+
+Whoever may load a model runs code, so nobody may over the network: a server that polls its repository refuses every
+load and unload, there is no HTTP (a web page can send that to loopback), and what else of gRPC would write files or
+read shared memory wants a secret that is made at the start and given to no one. What is served is decided by the files
+of the repository alone.
 """
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -17,11 +23,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.foundation.errors import EnvironmentFaultError
 
-START_SECONDS = 60.0
+if TYPE_CHECKING:
+    from tritonclient.grpc import InferenceServerClient
+
 LOAD_SECONDS = 120.0
+START_SECONDS = LOAD_SECONDS  # it answers once all that the repository holds is loaded
+POLL_SECONDS = 1  # between two looks of the server at its repository
 EXIT_SECONDS = 5  # what Triton gives requests in flight before it ends
 STOP_SECONDS = 20.0  # Triton needs 3 to 7 s
 SHARED_MEMORY = Path("/dev/shm")
@@ -40,9 +51,8 @@ LAUNCH = (
 
 @dataclass(frozen=True)
 class TritonServer:
-    """A running server; both addresses are on loopback."""
+    """A running server, whose gRPC is on loopback."""
 
-    http_port: int
     grpc_port: int
     log: Path
     process: subprocess.Popen[bytes]
@@ -61,25 +71,48 @@ class TritonServer:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def load(self, model: str, versions: list[int]) -> None:
-        """Load `model`, or load it anew after its folder changed, and wait until `versions` are ready.
+    def wait_until_ready(self, model: str, versions: list[int]) -> None:
+        """Wait until the server has loaded versions of `model` that the repository's configuration names.
 
         Raises:
-            EnvironmentFaultError: Triton cannot load it, or a version is not ready afterwards; the message says why.
+            EnvironmentFaultError: a version cannot be loaded, or is not ready in time; the message has Triton's reason.
         """
         from tritonclient.grpc import InferenceServerClient
         from tritonclient.utils import InferenceServerException
 
+        deadline = time.monotonic() + LOAD_SECONDS
         with InferenceServerClient(self.grpc_address) as client:
             try:
-                client.load_model(model, client_timeout=LOAD_SECONDS)
-                missing = [version for version in versions if not client.is_model_ready(model, str(version))]
+                while True:
+                    missing = [version for version in versions if not client.is_model_ready(model, str(version))]
+                    if not missing:
+                        return
+                    reasons = load_failures(client, model, missing)
+                    if reasons:
+                        raise EnvironmentFaultError(
+                            f"Triton cannot load {model}: {'; '.join(reasons)} (log: {self.log})"
+                        )
+                    if time.monotonic() > deadline:
+                        raise EnvironmentFaultError(
+                            f"Triton serves {model} without the versions {missing} (log: {self.log})"
+                        )
+                    time.sleep(0.1)
             except InferenceServerException as error:
-                raise EnvironmentFaultError(
-                    f"Triton cannot load {model}: {error.message()} (log: {self.log})"
-                ) from error
-        if missing:
-            raise EnvironmentFaultError(f"Triton loaded {model} without the versions {missing} (log: {self.log})")
+                raise EnvironmentFaultError(f"Triton does not answer: {error.message()} (log: {self.log})") from error
+
+
+def load_failures(client: "InferenceServerClient", model: str, versions: list[int]) -> list[str]:
+    """Why versions of a model could not be loaded, one line each; none for those that are loaded or still loading.
+
+    Raises:
+        tritonclient.utils.InferenceServerException: the server does not answer.
+    """
+    index = client.get_model_repository_index(client_timeout=10.0).models
+    return [
+        f"version {entry.version}: {' '.join(entry.reason.split())}"
+        for entry in index
+        if entry.name == model and entry.version in map(str, versions) and entry.state == "UNAVAILABLE" and entry.reason
+    ]
 
 
 @dataclass(frozen=True)
@@ -93,17 +126,16 @@ class TritonEnvironment:
 
 
 @contextmanager
-def running_triton(
-    environment: Path, repository: Path, log: Path, http_port: int = 0, grpc_port: int = 0
-) -> Iterator[TritonServer]:
-    """Run a Triton server over `repository` for the length of the block; models are loaded by `TritonServer.load`.
+def running_triton(environment: Path, repository: Path, log: Path, grpc_port: int = 0) -> Iterator[TritonServer]:
+    """Run a Triton server over `repository` for the length of the block; it serves what the configurations there name.
 
-    No process, no port and no shared memory is left when the block ends, however it ends.
+    Changes of the repository are followed within `POLL_SECONDS` and the time of loading. No process, no port and no
+    shared memory is left when the block ends, however it ends.
 
     Args:
         environment: Python environment with nvidia-pytriton, onnxruntime and NumPy < 2.
         log: file that receives the server's output; replaced.
-        http_port, grpc_port: loopback ports; 0 takes a free one.
+        grpc_port: loopback port; 0 takes a free one.
 
     Raises:
         EnvironmentFaultError: the environment is not there, a given port is in use, or the server does not start.
@@ -111,7 +143,7 @@ def running_triton(
     parts = inspect_environment(environment)
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        http_port, grpc_port = free_ports(http_port, grpc_port)
+        (grpc_port,) = free_ports(grpc_port)
         _remove_abandoned_shared_memory()
         prefix = f"{SHARED_MEMORY_PREFIX}{os.getpid()}_{uuid.uuid4().hex[:12]}_"
         stack.callback(_remove_shared_memory, prefix)
@@ -121,9 +153,13 @@ def running_triton(
             f"--model-repository={repository}",
             f"--backend-directory={_assemble_backends(parts, folder)}",
             f"--backend-config=python,shm-region-prefix-name={prefix}",
-            "--model-control-mode=explicit",
-            "--http-address=127.0.0.1",
-            f"--http-port={http_port}",
+            "--model-control-mode=poll",
+            f"--repository-poll-secs={POLL_SECONDS}",
+            "--disable-auto-complete-config",  # a folder whose configuration has not come yet is no model
+            "--exit-on-error=false",  # one version that does not load must not take the others with it
+            "--strict-readiness=false",
+            "--allow-http=false",
+            f"--grpc-restricted-protocol=shared-memory,trace,logging:closed={secrets.token_hex(16)}",
             "--grpc-address=127.0.0.1",
             f"--grpc-port={grpc_port}",
             "--allow-metrics=false",
@@ -137,15 +173,17 @@ def running_triton(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Nothing of this process's environment, which holds the keys of other services.
             env={
-                **os.environ,
                 # The backend's stub takes the first Python environment on PATH and ignores PYTHONPATH.
-                "PATH": f"{parts.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                "PATH": f"{parts.python.parent}{os.pathsep}{os.defpath}",
                 "LD_LIBRARY_PATH": parts.library_folders,
+                "LANG": "C.UTF-8",
+                "TMPDIR": str(folder),
             },
         )
         stack.callback(_stop, process)
-        server = TritonServer(http_port, grpc_port, log, process)
+        server = TritonServer(grpc_port, log, process)
         _wait_until_live(server)
         yield server
 
@@ -177,7 +215,7 @@ def inspect_environment(environment: Path) -> TritonEnvironment:
 def _assemble_backends(parts: TritonEnvironment, folder: Path) -> Path:
     """Put the Python backend, its stub for this Python version and this project's own backends into one folder."""
     backends = folder / "backends"
-    shutil.copytree(parts.tritonserver / "backends", backends)
+    shutil.copytree(parts.tritonserver / "backends" / "python", backends / "python")  # what runs ours, and no other
     stub = "triton_python_backend_stub"
     shutil.copy2(parts.tritonserver / "python_backend_stubs" / parts.version / stub, backends / "python" / stub)
     shutil.copytree(BACKENDS, backends, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -199,8 +237,7 @@ def free_ports(*wanted: int) -> list[int]:
                 listener.bind(("127.0.0.1", port))
             except OSError as error:
                 raise EnvironmentFaultError(
-                    f"settings RELAND_TRITON_HTTP_PORT, RELAND_TRITON_GRPC_PORT: port {port}: {error.strerror}; "
-                    "give another, or 0 for a free one"
+                    f"setting RELAND_TRITON_GRPC_PORT: port {port}: {error.strerror}; give another, or 0 for a free one"
                 ) from error
             ports.append(listener.getsockname()[1])
         return ports

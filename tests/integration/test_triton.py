@@ -126,9 +126,9 @@ def test_serves_two_versions_at_once_as_onnxruntime_does_and_leaves_nothing_behi
     before = shared_memory()
 
     with running_triton(triton_environment, repository, tmp_path / "triton.log") as server:
-        server.load(MODEL_NAME, [1])
+        server.wait_until_ready(MODEL_NAME, [1])
         release_version(repository, 2, ranker_files(exports[2]), served={1})
-        server.load(MODEL_NAME, [1, 2])
+        server.wait_until_ready(MODEL_NAME, [1, 2])
         for batch, candidates in ((1, 5), (3, 11)):
             inputs = example_inputs(batch, candidates)
             for version in (1, 2):
@@ -148,7 +148,7 @@ def test_requests_that_wait_together_are_joined_and_answered_as_if_alone(tmp_pat
     release_version(repository, 1, ranker_files(exports[1]), served=set())
     requests = [example_inputs(1, candidates) for candidates in (5, 5, 7, 5)] * 16
     with running_triton(triton_environment, repository, tmp_path / "triton.log") as server:
-        server.load(MODEL_NAME, [1])
+        server.wait_until_ready(MODEL_NAME, [1])
         with InferenceServerClient(server.grpc_address) as client:
             metadata = client.get_model_metadata(MODEL_NAME, "1")
             assert [list(node.shape) for node in metadata.inputs] == [[-1, 50], [-1, 8], [-1, 1, 6], [-1, -1]]
@@ -177,7 +177,7 @@ def test_a_damaged_model_is_named_and_nothing_is_left_when_the_body_raises(tmp_p
         pytest.raises(EnvironmentFaultError, match=r"Triton cannot load reland_ranker: .*model\.onnx"),
         running_triton(triton_environment, repository, tmp_path / "triton.log") as server,
     ):
-        server.load(MODEL_NAME, [1])
+        server.wait_until_ready(MODEL_NAME, [1])
 
     assert not alive(server.process_id)
     assert shared_memory() == before

@@ -1,5 +1,6 @@
 """The real Triton in the care of its supervisor, through what happens to it: tiny models, real configurations."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,9 +9,10 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import onnx
 import psutil
@@ -120,10 +122,6 @@ def test_what_dies_or_hangs_answers_again_and_nothing_is_left(settings, own):
         assert supervisor.versions == {MODEL_NAME: [1], OTHER: [1]}
         assert scores(address) == scores(address, model=OTHER) == [10.0, 20.0]
 
-        with InferenceServerClient(address) as client:
-            client.unload_model(MODEL_NAME)
-        wait_for(lambda: scores(address) == [10.0, 20.0])
-
         for stub in own.processes("triton_python"):
             stub.kill()  # its model stays "ready" and answers nothing
         wait_for(lambda: scores(address) == scores(address, model=OTHER) == [10.0, 20.0])
@@ -137,6 +135,55 @@ def test_what_dies_or_hangs_answers_again_and_nothing_is_left(settings, own):
         left = own.processes("triton")
     assert not [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert own.shared_memory() == set()
+
+
+def test_nobody_who_reaches_its_port_runs_code_or_changes_what_is_served(settings, own, monkeypatch):
+    """What was done to it before: a model of one's own, one's own weights for a live one, files, the service's keys."""
+    monkeypatch.setenv("RELAND_OPENAI_API_KEY", "sk-secret")
+    marker = settings.home / "marker"
+    code = f"from pathlib import Path\nPath({str(marker)!r}).touch()\n"
+    swapped = write_model(settings.home.parent / "swapped.onnx", -1.0).read_bytes()
+    live = json.dumps({"name": MODEL_NAME, "backend": "onnxruntime", "max_batch_size": 64})
+    with supervised_triton(settings) as supervisor:
+        (server,) = own.processes("tritonserver")
+        for process in (server, *own.processes("triton_python")):
+            assert not [name for name in process.environ() if name.startswith("RELAND_")]
+        listening = [each.laddr for each in server.net_connections() if each.status == psutil.CONN_LISTEN]
+        assert {(place.ip.removeprefix("::ffff:"), place.port) for place in listening} == {
+            ("127.0.0.1", supervisor.grpc_port)
+        }
+        (option,) = [option for option in server.cmdline() if option.startswith("--backend-directory=")]
+        assert sorted(path.name for path in Path(option.partition("=")[2]).iterdir()) == ["onnxruntime", "python"]
+        load = f"http://{supervisor.grpc_address}/v2/repository/models/{OTHER}/load"
+        with httpx2.Client(trust_env=False) as web, pytest.raises(httpx2.TransportError):
+            web.post(load, content="{}", headers={"content-type": "text/plain"})
+        with InferenceServerClient(supervisor.grpc_address) as client:
+            attacks = [
+                lambda: client.load_model(
+                    "new", config='{"backend": "python"}', files={"file:1/model.py": code.encode()}
+                ),
+                lambda: client.load_model(MODEL_NAME, config=live, files={"file:1/model.onnx": swapped}),
+                lambda: client.load_model(MODEL_NAME),
+                lambda: client.unload_model(MODEL_NAME),
+                lambda: client.update_log_settings({"log_file": str(marker)}),
+                lambda: client.update_trace_settings(settings={"trace_file": str(marker)}),
+                lambda: client.register_system_shared_memory("memory", "/memory", 8),
+            ]
+            for attack in attacks:
+                with pytest.raises(InferenceServerException, match=r"not allowed if polling|protocol is restricted"):
+                    attack()
+        assert scores(supervisor.grpc_address) == [10.0, 20.0]
+    assert not marker.exists()
+
+
+def test_a_server_that_answers_as_another_model_is_started_again(settings, own, monkeypatch, capsys):
+    """What it answers is compared with what the file answers."""
+    with supervised_triton(settings) as supervisor:
+        (server,) = own.processes("tritonserver")
+        answers = {1: {"scores": np.array([[-1.0]], np.float32)}}
+        monkeypatch.setitem(supervisor._models, MODEL_NAME, replace(supervisor._models[MODEL_NAME], expected=answers))
+        wait_for(lambda: not server.is_running() and scores(supervisor.grpc_address) == [10.0, 20.0])
+    assert f"answers for {MODEL_NAME} version 1 as another model would" in capsys.readouterr().out
 
 
 def test_a_new_version_is_served_beside_the_old_one_without_an_error_and_a_damaged_one_does_no_harm(settings):

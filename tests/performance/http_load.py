@@ -46,7 +46,9 @@ class Load:
 
 def post(path: str, body: bytes) -> bytes:
     """A request as it goes over the network."""
-    head = f"POST {path} HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    )
     return head.encode() + b"\r\n" + body
 
 

@@ -115,7 +115,7 @@ def running_stack() -> Iterator[Stack]:
         repository = settings.resolved_model_repository
         triton = stack.enter_context(running_triton(settings.triton_environment, repository, folder / "triton.log"))
         for model in (MODEL_NAME, ID_ONLY_MODEL, USER_VECTOR_MODEL):
-            triton.load(model, [1])
+            triton.wait_until_ready(model, [1])
         log = folder / "gateway.log"
         gateway = stack.enter_context(
             gateway_process(settings, gateway_port, log, RELAND_TRITON_GRPC=triton.grpc_address)

@@ -40,7 +40,6 @@ import httpx2
 import numpy as np
 import psutil
 import redis
-from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from components.contracts.artifacts import ONNX_FILE
@@ -59,7 +58,7 @@ from components.foundation.settings import Settings, load_settings
 from components.ranker_release.release import models_of
 from serving.triton.client import rank
 from serving.triton.repository import release_version
-from serving.triton.server import free_ports
+from serving.triton.server import POLL_SECONDS, free_ports
 from tests.performance.report import Figure, write_report
 from tests.performance.serving import push_random_features
 from tests.serving_stack import RankerSize, make_arm, release, start_redis
@@ -402,8 +401,11 @@ def _start_redis_again(running: Serving) -> None:
 
 
 def _unload(running: Serving) -> None:
-    with InferenceServerClient(running.triton_address) as client:
-        client.unload_model(MODEL_NAME)
+    """The model's folder is away for as long as Triton needs to see it; the supervisor finds it again afterwards."""
+    served = running.settings.resolved_model_repository / MODEL_NAME
+    away = served.rename(running.settings.home / "away")
+    time.sleep(3 * POLL_SECONDS)
+    away.rename(served)
 
 
 def _publish_damaged(running: Serving) -> None:

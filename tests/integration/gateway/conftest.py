@@ -94,7 +94,7 @@ def triton(stack, triton_environment) -> Iterator[TritonServer]:
     repository = stack.settings.resolved_model_repository
     with running_triton(triton_environment, repository, stack.settings.home / "triton.log") as server:
         for model in (MODEL_NAME, ID_ONLY_MODEL, USER_VECTOR_MODEL):
-            server.load(model, [1])
+            server.wait_until_ready(model, [1])
         yield server
 
 
@@ -167,7 +167,7 @@ def asking():
         transport = httpx2.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://gateway", timeout=60.0) as client,
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60.0) as client,
         ):
             yield client
 
@@ -180,7 +180,7 @@ def second_version(stack, triton) -> dict[str, Ranker]:
     folder, repository = stack.settings.home / "rankers" / "2", stack.settings.resolved_model_repository
     rankers = release(folder, repository, 2, seed=5)
     for model in (MODEL_NAME, ID_ONLY_MODEL, USER_VECTOR_MODEL):
-        triton.load(model, [1, 2])
+        triton.wait_until_ready(model, [1, 2])
     return rankers
 
 

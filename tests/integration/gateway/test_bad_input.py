@@ -49,7 +49,7 @@ def raw(gateway, content: bytes, path: str = RANK, **headers: str):
 def test_a_ranking_request_that_is_not_as_described_is_refused(gateway, body):
     response = gateway.post(RANK, body)
     assert response.status_code == 422
-    faults = response.json()["detail"]
+    faults = response.json()["errors"]
     assert faults and all(set(fault) == {"location", "message"} for fault in faults)
     assert "x" * 100 not in response.text  # what was sent does not come back
 
@@ -131,14 +131,14 @@ def test_headers_that_are_too_large_are_refused_and_odd_ones_do_no_harm(gateway)
 @pytest.mark.parametrize(
     "request_line",
     [
-        b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
-        b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-        b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n{}",
-        b"GET /v1/explanations/%ff HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /v1/explanations/%c3%28 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /v1/explanations/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n",
+        b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n{}",
+        b"GET /v1/explanations/%ff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/explanations/%c3%28 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/explanations/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"NONSENSE\r\n\r\n",
     ],
 )

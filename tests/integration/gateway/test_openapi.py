@@ -62,6 +62,12 @@ def ask(operation, mode: GenerationMode, cases: int) -> None:
     answers_as_described()
 
 
+def test_the_page_about_it_loads_nothing_from_anywhere(gateway):
+    answer = gateway.client.get("/docs")
+    assert "POST /v1/rank" in answer.text and "<script" not in answer.text and "http://" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
 def test_every_operation_has_examples_and_its_errors_are_described(gateway):
     document = gateway.client.get("/openapi.json").json()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
@@ -70,6 +76,8 @@ def test_every_operation_has_examples_and_its_errors_are_described(gateway):
         for operation in methods.values():
             if path.startswith("/v1/"):
                 assert {"401", "413", "422", "429"} <= set(operation["responses"])
+            for status, response in operation["responses"].items():
+                assert status < "400" or set(response.get("content", {})) <= {"application/problem+json"}
     for name in ("RankRequest", "RecommendRequest", "RankResponse", "Explanation"):
         properties = document["components"]["schemas"][name]["properties"].values()
         assert any("examples" in entry for entry in properties)

@@ -24,7 +24,7 @@ def replica(stack, triton_environment, tmp_path):
     repository = stack.settings.resolved_model_repository
     with running_triton(triton_environment, repository, tmp_path / "triton.log") as server:
         for model in (MODEL_NAME, ID_ONLY_MODEL, USER_VECTOR_MODEL):
-            server.load(model, [1])
+            server.wait_until_ready(model, [1])
         yield server
 
 

@@ -1,5 +1,6 @@
 """`reland serve`: answers when it says so, starts again what ends, and leaves nothing behind."""
 
+import fcntl
 import ipaddress
 import os
 import signal
@@ -105,9 +106,9 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
             assert len(answer["items"]) == 10 and answer["model_version"] == 1
             assert answer["explanation"]["preference_summary"] == "likes quiet films"
 
-            # Nothing is reached from another machine: the gateway, Milvus Lite, Triton's two endpoints.
+            # Nothing is reached from another machine: the gateway, Milvus Lite, Triton.
             endpoints = listening(psutil.Process(process.pid))
-            assert ("127.0.0.1", port) in endpoints and len(endpoints) >= 4
+            assert ("127.0.0.1", port) in endpoints and len(endpoints) >= 3
             beyond = {address for address, _ in endpoints if not ipaddress.ip_address(address).is_loopback}
             assert beyond <= {"::ffff:127.0.0.1"}  # gRPC's servers write an address of version 4 like this
 
@@ -129,6 +130,23 @@ def test_serves_from_one_command_and_leaves_nothing_behind(served, triton_enviro
         for left in [process, *children]:
             if left.pid and psutil.pid_exists(left.pid):
                 left.kill()
+
+
+def test_a_second_one_over_the_same_home_says_so_and_leaves_the_first_its_address(tmp_path):
+    rollout = tmp_path / "serving" / "rollout.json"
+    rollout.parent.mkdir()
+    rollout.write_text("{}")
+    address = rollout.with_name("triton.txt")
+    address.write_text("127.0.0.1:1\n")
+    with rollout.with_name("serve.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711\n")
+        lock.flush()
+        command = [sys.executable, "-c", "from reland.main import main; main()", "serve"]
+        environment = {**os.environ, "RELAND_HOME": str(tmp_path)}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2 and "`reland serve` runs already (process 4711): end it first" in result.stderr
+    assert address.read_text() == "127.0.0.1:1\n"
 
 
 def test_without_a_release_it_says_what_is_missing(tmp_path):

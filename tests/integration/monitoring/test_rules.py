@@ -47,7 +47,7 @@ def test_what_breaks_a_policy_is_found(overlays):
     pods = {each["metadata"]["name"]: pod for each in documents if (pod := pod_template(each)) is not None}
     first = {name: containers(pod)[-1] for name, pod in pods.items()}
     del first["gateway"]["resources"]["limits"]["memory"]
-    first["triton"]["image"] = "nvcr.io/nvidia/tritonserver:latest"
+    first["triton"]["image"] = "reland/triton-server:latest"
     first["redis"]["image"] = "redis"
     first["vllm"]["securityContext"]["privileged"] = True
     first["postgresql"]["securityContext"]["readOnlyRootFilesystem"] = False

@@ -24,7 +24,7 @@ def test_paths_are_absolute_and_empty_is_not_set(monkeypatch, tmp_path):
         ("RELAND_MAX_REJECTED", "some"),
         ("RELAND_TABLE_ENGINE", "polars"),
         ("RELAND_TABLE_MEMORY", "much"),
-        ("RELAND_TRITON_HTTP_PORT", "70000"),
+        ("RELAND_TRITON_GRPC_PORT", "70000"),
         ("RELAND_VLLM_ARGUMENTS", "--tensor-parallel-size 4"),
         ("RELAND_VLLM_ARGUMENTS", "[4]"),
         ("RELAND_OPENAI_CONCURRENCY", "0"),

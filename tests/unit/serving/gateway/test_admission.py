@@ -12,7 +12,7 @@ def test_places_go_first_come_first_served_and_one_too_many_is_refused_at_once()
         leave, order = asyncio.Event(), []
 
         async def work(name):
-            async with admission.place():
+            async with admission.place("shop"):
                 order.append(name)
                 await leave.wait()
 
@@ -29,15 +29,58 @@ def test_places_go_first_come_first_served_and_one_too_many_is_refused_at_once()
     asyncio.run(scene())
 
 
+def test_who_asks_much_leaves_room_for_who_asks_little():
+    """One place, three may wait. Four of the greedy are there; the modest one takes the latest's place, and is next."""
+
+    async def scene():
+        admission = Admission(concurrency=1, waiting=3, wait_seconds=60.0, metrics=Metrics())
+        leave, order = asyncio.Event(), []
+
+        async def work(principal, name):
+            async with admission.place(principal):
+                order.append(name)
+                await leave.wait()
+
+        greedy = [asyncio.create_task(work("greedy", f"greedy {number}")) for number in range(4)]
+        await asyncio.sleep(0)
+        assert admission.is_full("greedy") and not admission.is_full("modest")
+        modest = asyncio.create_task(work("modest", "modest"))
+        await asyncio.sleep(0)
+        leave.set()
+        answers = await asyncio.gather(*greedy, modest, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [type(None)] * 3 + [BusyError, type(None)]
+        assert order == ["greedy 0", "greedy 1", "modest", "greedy 2"]
+
+    asyncio.run(scene())
+
+
+def test_a_place_that_a_cancelled_request_waited_for_goes_to_the_next():
+    async def scene():
+        admission = Admission(concurrency=1, waiting=2, wait_seconds=60.0, metrics=Metrics())
+
+        async def work():
+            async with admission.place("shop"):
+                return "done"
+
+        async with admission.place("shop"):
+            first, second = asyncio.create_task(work()), asyncio.create_task(work())
+            await asyncio.sleep(0)
+            first.cancel()
+        assert await second == "done" and first.cancelled()
+        assert await work() == "done"
+
+    asyncio.run(scene())
+
+
 def test_who_waits_too_long_is_refused_and_leaves_no_trace():
     async def scene():
         admission = Admission(concurrency=1, waiting=1, wait_seconds=0.01, metrics=Metrics())
-        async with admission.place():
+        async with admission.place("shop"):
             for _ in range(2):
                 with pytest.raises(BusyError):
-                    async with admission.place():
+                    async with admission.place("shop"):
                         pass
-        async with admission.place():
+        async with admission.place("shop"):
             pass
 
     asyncio.run(scene())
@@ -52,6 +95,16 @@ def test_a_key_has_its_rate_and_a_burst_of_one_second_and_the_next_key_its_own()
     assert [limit.seconds_to_wait("a") for _ in range(2)] == [0.0, 0.5]
     now = 100.0
     assert [limit.seconds_to_wait("a") for _ in range(3)] == [0.0, 0.0, 0.5]
+
+
+def test_what_costs_more_is_paid_for():
+    now = 0.0
+    limit = RateLimit(10.0, lambda: now)
+    assert limit.seconds_to_wait("a", cost=4.0) == 0.0
+    assert limit.seconds_to_wait("a", cost=8.0) == pytest.approx(0.2)  # 6 are left
+    now = 1.0
+    assert limit.seconds_to_wait("a", cost=30.0) == 0.0  # more than the bucket holds: from a full one, on credit
+    assert limit.seconds_to_wait("a") == pytest.approx(2.1)  # 20 are owed
 
 
 def test_no_rate_is_no_limit_and_a_rate_below_one_lets_one_through():

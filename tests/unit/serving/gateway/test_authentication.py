@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from components.foundation.errors import InputError
 from components.foundation.settings import Settings
 from serving.gateway import authentication
-from serving.gateway.authentication import Principal, UnauthorizedError, open_authenticator
+from serving.gateway.authentication import SCOPES, Principal, UnauthorizedError, open_authenticator
 
 ISSUER, AUDIENCE = "https://issuer.example", "reland"
 
@@ -53,10 +53,21 @@ def test_settings_that_contradict_each_other_are_refused(changes, told):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_on_loopback_anyone_may_ask(host):
-    assert ask(open_authenticator(Settings(gateway_host=host))) == Principal("anyone")
+    assert ask(open_authenticator(Settings(gateway_host=host))) == Principal("anyone", scopes=frozenset(SCOPES))
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"shop": "secret"}', '{"shop": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"shop": "secret"}',
+        '{"shop": 1}',
+        f'{{"shop": "{"0" * 64}", "other": "{"0" * 64}"}}',
+        f'{{"shop": {{"sha256": "{"0" * 64}"}}}}',
+        f'{{"shop": {{"sha256": "{"0" * 64}", "scopes": ["all"]}}}}',
+    ],
+)
 def test_a_file_that_is_no_file_of_keys_is_refused(tmp_path, content):
     path = tmp_path / "keys.json"
     path.write_text(content)
@@ -74,6 +85,21 @@ def test_a_key_is_known_by_its_hash(tmp_path):
     assert refused(keys, authorization="Basic open sesame")
     assert refused(keys, authorization="Bearer ")
     assert refused(keys)
+
+
+def test_keys_are_given_out_and_revoked_while_the_gateway_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(authentication, "LOOK_SECONDS", -1.0)
+    path = tmp_path / "keys.json"
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("old", "new")}
+    path.write_text(json.dumps({"shop": digests["old"]}))
+    keys = open_authenticator(Settings(gateway_auth="keys", gateway_keys=path))
+    assert ask(keys, x_api_key="old") == Principal("shop")
+    path.write_text(json.dumps({"monitor": {"sha256": digests["new"], "scopes": ["operate"]}}))
+    assert ask(keys, x_api_key="new") == Principal("monitor", scopes=frozenset({"operate"}))
+    assert refused(keys, x_api_key="old") and "revoked shop" in capsys.readouterr().out
+    path.write_text("{")
+    assert ask(keys, x_api_key="new").name == "monitor"
+    assert "the keys stay as they are, none is revoked" in capsys.readouterr().out
 
 
 class Issuer:
@@ -108,8 +134,11 @@ def test_a_token_counts_if_it_is_signed_for_this_audience_and_has_not_expired(tm
     (tmp_path / "jwks.json").write_text(issuer.jwks())
     tokens = open_authenticator(oidc(str(tmp_path / "jwks.json")))
     assert ask(tokens, authorization=issuer.bearer()) == Principal("shop")
-    for changes in ({"aud": "x"}, {"iss": "x"}, {"exp": time.time() - 1}, {"exp": None}, {"sub": None}, {"aud": None}):
+    for changes in ({"aud": "x"}, {"iss": "x"}, {"exp": time.time() - 90}, {"exp": None}, {"sub": None}, {"aud": None}):
         assert refused(tokens, authorization=issuer.bearer(**changes))
+    assert ask(tokens, authorization=issuer.bearer(exp=time.time() - 30)) == Principal("shop")  # clocks differ
+    operator = ask(tokens, authorization=issuer.bearer(scope="openid operate"))
+    assert operator == Principal("shop", scopes=frozenset(SCOPES))
     assert refused(tokens, authorization=other.bearer())
     assert refused(tokens, authorization=Issuer("two").bearer())
     unsigned = jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "shop", "exp": time.time() + 60}, None, "none")

@@ -60,6 +60,25 @@ def test_while_the_disk_takes_nothing_rows_wait_then_are_lost_and_counted_and_no
     log.close()
 
 
+def test_a_full_disk_is_said_at_once_and_no_more_is_acknowledged_than_is_kept(tmp_path, capsys):
+    folder, lost, failures = tmp_path / "log", [], []
+    folder.write_text("a file where the folder should be: every write fails")
+    log = RowLog(folder, OUTCOME_EVENTS, lost.append, lambda: failures.append(1), capacity=40, seconds=0.05)
+    log.start()
+    assert log.append(event(0))
+    wait_until(lambda: log.is_stuck)
+    assert "log: cannot be written, up to 40 rows are kept: " in capsys.readouterr().out
+    taken = 0
+    for number in range(1, 100):
+        taken += log.append(event(number))
+        time.sleep(0.002)  # rows go from the queue to what waits for the disk, which counts as well
+    assert taken == 39 and sum(lost) == 60 and failures
+    folder.unlink()
+    wait_until(lambda: not log.is_stuck and read_log(folder, OUTCOME_EVENTS).num_rows == 40)
+    assert log.append(event(100))
+    log.close()
+
+
 def test_what_cannot_be_written_when_it_closes_is_counted(tmp_path):
     folder, lost = tmp_path / "log", []
     folder.write_text("a file")

@@ -1,0 +1,15 @@
+"""Taking secrets out of what is printed or written: the one place that knows how they look inside addresses."""
+
+import re
+
+STARS = "***"
+_SECRETS = (
+    re.compile(r"(?<=://)(?P<user>[^/@\s:]*):[^/\s]*(?=@)"),  # scheme://user:password@host; the last @ ends it
+    re.compile(r"(?i)\b(?P<name>password|passwd|pwd|token|secret|api[_-]?key|access[_-]?key)=(?!\*)[^\s,;&\"']+"),
+)
+
+
+def without_passwords(text: str) -> str:
+    """`text` with stars for the passwords of its URLs and connection strings (`redis:6379,password=…`, `?token=…`)."""
+    text = _SECRETS[0].sub(lambda match: f"{match['user']}:{STARS}", text)
+    return _SECRETS[1].sub(lambda match: f"{match['name']}={STARS}", text)
