@@ -1,5 +1,6 @@
 """A ranker of one variant: item encoder, backbone and, for `reland`, the fusion layer, behind one signature."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -47,7 +48,7 @@ class Ranker(nn.Module):
         if uses_text and item_text is None:
             raise ValueError(f"variant {config.variant} reads item texts, none are given")
         self.item_encoder = ItemEncoder(config.items, config.embedding_dimension, item_text if uses_text else None)
-        self.backbone = build_backbone(config.backbone, config, config.history_length)
+        self.backbone = build_backbone(config.backbone, dataclasses.asdict(config), config.history_length)
         self.fusion = (
             AttentionFusion(config.embedding_dimension, config.text_dimension)
             if config.variant in FUSION_VARIANTS

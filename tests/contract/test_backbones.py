@@ -100,12 +100,15 @@ def rankers() -> dict[str, Ranker]:
 
 def test_the_registry_says_what_is_there(name: str) -> None:
     entry = BACKBONES[name]
-    network = build_backbone(name, SMALL, length=12)
+    network = build_backbone(name, asdict(SMALL), length=12)
     assert isinstance(network, SequenceBackbone) and type(network).__name__ == entry.class_name
     assert set(entry.inputs) <= set(USER_INPUTS) and HISTORY in entry.inputs
     for setting in entry.settings:  # each of them changes the network
         value = {"embedding_dimension": 32, "layers": 2, "heads": 4, "dropout": 0.3}[setting]
-        assert str(build_backbone(name, replace(SMALL, **{setting: value}), 12)) != str(network) or setting == "heads"
+        assert (
+            str(build_backbone(name, asdict(replace(SMALL, **{setting: value})), 12)) != str(network)
+            or setting == "heads"
+        )
 
 
 def test_a_checkerboard_is_learned(rankers: dict[str, Ranker], name: str) -> None:
@@ -115,7 +118,7 @@ def test_a_checkerboard_is_learned(rankers: dict[str, Ranker], name: str) -> Non
 
 
 def test_a_state_depends_on_what_came_before_it_alone(name: str) -> None:
-    backbone = build_backbone(name, SMALL, length=12).eval()
+    backbone = build_backbone(name, asdict(SMALL), length=12).eval()
     items = torch.randn(2, 12, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         states = backbone(items)
@@ -217,7 +220,7 @@ def test_onnx_answers_as_pytorch_does(rankers: dict[str, Ranker], name: str, tmp
 
 
 def test_a_name_that_is_no_backbone() -> None:
-    for call in (lambda: make_ranker("masknet"), lambda: build_backbone("masknet", SMALL, 12)):
+    for call in (lambda: make_ranker("masknet"), lambda: build_backbone("masknet", asdict(SMALL), 12)):
         with pytest.raises(InputError, match="backbone 'masknet': unknown backbone, known are gru4rec, sasrec"):
             call()
 

@@ -64,7 +64,8 @@ def ours(rows: np.ndarray) -> dict[str, list[float]]:
             if covariates:
                 pulls = 1 - (1 - pulls) * (1 - covariate_leverage(before, within))
             moments.append(Moments.of(features, pulls))
-        effect = estimate(*moments, [1], [denominator], covariates)
+        candidate, control = moments
+        effect = estimate(candidate, control, [1], [denominator], covariates)
         lifts[name] = [float(effect.lift), *(float(bound) for bound in effect.interval(0.05))]
     return lifts
 

@@ -60,11 +60,12 @@ def coverage(users: int, experiments: int, seed: int) -> list[Figure]:
         arms.append(Moments.of(of, 1 - (1 - share) * (1 - extreme)))
     figures = []
     for name, covariates in (("plain", []), ("by CUPED", [2, 3, 4])):
-        low, high = estimate(*arms, [0], [1], covariates).interval(ALPHA)
-        share = float(((low <= LIFT) & (high >= LIFT)).mean())
+        candidate, control = arms
+        low, high = estimate(candidate, control, [0], [1], covariates).interval(ALPHA)
+        covered = float(((low <= LIFT) & (high >= LIFT)).mean())
         title = f"coverage of 95% intervals, {name}, {users:,} users an arm, {experiments:,} experiments, share"
-        figures.append(Figure(f"{title}; the peer is the least", share, 0.93, "higher", 1.0))
-        figures.append(Figure(f"{title}; the peer is the most", share, 0.97, "lower", 1.0))
+        figures.append(Figure(f"{title}; the peer is the least", covered, 0.93, "higher", 1.0))
+        figures.append(Figure(f"{title}; the peer is the most", covered, 0.97, "lower", 1.0))
     return figures
 
 
@@ -97,7 +98,8 @@ def cumulative_effects(
                 )
                 for clicks, shown in arms
             ]
-            effects.append(estimate(*moments, [0], [1]))
+            candidate, control = moments
+            effects.append(estimate(candidate, control, [0], [1]))
         enough = (np.minimum(*seen) >= LEAST_USERS_OF_LOOK) & (np.minimum(*clicked) >= LEAST_OUTCOMES_OF_LOOK)
         parts.append(
             (

@@ -1,14 +1,14 @@
 """The backbones of rankers by name, and what each of them reads. Imports no torch: a network is imported when built."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.foundation.errors import InputError
 
 if TYPE_CHECKING:
     from components.recommenders.backbones.contract import SequenceBackbone
-    from components.recommenders.configuration import BackboneConfig
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,15 @@ def backbone_entry(name: str) -> BackboneEntry:
     return BACKBONES[name]
 
 
-def build_backbone(name: str, config: "BackboneConfig", length: int) -> "SequenceBackbone":
+def build_backbone(name: str, settings: Mapping[str, Any], length: int) -> "SequenceBackbone":
     """An untrained network for histories of at most `length` items.
+
+    Args:
+        settings: the fields of a `BackboneConfig`, of which the backbone gets those that it reads.
 
     Raises:
         InputError: there is no backbone of this name.
     """
     entry = backbone_entry(name)
     network = getattr(import_module(f"components.recommenders.backbones.{entry.module}"), entry.class_name)
-    return network(**{setting: getattr(config, setting) for setting in entry.settings}, length=length)
+    return network(**{setting: settings[setting] for setting in entry.settings}, length=length)
