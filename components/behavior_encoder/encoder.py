@@ -52,9 +52,9 @@ class EncoderConfig:
     Attributes:
         dimension: d, the length of a user's vector.
         steps: optimizer steps at most.
-        evaluate_every: steps between two looks at the held-out training pairs.
-        patience: looks without a better score after which training stops.
-        held_out_share: share of the training pairs (never a validation or test pair) kept aside for these looks.
+        evaluate_every: steps between two evaluations on the held-out training pairs.
+        patience: evaluations without a better score after which training stops.
+        held_out_share: share of the training pairs (never a validation or test pair) kept aside for the evaluations.
         seed: of everything random.
 
     Raises:

@@ -67,11 +67,16 @@ _SEEDS_AT_ONCE = 1_024
 
 @dataclass(frozen=True, kw_only=True)
 class GATConfig(EncoderConfig):
-    """`batch_size` counts links.
+    """What the GAT has beside the common settings.
 
     Attributes:
+        layers: of the network, so many hops away lies the farthest neighbour that a vector depends on.
+        heads: of attention in each layer; a divisor of the dimension.
+        dropout: share of the components that training drops, 0 or more and below 1.
         neighbors: neighbours drawn for a node, of each edge type and in each layer; -1: all.
         negatives: N, items drawn for each batch.
+        batch_size: links in a step.
+        learning_rate: of Adam, at the start; it falls to zero along half a cosine.
         entities: brands, categories, topics and queries are in the graph; without, users and items alone.
     """
 
@@ -83,7 +88,7 @@ class GATConfig(EncoderConfig):
     neighbors: int = 10
     negatives: int = 1024
     batch_size: int = 512
-    learning_rate: float = 1e-2  # at the start; it falls to 0 along half a cosine
+    learning_rate: float = 1e-2
     entities: bool = True
 
 

@@ -41,12 +41,19 @@ DRAWS = 8  # of a negative, at most
 
 @dataclass(frozen=True, kw_only=True)
 class LightGCNConfig(EncoderConfig):
-    """`batch_size` counts training pairs; every step propagates over the whole graph, so few large batches are best."""
+    """What LightGCN has beside the common settings.
 
-    layers: int = 2  # K, at least 1
+    Attributes:
+        layers: K, how often vectors are propagated over the graph.
+        batch_size: training pairs in a step; each step propagates over the whole graph, so few large batches are best.
+        learning_rate: of Adam, constant.
+        weight_decay: factor of the squared norm of the embeddings in a batch, 0 or more, as in the LightGCN paper.
+    """
+
+    layers: int = 2
     batch_size: int = 65536
     learning_rate: float = 3e-2
-    weight_decay: float = 1e-4  # on the squared norm of the embeddings in a batch, as in the LightGCN paper
+    weight_decay: float = 1e-4
 
 
 class LightGCNEncoder(BehaviorEncoder):

@@ -41,7 +41,16 @@ _WARM_UP = 50  # steps
 
 @dataclass(frozen=True, kw_only=True)
 class SASRecConfig(EncoderConfig):
-    """`batch_size` counts windows of at most `length` visits."""
+    """What the SASRec encoder has beside the common settings.
+
+    Attributes:
+        layers: blocks of self-attention and a feed-forward network.
+        heads: of attention in each layer; a divisor of the dimension.
+        dropout: share of the components that training drops, 0 or more and below 1.
+        length: visits of a history that are read, the latest ones.
+        batch_size: windows of at most `length` visits in a step.
+        learning_rate: of Adam, at its highest; it rises over 50 steps and falls to zero at the last.
+    """
 
     steps: int = 1_000
     evaluate_every: int = 100

@@ -35,9 +35,10 @@ def user_inputs_of(configuration: dict[str, Any]) -> tuple[str, ...]:
         configuration: the ranker's `config.json`.
 
     Raises:
-        KeyError: it does not say, or names an input that is none.
+        KeyError: it does not say.
+        ValueError: it names an input that is none of `USER_INPUTS`.
     """
     declared = configuration["inputs"]
     if unknown := set(declared) - set(USER_INPUTS):
-        raise KeyError(f"input {sorted(unknown)[0]}")
+        raise ValueError(f"inputs {', '.join(sorted(unknown))}: unknown, known are {', '.join(USER_INPUTS)}")
     return tuple(name for name in USER_INPUTS if name in declared)

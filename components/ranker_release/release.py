@@ -124,6 +124,8 @@ def _inputs_of(ranker: Path) -> tuple[str, ...]:
         return user_inputs_of(read_json(ranker / CONFIG_FILE))
     except (KeyError, TypeError) as error:
         raise InputError(f"{ranker / CONFIG_FILE}: lacks {error}, expected the configuration of a ranker") from error
+    except ValueError as error:
+        raise InputError(f"{ranker / CONFIG_FILE}: {error}") from error
 
 
 def _try(

@@ -79,3 +79,5 @@ def read_catalogue(folder: Path) -> Catalogue:
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG_FILE}: lacks {error}, expected the configuration of a ranker") from error
+    except ValueError as error:
+        raise InputError(f"{folder / CONFIG_FILE}: {error}") from error

@@ -90,7 +90,7 @@ def test_a_release_adds_a_version_and_serves_those_asked_for_that_are_there(tmp_
 def test_the_models_of_a_release_share_its_version_and_keep_their_files(tmp_path, onnx):
     beside = tmp_path / "index"
     beside.write_bytes(b"items")
-    id_only = ranking_model(ID_ONLY_MODEL, DIMENSIONS)
+    id_only = ranking_model(ID_ONLY_MODEL, USER_INPUTS, DIMENSIONS)
     models = [*files(onnx, id_only), *files(onnx, item_index=beside)]
     assert release_version(tmp_path / "repository", 4, models, served=set()) == [4]
     assert content(tmp_path / "repository") == {
@@ -120,8 +120,8 @@ def test_a_fault_of_the_last_model_leaves_the_repository_as_it_was(tmp_path, onn
     repository = tmp_path / "repository"
     release_version(repository, 1, files(onnx), served=set())
     before = content(repository)
-    other = ranking_model(MODEL_NAME, SignatureDimensions(32, 1, 384, 32))
-    first = files(onnx, ranking_model(ID_ONLY_MODEL, DIMENSIONS))
+    other = ranking_model(MODEL_NAME, USER_INPUTS, SignatureDimensions(rationales=1, text=128, item_vector=32))
+    first = files(onnx, ranking_model(ID_ONLY_MODEL, USER_INPUTS, DIMENSIONS))
     with pytest.raises(InputError, match="another signature"):
         release_version(repository, 2, [*first, *files(onnx, other)], served={1})
     with pytest.raises(InputError, match=r"none\.onnx: no such file"):
