@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from components.contracts.tables import USERS
 from components.foundation.errors import InputError
-from serving.experiment.moments import LARGEST_LEVERAGE, Moments, covariate_leverage, leverage
+from serving.experiment.moments import Moments, covariate_leverage, leverage
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, text, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS
 
@@ -342,19 +342,24 @@ class _Reader:
             if not of_arm.any():
                 continue
             users, totals = self._sizes[arm]
-            pulls = np.zeros(len(first))
+            pulls, extremes = np.zeros(len(first)), np.zeros(len(first))
             pulls[of_arm] = leverage(counted[of_arm, :, 0], totals, users)
             if self._has_levels:
-                extreme = covariate_leverage(before[of_arm] - self._means[arm], self._within)
-                pulls[of_arm] = 1 - (1 - pulls[of_arm]) * (1 - np.minimum(extreme, LARGEST_LEVERAGE))
+                extremes[of_arm] = covariate_leverage(before[of_arm] - self._means[arm], self._within)
             for name, of_class in classes.items():
                 rows = of_arm & of_class
                 if rows.any():
-                    added, reached = Moments.of(features[rows], pulls[rows]), in_span[rows].sum(axis=0)
+                    added, reached = (
+                        self._moments(features[rows], pulls[rows], extremes[rows]),
+                        in_span[rows].sum(axis=0),
+                    )
                     key = arm, name
                     self.moments[key] = self.moments[key] + added if key in self.moments else added
                     self.reached[key] = self.reached[key] + reached if key in self.reached else reached
             self.totals[arm] = self._added(arm, counted[of_arm], lists[of_arm], value[of_arm])
+
+    def _moments(self, features: np.ndarray, pulls: np.ndarray, extremes: np.ndarray) -> Moments:
+        return Moments.of(features, pulls, extremes if self._has_levels else None)
 
     def _classes(self, column: Callable[[str], np.ndarray], first: np.ndarray) -> dict[Class, np.ndarray]:
         """Which users are of each class."""

@@ -127,7 +127,11 @@ def trend(candidate: Moments, control: Moments, numerators: Sequence[int], denom
     centred = np.array(used) - np.mean(used)
     weights = centred / (centred**2).sum()
     per_arm = [
-        _Influence(arm, sum(weight * part[index].coefficients for weight, part in zip(weights, parts, strict=True)))
+        _Influence(
+            arm,
+            sum(weight * part[index].coefficients for weight, part in zip(weights, parts, strict=True)),
+            arm.weighted,
+        )
         for index, arm in enumerate((candidate, control))
     ]
     slope = float(weights @ np.array(log_lifts))
@@ -140,17 +144,18 @@ def trend(candidate: Moments, control: Moments, numerators: Sequence[int], denom
 class _Influence:
     """How each user of an arm moves the logarithm of the arm's rate, as a linear function of the user's features.
 
-    `coefficients` has one for each feature and, last, the constant.
+    `coefficients` has one for each feature and, last, the constant; `weighted` is one of the two of `Moments`.
     """
 
-    def __init__(self, moments: Moments, coefficients: np.ndarray):
+    def __init__(self, moments: Moments, coefficients: np.ndarray, weighted: np.ndarray):
         self.moments = moments
         self.coefficients = coefficients
+        self._weighted = weighted
         self._bessel = moments.users / np.maximum(moments.users - 1, 1)
 
     @property
     def variance(self) -> np.ndarray:
-        squares = np.einsum("...i,...ij,...j->...", self.coefficients, self.moments.weighted, self.coefficients)
+        squares = np.einsum("...i,...ij,...j->...", self.coefficients, self._weighted, self.coefficients)
         # One user tells nothing of how users differ.
         return np.where(self.moments.users > 1, self._bessel * np.maximum(squares, 0.0), np.nan)
 
@@ -177,7 +182,7 @@ class _Influence:
         rest = self.coefficients.copy()
         rest[..., covariates] -= slopes
         rest[..., -1] += (slopes * self.means(covariates)).sum(axis=-1)
-        return _Influence(self.moments, rest)
+        return _Influence(self.moments, rest, self.moments.weighted_with_covariates)
 
 
 def _influences(
@@ -201,7 +206,7 @@ def _influences(
         coefficients[..., numerators] = slopes[index]
         with np.errstate(invalid="ignore"):
             coefficients[..., denominators] -= slopes[index] * strata_rates[index]
-        influences.append(_Influence(arm, coefficients))
+        influences.append(_Influence(arm, coefficients, arm.weighted))
     return rates, influences
 
 

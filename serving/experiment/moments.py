@@ -5,9 +5,9 @@ by the number of its users, the sums of their features and the sums of the produ
 table of any length is read once and never held, and every estimate after that is arithmetic on small matrices.
 
 A user who has much of a group's impressions pulls the group's rate to the user's own, and would seem to differ little
-from it; one whose covariates are extreme pulls the regression on them likewise. So squares are summed twice, as they
-are and weighted by 1 / (1 - h)² with h the user's leverage, which is HC3 (MacKinnon and White, Journal of Econometrics
-1985), close to the jackknife.
+from it; one whose covariates are extreme pulls the regression on them likewise. So squares are summed as they are, and
+weighted by 1 / (1 - h)² with h the user's leverage, which is HC3 (MacKinnon and White, Journal of Econometrics 1985),
+close to the jackknife: once with the leverage on the rate and, for estimates by CUPED, with both leverages.
 """
 
 from collections.abc import Sequence
@@ -51,23 +51,39 @@ class Moments:
         users: number of users, float64[...].
         totals: sums of the features over users, float64[..., F].
         products: sums of products of features, float64[..., F, F].
-        weighted: sums of products of the features and, last, of 1, each user's weighted by 1 / (1 - leverage)²;
-            float64[..., F + 1, F + 1].
+        weighted: sums of products of the features and, last, of 1, each user's weighted by 1 / (1 - h)² with h the
+            leverage on the rate; float64[..., F + 1, F + 1].
+        weighted_with_covariates: likewise, with the leverage on the regression on the covariates as well.
     """
 
     users: np.ndarray
     totals: np.ndarray
     products: np.ndarray
     weighted: np.ndarray
+    weighted_with_covariates: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray, leverage: np.ndarray | None = None) -> "Moments":
-        """Of float64[..., users, F], one row for each user, and their leverages h, float64[..., users]; None: 0."""
+    def of(
+        cls,
+        rows: np.ndarray,
+        leverage: np.ndarray | None = None,
+        of_covariates: np.ndarray | None = None,
+    ) -> "Moments":
+        """Of float64[..., users, F], one row for each user, and of their leverages, float64[..., users]; None: 0.
+
+        Args:
+            leverage: on the rate, as of `leverage`.
+            of_covariates: on the regression, as of `covariate_leverage`.
+        """
         users = np.full(rows.shape[:-2], float(rows.shape[-2]))
         inflated = np.concatenate([rows, np.ones((*rows.shape[:-1], 1))], axis=-1)
         if leverage is not None:
             inflated /= (1 - np.minimum(leverage, LARGEST_LEVERAGE))[..., None]
-        return cls(users, rows.sum(axis=-2), _squared(rows), _squared(inflated))
+        weighted = _squared(inflated)
+        if of_covariates is None:
+            return cls(users, rows.sum(axis=-2), _squared(rows), weighted, weighted)
+        inflated /= (1 - np.minimum(of_covariates, LARGEST_LEVERAGE))[..., None]
+        return cls(users, rows.sum(axis=-2), _squared(rows), weighted, _squared(inflated))
 
     @classmethod
     def nobody(cls, features: int) -> "Moments":
@@ -80,6 +96,7 @@ class Moments:
             self.totals + other.totals,
             self.products + other.products,
             self.weighted + other.weighted,
+            self.weighted_with_covariates + other.weighted_with_covariates,
         )
 
     def combine(self, groups: Sequence[Sequence[int]]) -> "Moments":
@@ -94,6 +111,7 @@ class Moments:
             self.totals @ matrix,
             matrix.T @ self.products @ matrix,
             with_constant.T @ self.weighted @ with_constant,
+            with_constant.T @ self.weighted_with_covariates @ with_constant,
         )
 
 

@@ -10,6 +10,9 @@ where θ is the cumulative estimate at a look and V its variance. Under no lift,
 martingale, so P(Λ ever reaches 1/α) is at most α (Ville), and the running least 1/Λ is a p value at every look. The
 lifts that it does not reject form a confidence sequence: all of its intervals hold at once.
 
+Any τ that is fixed before the lift is seen will do; the bounds are tightest where V is about τ² / 8, which is where a
+lift of τ is found with a power of 80% by a fixed-horizon test. Far above that, V > τ², the test finds hardly anything.
+
 It rests on the estimates having independent increments of information, cov(θ_d, θ_e) = V_e for d < e. Estimates of the
 cumulative days do, in large samples, with returning users too whose differences last (Jennison and Turnbull, "Group
 sequential methods", 1999, chapters 3 and 11); `tests/performance/experiment.py` counts the false alarms.
@@ -18,7 +21,7 @@ sequential methods", 1999, chapters 3 and 11); `tests/performance/experiment.py`
 import numpy as np
 
 
-def mixture_p_value(log_lift: np.ndarray, variance: np.ndarray, tau: float) -> np.ndarray:
+def mixture_p_value(log_lift: np.ndarray, variance: np.ndarray, tau: float | np.ndarray) -> np.ndarray:
     """The always-valid p value at every look, float64[..., looks], from cumulative estimates of the same shape.
 
     A look without an estimate ("not a number") is none.

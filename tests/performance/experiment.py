@@ -34,7 +34,7 @@ from serving.experiment.sequential import mixture_p_value
 from tests.performance.report import Figure, write_report
 
 ALPHA = 0.05
-TAU = np.log1p(0.03)  # the default of `AnalysisConfig.expected_lift`
+POWER = 0.8
 LIFT = 0.03
 USERS, DAYS, FIRST_STAGE_DAYS = 2_000, 5, 2
 BATCH = 25
@@ -57,7 +57,9 @@ def false_alarms(experiments: int, seed: int) -> list[Figure]:
         )
         fixed.append(daily[..., -1] <= ALPHA)
         peeking.append((daily <= ALPHA).any(axis=-1))
-        sequential.append(mixture_p_value(log_lift, variance, TAU)[..., -1] <= ALPHA)
+        # As `analysis` tunes it without a plan: to what the users of the first look can find.
+        tau = (stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER)) * np.sqrt(variance[..., :1])
+        sequential.append(mixture_p_value(log_lift, variance, tau)[..., -1] <= ALPHA)
     fixed_rate, sequential_rate, peeking_rate = (
         float(np.concatenate(found).mean()) for found in (fixed, sequential, peeking)
     )

@@ -61,9 +61,7 @@ def ours(rows: np.ndarray) -> dict[str, list[float]]:
             features[:, 0] = 1.0
             shown = arm[:, 2:3]
             pulls = leverage(shown, shown.sum(axis=0), np.array([len(arm)]))
-            if covariates:
-                pulls = 1 - (1 - pulls) * (1 - covariate_leverage(before, within))
-            moments.append(Moments.of(features, pulls))
+            moments.append(Moments.of(features, pulls, covariate_leverage(before, within)))
         candidate, control = moments
         effect = estimate(candidate, control, [1], [denominator], covariates)
         lifts[name] = [float(effect.lift), *(float(bound) for bound in effect.interval(0.05))]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from serving.experiment.lift import estimate
+from serving.experiment.lift import estimate, trend
 from serving.experiment.moments import Moments
 from serving.experiment.power import minimum_detectable_lift, users_needed
 from serving.experiment.sample_ratio import sample_ratio_p_value
@@ -183,3 +183,22 @@ def test_power_by_hand() -> None:
 def test_detectable_lifts_of_any_size(users: int, deviation: float) -> None:
     expected = math.expm1((1.959964 + 0.841621) * deviation * math.sqrt(2 / users))
     assert minimum_detectable_lift(deviation, users, users, 0.05, 0.8) == pytest.approx(expected, rel=1e-2)
+
+
+def test_cuped_in_an_arm_of_few_users_loses_degrees_of_freedom() -> None:
+    rows = np.random.default_rng(4).integers(1, 9, (2, 20, 4)).astype(float)
+    plain, adjusted = (
+        estimate(Moments.of(rows[0]), Moments.of(rows[1]), [0], [1], covariates) for covariates in ([], [2, 3])
+    )
+    assert 19 <= float(plain.degrees) <= 38
+    assert float(adjusted.degrees) <= 36
+
+
+def test_a_trend_by_hand() -> None:
+    # Rates double from one day to the next in one arm and stay in the other: the slope is log 2.
+    ours, theirs = of((1, 10, 2, 10), (3, 10, 6, 10)), of((2, 10, 2, 10), (2, 10, 2, 10))
+    found = trend(ours, theirs, [0, 2], [1, 3])
+    assert found.slope == pytest.approx(math.log(2))
+    # Both days move together with the users: what a user adds to the slope is 0, so it has no variance and no p value.
+    assert found.p_value is None
+    assert trend(ours, theirs, [0], [1]).slope is None
