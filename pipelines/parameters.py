@@ -7,6 +7,7 @@ from typing import Any
 
 from components.behavior_encoder.encoders import ENCODERS, check_encoder
 from components.contracts.language_model import LORA_PREFIX, LanguageModel
+from components.contracts.serving import check_features_have_a_slot
 from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.adapters.registry import is_path
 from components.data_preparation.preparation import configure
@@ -144,6 +145,7 @@ def check_parameters(parameters: RunParameters, settings: Settings) -> None:
                 f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
             )
     free_ports(settings.triton_grpc_port)
+    check_features_have_a_slot(settings)
 
 
 def _check_generation(parameters: RunParameters, settings: Settings) -> None:
