@@ -57,7 +57,7 @@ def damage(folder, name):
         ("binary", ["ratings.dat"]),
         ("wrong separators", ["ratings.dat", "::"]),
         ("folder", ["ratings.dat", "folder"]),
-        ("emptied by filtering", ["--minimum-interactions 5"]),
+        ("emptied by filtering", ["minimum_interactions 5"]),
     ],
 )
 def test_a_damaged_file_is_named_and_leaves_nothing_behind(reland, folder, tmp_path, name, parts):
@@ -124,7 +124,7 @@ def test_an_output_that_is_there_already(reland, tmp_path):
 
 
 def test_a_seed_or_an_output_at_fault_of_the_commands_that_run_no_chain(reland, tmp_path):
-    assert_one_clear_line(reland("prepare", "--seed", "-1", "--output", str(tmp_path / "out")), "--seed -1")
+    assert_one_clear_line(reland("prepare", "--seed", "-1", "--output", str(tmp_path / "out")), "seed -1")
     (tmp_path / "file").write_text("")
     assert_one_clear_line(reland("compile", "--output", str(tmp_path / "file")), "--output")
 

@@ -50,7 +50,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ({"encoder": "word2vec"}, "--encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         ({"encoder": "nowhere/encoder"}, "--encoder 'nowhere/encoder': unknown encoder.*or folders of trained ones"),
         ({"encoder": "tests"}, "config.json: no such file"),
-        ({"seed": -1}, "--seed -1"),
+        ({"seed": -1}, "seed -1"),
         ({"dataset": "netflix"}, "netflix.*simulator"),
         ({"dataset": "ml-1m"}, "--data-dir"),
         ({"dataset": "ml-1m", "data_dir": "nowhere"}, "nowhere: no such folder"),
@@ -71,10 +71,10 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ({"variants": "id_only,reland,best"}, "--variants.*'best'"),
         ({"splits": "ratio,time"}, "--splits ratio,time: a run needs leave_one_out among them"),
         ({"splits": "leave_one_out,random"}, "--splits.*'random' is none of leave_one_out, ratio, time"),
-        ({"validate_from": "2024-01-01"}, "--validate-from is read with --splits time, not with --splits leave_one"),
-        ({"splits": "leave_one_out,time", "test_from": "May"}, "--test-from 'May': expected an ISO date"),
-        ({"previous": "nowhere"}, "--previous .*nowhere: expected a folder that `reland prepare` has written"),
-        ({"minimum_interactions": 0}, "--minimum-interactions 0: expected at least 1"),
+        ({"validate_from": "2024-01-01"}, "validate_from is read where splits names time, not with splits leave_one"),
+        ({"splits": "leave_one_out,time", "test_from": "May"}, "test_from 'May': expected an ISO date"),
+        ({"previous": "nowhere"}, "previous .*nowhere: expected a folder that `reland prepare` has written"),
+        ({"minimum_interactions": 0}, "minimum_interactions 0: expected at least 1"),
     ],
 )
 def test_each_fault_names_its_option(settings, changes, message):
