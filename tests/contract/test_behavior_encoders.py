@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tomli_w
 import torch
 
 from components.behavior_encoder.encoder import ITEM_IDS_FILE, USER_IDS_FILE, BehaviorEncoder, EncoderConfig
@@ -115,7 +116,7 @@ def test_every_encoder_is_in_the_suite() -> None:
     for name, config in CONFIGS.items():
         assert encoder_class(name).name == name and type(config) is encoder_class(name).config_type
         assert configured_encoder(name, {}, seed=3).config.seed == 3
-    with pytest.raises(InputError, match=r"--encoder 'word2vec': unknown encoder, known are .*lightgcn, sasrec"):
+    with pytest.raises(InputError, match=r"encoder 'word2vec': unknown encoder, known are .*lightgcn, sasrec"):
         configured_encoder("word2vec", {}, seed=0)
 
 
@@ -178,7 +179,7 @@ def test_an_encoder_trained_elsewhere_is_taken_where_the_data_is_the_same(
     files = {path.name: path.read_bytes() for path in saved.iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / "taken").iterdir()} == files
     other = write_prepared(tmp_path / "other", two_tastes() | {"u00": CATALOGUE[:7]})
-    with pytest.raises(InputError, match=r"--encoder .*encoder: trained on other data \(fingerprint [0-9a-f]{12}\)"):
+    with pytest.raises(InputError, match=r"encoder .*encoder: trained on other data \(fingerprint [0-9a-f]{12}\)"):
         take_encoder(saved, other, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
 
@@ -359,9 +360,11 @@ def run_script(folder: Path, launcher: list[str], script: str, prepared: Path, s
     commands = {}
     for name, changes in settings.items():
         (folder / name).mkdir()
-        (folder / name / "settings.json").write_text(json.dumps(changes))
+        own = {setting: value for setting, value in changes.items() if setting != "seed"}
+        content = {"seed": changes.get("seed", 0), "encoder": {"settings": own}}
+        (folder / name / "config.toml").write_text(tomli_w.dumps(content))
         options = {"encoder": name, "prepared": prepared, "output": folder / name / "encoder", "device": "cpu"}
-        options |= {"config": folder / name / "settings.json", "checkpoint": folder / name / "checkpoint"}
+        options |= {"config": folder / name / "config.toml", "checkpoint": folder / name / "checkpoint"}
         commands[name] = [f"--{key}={value}" for key, value in options.items()]
     (folder / "script.py").write_text(script)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
