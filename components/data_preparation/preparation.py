@@ -440,8 +440,8 @@ def _warnings(
 ) -> Iterator[str]:
     """Signs that a log was not understood although its rows were: ids that match nothing, times of another unit."""
     for file, account in accounts.items():
-        if account.is_new and 0 < account.read == account.repeated:
-            yield f"{file}: every row repeats an earlier one, as if the file had been read before"
+        if account.is_new and account.repeated and not account.accepted:
+            yield f"{file}: no row is new, {account.repeated:,} repeat earlier ones, as if the file had been read before"
     references = report["references"]
     undescribed = references["items_without_metadata"]
     described = report["items"] - undescribed
