@@ -138,7 +138,7 @@ def test_an_interval_beyond_the_axis_is_cut_with_an_arrow() -> None:
     cut = interval_chart("title", x_axis, y_axis, [Intervals("a", "#000000", [(1.0, -4.0, 3.0, 2.5e8)])])
     assert "polyline" not in whole and cut.count("<polyline") == 1
     heights = [float(place) for place in re.findall(r'y[12]="(-?[\d.]+)"', cut)]
-    assert 0 <= min(heights) and max(heights) <= 340
+    assert min(heights) >= 0 and max(heights) <= 340
 
 
 def test_a_lines_end_beyond_the_axis_is_at_its_edge() -> None:
