@@ -263,17 +263,19 @@ def simulate(
     settings = load_settings()
     address = gateway or f"http://{settings.gateway_host}:{settings.gateway_port}"
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        found, folder = simulate_experiment(
+        experiment, folder = simulate_experiment(
             settings, SimulationConfig(days, visits, seed), address, against or None, truth, output
         )
     if as_json:
-        print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        print(json.dumps(asdict(experiment), indent=2, ensure_ascii=False))
     else:
-        print_simulation(Console(), found, folder)
-    if found.interrupted:
-        told = f"{found.fault or 'interrupted'}, on day {found.days}: what was served until then is in {folder}"
-        print(f"reland: {told}", file=sys.stderr)
-        raise typer.Exit(1 if found.fault else INTERRUPTED)
+        print_simulation(Console(), experiment, folder)
+    if experiment.interrupted:
+        message = (
+            f"{experiment.fault or 'interrupted'}, on day {experiment.days}: what was served until then is in {folder}"
+        )
+        print(f"reland: {message}", file=sys.stderr)
+        raise typer.Exit(1 if experiment.fault else INTERRUPTED)
 
 
 @group.command()
@@ -303,14 +305,14 @@ def interleave(
         name: market.top(market.scores[name], np.arange(len(market.users)), config.slots) for name in (first, second)
     }
     policies = Policies(market.truth, market.users, lists[second], lists[first], range(config.days, config.days + days))
-    found, lift = replay_interleaving(policies, users, np.random.default_rng(seed)), true_lift(policies)
+    preference, lift = replay_interleaving(policies, users, np.random.default_rng(seed)), true_lift(policies)
     if as_json:
-        print(json.dumps({"preference": asdict(found), "true_lift": asdict(lift)}, indent=2))
+        print(json.dumps({"preference": asdict(preference), "true_lift": asdict(lift)}, indent=2))
         return
     print(
-        f"{found.first} users prefer {first} and {found.second} {second}, {found.undecided} neither: a share of "
-        f"{found.share:.1%} ({found.low:.1%} to {found.high:.1%}), p = {found.p_value:.2g}; the true lift of {first}'s "
-        f"CTR is {lift.ctr:+.2%}"
+        f"{preference.first} users prefer {first} and {preference.second} {second}, {preference.undecided} neither: a "
+        f"share of {preference.share:.1%} ({preference.low:.1%} to {preference.high:.1%}), "
+        f"p = {preference.p_value:.2g}; the true lift of {first}'s CTR is {lift.ctr:+.2%}"
     )
 
 

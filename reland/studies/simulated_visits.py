@@ -255,12 +255,12 @@ def write_simulated_log(settings: Settings, folder: Path, served: Served) -> int
     """
     moment_of = dict(zip(served.request_ids, served.moments, strict=True))
     wanted = pa.array(served.request_ids, pa.string())
-    told = served.clicks + served.conversions
+    outcomes = served.clicks + served.conversions
     deadline = time.monotonic() + LOG_SECONDS
     while True:
         exposures = _rows_of(log_folder(settings, EXPOSURES_FOLDER), EXPOSURES, wanted)
         events = _rows_of(log_folder(settings, EVENTS_FOLDER), OUTCOME_EVENTS, wanted)
-        lost = len(wanted) - len(exposures) + max(0, told - len(events))
+        lost = len(wanted) - len(exposures) + max(0, outcomes - len(events))
         if not lost or time.monotonic() > deadline:
             break
         time.sleep(1.0)

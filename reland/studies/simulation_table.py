@@ -9,28 +9,28 @@ from reland.studies.simulated_experiment import Found, SimulatedExperiment
 from serving.experiment.report import PAGE_FILE
 
 
-def print_simulation(console: Console, found: SimulatedExperiment, folder: Path) -> None:
+def print_simulation(console: Console, result: SimulatedExperiment, folder: Path) -> None:
     """The lifts that were found beside the true ones, overall and by day, and what they rest on."""
-    table = Table(title=f"Lift of {found.comparison.title}", title_justify="left")
+    table = Table(title=f"Lift of {result.comparison.title}", title_justify="left")
     for name in ("", "day", "found", "95% interval", "true", ""):
         table.add_column(name, justify="left" if name in ("", "day") else "right")
-    for metric, overall in found.lifts.items():
-        for day, lifts in found.by_day.items():
+    for metric, overall in result.lifts.items():
+        for day, lifts in result.by_day.items():
             table.add_row(metric.upper(), day, *_cells(lifts[metric]))
         table.add_row(metric.upper(), "all", *_cells(overall), end_section=True)
     console.print(table)
     console.print(
-        f"{found.lists:,} lists, {found.clicks:,} clicks and {found.conversions:,} purchases of {found.users:,} users; "
-        f"the logs lost {found.lost:,}; asked again, {found.agreement:.1%} of the lists are the same",
+        f"{result.lists:,} lists, {result.clicks:,} clicks and {result.conversions:,} purchases of {result.users:,} "
+        f"users; the logs lost {result.lost:,}; asked again, {result.agreement:.1%} of the lists are the same",
         soft_wrap=True,
     )
-    for warning in found.warnings:
+    for warning in result.warnings:
         console.print(warning, markup=False, soft_wrap=True)
     console.print(f"written: {folder} (open {folder / PAGE_FILE})", markup=False, soft_wrap=True)
 
 
-def _cells(found: Found) -> tuple[str, str, str, str]:
-    true = f"{found.true_lift:+.2%}"
-    if found.lift is None or found.low is None or found.high is None:
+def _cells(result: Found) -> tuple[str, str, str, str]:
+    true = f"{result.true_lift:+.2%}"
+    if result.lift is None or result.low is None or result.high is None:
         return "none", "", true, ""
-    return f"{found.lift:+.2%}", f"{found.low:+.2%} to {found.high:+.2%}", true, "" if found.covered else "missed"
+    return f"{result.lift:+.2%}", f"{result.low:+.2%} to {result.high:+.2%}", true, "" if result.covered else "missed"

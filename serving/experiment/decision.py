@@ -94,15 +94,15 @@ def _primary(result: ExperimentResult, config: AnalysisConfig) -> tuple[str, str
     return "go on", f"Go on: no difference of {name} is found yet, {_interval(latest)} by the sequential test."
 
 
-def _found(name: str, found: Look | PlannedEnd, how: str) -> tuple[str, str]:
-    better = found.lift is None or found.lift > 0
+def _found(name: str, estimate: Look | PlannedEnd, how: str) -> tuple[str, str]:
+    better = estimate.lift is None or estimate.lift > 0
     word = "better" if better else "worse"
-    return word, f"The candidate is {word}: {name} {_interval(found)}, {how}."
+    return word, f"The candidate is {word}: {name} {_interval(estimate)}, {how}."
 
 
-def _interval(found: Look | PlannedEnd) -> str:
-    low, high = (None if bound is None else f"{bound:+.2%}" for bound in (found.low, found.high))
-    lift = "lift unknown" if found.lift is None else f"{found.lift:+.2%}"
+def _interval(estimate: Look | PlannedEnd) -> str:
+    low, high = (None if bound is None else f"{bound:+.2%}" for bound in (estimate.low, estimate.high))
+    lift = "lift unknown" if estimate.lift is None else f"{estimate.lift:+.2%}"
     return f"{lift} ({low or 'open'} to {high or 'open'})"
 
 

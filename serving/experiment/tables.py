@@ -86,8 +86,8 @@ def _check(name: str, table: pa.Table, schema: pa.Schema) -> None:
         position = table.schema.get_field_index(field.name)
         if position < 0:
             raise InputError(f"table {name}: has no column {field.name}, expected {schema.names}")
-        found = table.column(position)
-        if found.type != field.type:
-            raise InputError(f"table {name}: column {field.name} is {found.type}, expected {field.type}")
-        if found.null_count and not field.nullable:
-            raise InputError(f"table {name}: column {field.name} has {found.null_count} null values, expected none")
+        held = table.column(position)
+        if held.type != field.type:
+            raise InputError(f"table {name}: column {field.name} is {held.type}, expected {field.type}")
+        if held.null_count and not field.nullable:
+            raise InputError(f"table {name}: column {field.name} has {held.null_count} null values, expected none")

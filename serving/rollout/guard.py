@@ -177,8 +177,8 @@ class StageMeasures:
         for seconds in sorted(RECENT_SECONDS, reverse=True):
             recent = [added for moment, added in self._recent if moment >= self._now - seconds]
             parts.append(reduce(_sum, recent, (ArmMeasures(), ArmMeasures())))
-        found = [guardrail for part in parts for guardrail in judge(*part, limits) if guardrail.breached]
-        return list({guardrail.name: guardrail for guardrail in found}.values())
+        breached = [guardrail for part in parts for guardrail in judge(*part, limits) if guardrail.breached]
+        return list({guardrail.name: guardrail for guardrail in breached}.values())
 
 
 def _sum(

@@ -25,6 +25,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -101,13 +102,15 @@ class ArmMeasures:
 
     def __add__(self, other: "ArmMeasures") -> "ArmMeasures":
         parts = [measures.outcomes for measures in (self, other) if measures.outcomes is not None]
+        items = self.items.copy()
+        items.update(other.items)  # unlike `+`, goes through the others alone
         return ArmMeasures(
             lists=self.lists + other.lists,
             warm=self.warm + other.warm,
             fallen=self.fallen + other.fallen,
             explained=self.explained + other.explained,
             latencies=self.latencies + other.latencies,
-            items=self.items + other.items,
+            items=items,
             outcomes=sum(parts[1:], parts[0]) if parts else None,
         )
 
@@ -128,7 +131,7 @@ class ArmMeasures:
     def coverage(self) -> float:
         return _ratio(self.explained, self.warm)
 
-    @property
+    @cached_property
     def coincidence(self) -> tuple[float, float]:
         """log λ and its variance, by the jackknife over groups; not numbers where two draws have never been one item.
 

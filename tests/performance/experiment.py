@@ -61,15 +61,17 @@ def false_alarms(experiments: int, seed: int) -> list[Figure]:
         tau = (stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER)) * np.sqrt(variance[..., :1])
         sequential.append(mixture_p_value(log_lift, variance, tau)[..., -1] <= ALPHA)
     fixed_rate, sequential_rate, peeking_rate = (
-        float(np.concatenate(found).mean()) for found in (fixed, sequential, peeking)
+        float(np.concatenate(shares).mean()) for shares in (fixed, sequential, peeking)
     )
-    told = f"false alarms in {experiments:,} A/A experiments"
+    title = f"false alarms in {experiments:,} A/A experiments"
     return [
-        Figure(f"{told}, fixed horizon, share; the peer is the most", fixed_rate, 0.06, "lower", 1.0),
-        Figure(f"{told}, fixed horizon, share; the peer is the least", fixed_rate, 0.04, "higher", 1.0),
-        Figure(f"{told}, sequential test on any day, share; the peer is the most", sequential_rate, 0.05, "lower", 1.0),
+        Figure(f"{title}, fixed horizon, share; the peer is the most", fixed_rate, 0.06, "lower", 1.0),
+        Figure(f"{title}, fixed horizon, share; the peer is the least", fixed_rate, 0.04, "higher", 1.0),
         Figure(
-            f"{told}, on any day, share; the peer looks at the fixed-horizon test daily",
+            f"{title}, sequential test on any day, share; the peer is the most", sequential_rate, 0.05, "lower", 1.0
+        ),
+        Figure(
+            f"{title}, on any day, share; the peer looks at the fixed-horizon test daily",
             sequential_rate,
             peeking_rate,
             "lower",
@@ -85,11 +87,11 @@ def coverage(experiments: int, seed: int) -> list[Figure]:
         clustered.append((low <= LIFT) & (high >= LIFT))
         independent.append(_covered_as_if_independent(candidate, control))
     ours, theirs = (float(np.concatenate(covered).mean()) for covered in (clustered, independent))
-    told = f"coverage of 95% intervals in {experiments:,} experiments with a lift of 3%, share"
+    title = f"coverage of 95% intervals in {experiments:,} experiments with a lift of 3%, share"
     return [
-        Figure(f"{told}; the peer is the least", ours, 0.94, "higher", 1.0),
-        Figure(f"{told}; the peer is the most", ours, 0.96, "lower", 1.0),
-        Figure(f"{told}; the peer takes impressions for independent", ours, theirs, "higher"),
+        Figure(f"{title}; the peer is the least", ours, 0.94, "higher", 1.0),
+        Figure(f"{title}; the peer is the most", ours, 0.96, "lower", 1.0),
+        Figure(f"{title}; the peer takes impressions for independent", ours, theirs, "higher"),
     ]
 
 
@@ -134,19 +136,19 @@ def _covered_as_if_independent(candidate: Moments, control: Moments) -> np.ndarr
 def sample_ratio(experiments: int, seed: int) -> list[Figure]:
     """How often a mismatch is found."""
     generator = np.random.default_rng(seed)
-    found = []
+    shares = []
     for share in (0.5 + MISMATCH, 0.5):
         candidate = generator.binomial(SAMPLE_RATIO_USERS, share, experiments)
         p_values = sample_ratio_p_value(candidate, SAMPLE_RATIO_USERS - candidate, 0.5)
-        found.append(float((p_values < SAMPLE_RATIO_ALPHA).mean()))
+        shares.append(float((p_values < SAMPLE_RATIO_ALPHA).mean()))
     # As far as chance takes it, at three standard deviations.
     spread = 3 * float(np.sqrt(SAMPLE_RATIO_ALPHA * (1 - SAMPLE_RATIO_ALPHA) / experiments))
-    told = f"sample-ratio test, {experiments:,} experiments of {SAMPLE_RATIO_USERS:,} users"
-    alarms = f"{told}, false alarms at {SAMPLE_RATIO_ALPHA}, share"
+    title = f"sample-ratio test, {experiments:,} experiments of {SAMPLE_RATIO_USERS:,} users"
+    alarms = f"{title}, false alarms at {SAMPLE_RATIO_ALPHA}, share"
     return [
-        Figure(f"{told}, 0.3 percentage points found, share; the peer is the least", found[0], 0.99, "higher", 1.0),
-        Figure(f"{alarms}; the peer is the most by chance", found[1], SAMPLE_RATIO_ALPHA + spread, "lower", 1.0),
-        Figure(f"{alarms}; the peer is the least by chance", found[1], SAMPLE_RATIO_ALPHA - spread, "higher", 1.0),
+        Figure(f"{title}, 0.3 percentage points found, share; the peer is the least", shares[0], 0.99, "higher", 1.0),
+        Figure(f"{alarms}; the peer is the most by chance", shares[1], SAMPLE_RATIO_ALPHA + spread, "lower", 1.0),
+        Figure(f"{alarms}; the peer is the least by chance", shares[1], SAMPLE_RATIO_ALPHA - spread, "higher", 1.0),
     ]
 
 
@@ -173,12 +175,12 @@ def cuped(users: int, divisions: int, seed: int) -> list[Figure]:
         )
     )
     theory = _unexplained(rows[:, 0], rows[:, 1], rows[:, 3:])
-    told = f"CUPED, CTR of {len(rows):,} simulated users, with the adjustment relative to without"
+    title = f"CUPED, CTR of {len(rows):,} simulated users, with the adjustment relative to without"
     figures = []
     for name, ratio in (("width of the interval", width), (f"spread over {divisions:,} divisions", spread)):
         figures += [
-            Figure(f"{told}: {name}; the peer is 1.1 sqrt(1 - ρ²)", ratio, 1.1 * theory, "lower", 1.0),
-            Figure(f"{told}: {name}; the peer is 0.9 sqrt(1 - ρ²)", ratio, 0.9 * theory, "higher", 1.0),
+            Figure(f"{title}: {name}; the peer is 1.1 sqrt(1 - ρ²)", ratio, 1.1 * theory, "lower", 1.0),
+            Figure(f"{title}: {name}; the peer is 0.9 sqrt(1 - ρ²)", ratio, 0.9 * theory, "higher", 1.0),
         ]
     return figures
 

@@ -78,7 +78,7 @@ def compare(python: Path, number: int) -> list[Figure]:
             [str(python), "-W", "ignore", str(runner), folder], check=True, stdout=subprocess.PIPE, text=True
         )
     theirs = json.loads(answer.stdout.splitlines()[-1])
-    found = {name: ours(rows) for name, rows in sets.items()}
+    own = {name: ours(rows) for name, rows in sets.items()}
     figures = []
     for package, version in PACKAGES.items():
         for metric, lift_goal in LIFT_GOALS.items():
@@ -86,7 +86,7 @@ def compare(python: Path, number: int) -> list[Figure]:
                 continue
             differences = np.array(
                 [
-                    np.abs((1 + np.array(found[name][metric])) / (1 + np.array(theirs[name][package][metric])) - 1)
+                    np.abs((1 + np.array(own[name][metric])) / (1 + np.array(theirs[name][package][metric])) - 1)
                     for name in sets
                 ]
             )

@@ -59,8 +59,8 @@ class Replayed:
         return float(np.mean([result.overall[metric].significant for result in self.results]))
 
     def _intervals(self, metric: str) -> list[tuple[float, float]]:
-        found = [(result.overall[metric].low, result.overall[metric].high) for result in self.results]
-        return [(low, high) for low, high in found if low is not None and high is not None]
+        intervals = [(result.overall[metric].low, result.overall[metric].high) for result in self.results]
+        return [(low, high) for low, high in intervals if low is not None and high is not None]
 
 
 def policies(seed: int) -> dict[str, Policies]:
@@ -109,26 +109,26 @@ def measure(replays: int, seed: int) -> list[Figure]:
     for metric in RATIOS:
         name, lift = metric.upper(), better.truth[metric]
         share = better.share_covering(metric)
-        told = f"{name}: share of {replays} intervals that hold the true lift of {lift:+.2%}"
-        figures.append(Figure(f"{told}, at least 91%", share, 0.91, "higher", 1.0))
-        figures.append(Figure(f"{told}, at most 98%", share, 0.98, "lower", 1.0))
+        title = f"{name}: share of {replays} intervals that hold the true lift of {lift:+.2%}"
+        figures.append(Figure(f"{title}, at least 91%", share, 0.91, "higher", 1.0))
+        figures.append(Figure(f"{title}, at most 98%", share, 0.98, "lower", 1.0))
         width, plan = better.mean_width(metric), planned_width(pilot, metric)
-        told = f"{name}: mean width of the intervals; the peer is the power plan's"
-        figures.append(Figure(f"{told}, not above it by 10%", width, plan, "lower", 1 / 1.1))
-        figures.append(Figure(f"{told}, not below it by 10%", width, plan, "higher", 0.9))
+        title = f"{name}: mean width of the intervals; the peer is the power plan's"
+        figures.append(Figure(f"{title}, not above it by 10%", width, plan, "lower", 1 / 1.1))
+        figures.append(Figure(f"{title}, not below it by 10%", width, plan, "higher", 0.9))
     lift = oracle.truth["ctr"]
-    found = oracle.share_significant("ctr")
+    share = oracle.share_significant("ctr")
     figures.append(
         Figure(
-            f"CTR: share of {replays} experiments that find the oracle's lift of {lift:+.0%}", found, 1.0, "higher", 1.0
+            f"CTR: share of {replays} experiments that find the oracle's lift of {lift:+.0%}", share, 1.0, "higher", 1.0
         )
     )
     standard_error = math.sqrt(CONFIG.alpha * (1 - CONFIG.alpha) / replays)
     for metric in RATIOS:
-        found = equal.share_significant(metric)
+        share = equal.share_significant(metric)
         limit = CONFIG.alpha + 4 * standard_error
-        told = f"{metric.upper()}: share of {replays} experiments of two equal arms that find a difference, at most"
-        figures.append(Figure(f"{told} alpha = {CONFIG.alpha} and 4 standard errors", found, limit, "lower", 1.0))
+        title = f"{metric.upper()}: share of {replays} experiments of two equal arms that find a difference, at most"
+        figures.append(Figure(f"{title} alpha = {CONFIG.alpha} and 4 standard errors", share, limit, "lower", 1.0))
     return figures
 
 

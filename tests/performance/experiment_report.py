@@ -32,10 +32,10 @@ def report_of_logs(logs: Path, lists: int) -> list[Figure]:
         subprocess.run([sys.executable, "-c", code, "experiment", "report", *arguments], check=True)
         seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    told = f"report over {lists:,} lists"
+    title = f"report over {lists:,} lists"
     return [
-        Figure(f"{told}, seconds; the peer is the limit", seconds, SECONDS, "lower", 1.0),
-        Figure(f"{told}, peak memory, GiB; the peer is the limit", peak, GIB, "lower", 1.0),
+        Figure(f"{title}, seconds; the peer is the limit", seconds, SECONDS, "lower", 1.0),
+        Figure(f"{title}, peak memory, GiB; the peer is the limit", peak, GIB, "lower", 1.0),
     ]
 
 

@@ -54,9 +54,9 @@ def measure_interleaving(replays: int, seed: int) -> list[Figure]:
     )
     equal = _preferred(pairs["control"], by_interleaving, replays, seed + 3) / replays
     limit = CONFIG.alpha + 4 * math.sqrt(CONFIG.alpha * (1 - CONFIG.alpha) / replays)
-    told = f"users to find a lift of {lift:+.1%} of CTR in 80% of experiments, interleaved; the peer is an A/B test"
+    title = f"users to find a lift of {lift:+.1%} of CTR in 80% of experiments, interleaved; the peer is an A/B test"
     return [
-        Figure(told, by_interleaving, by_test, "lower", 1.0),
+        Figure(title, by_interleaving, by_test, "lower", 1.0),
         Figure("share of equal rankings of which one is preferred; the peer is the limit", equal, limit, "lower", 1.0),
     ]
 
@@ -88,9 +88,9 @@ def measure_bandit(lists: int, repetitions: int, seed: int) -> list[Figure]:
     market = BlendMarket(noisy_market(seed))
     best = market.best(np.random.default_rng(seed))
     bandit, *others = compare_ways(market, best, lists, repetitions, seed)
-    told = f"clicks missed in {lists:,} lists by a {bandit.name}; the peer is"
+    title = f"clicks missed in {lists:,} lists by a {bandit.name}; the peer is"
     regrets = [
-        Figure(f"{told} {other.name}", float(bandit.clicks[-1]), float(other.clicks[-1]), "lower", 1.0)
+        Figure(f"{title} {other.name}", float(bandit.clicks[-1]), float(other.clicks[-1]), "lower", 1.0)
         for other in others
     ]
     return regrets + _worth(market, best, [bandit, *others])

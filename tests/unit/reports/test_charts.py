@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -8,14 +9,18 @@ from components.reports.charts import (
     WIDTH,
     Axis,
     Bars,
+    Intervals,
     Line,
     Points,
     bar_chart,
+    interval_chart,
     line_chart,
     linear_axis,
     logarithmic_axis,
     point_chart,
+    readable_bounds,
     short_number,
+    spanning_axis,
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -119,3 +124,26 @@ def test_every_text_is_escaped() -> None:
     for chart in charts:
         assert "<script" not in chart
         assert ElementTree.fromstring(chart).get("aria-label") == evil
+
+
+def test_an_interval_far_wider_than_the_others_does_not_decide_the_axis() -> None:
+    points = [(1.0, -50.0, 5.0, 2.5e8), (2.0, -4.0, 3.0, 10.0), (3.0, -2.0, 4.0, 10.0)]
+    assert readable_bounds(points) == (-4.0, 10.0)  # three times 10 is the limit, so -50 is beyond as well
+    assert readable_bounds(points[1:]) == (-4.0, 10.0)
+
+
+def test_an_interval_beyond_the_axis_is_cut_with_an_arrow() -> None:
+    x_axis, y_axis = Axis("x", 0.5, 1.5, []), spanning_axis("y", -4.0, 10.0)
+    whole = interval_chart("title", x_axis, y_axis, [Intervals("a", "#000000", [(1.0, -4.0, 3.0, 10.0)])])
+    cut = interval_chart("title", x_axis, y_axis, [Intervals("a", "#000000", [(1.0, -4.0, 3.0, 2.5e8)])])
+    assert "polyline" not in whole and cut.count("<polyline") == 1
+    heights = [float(place) for place in re.findall(r'y[12]="(-?[\d.]+)"', cut)]
+    assert min(heights) >= 0 and max(heights) <= 340
+
+
+def test_a_lines_end_beyond_the_axis_is_at_its_edge() -> None:
+    chart = line_chart(
+        "title", Axis("x", 0, 2, []), spanning_axis("y", -1.0, 1.0), [Line("a", "#000000", [(0, 0), (1, 99)])]
+    )
+    (points,) = re.findall(r'polyline points="([^"]+)"', chart)
+    assert all(0 <= float(place.split(",")[1]) <= 340 for place in points.split())
