@@ -174,6 +174,7 @@ def main() -> None:
         running_gateway(Path(folder)) as (port, process),
     ):
         for name, attack in ATTACKS.items():
+            print(name, file=sys.stderr)
             health, grown = under_attack(attack, port, process, seconds)
             p99 = health.percentile(99)
             figures.append(Figure(f"{name}: /healthz p99, s", p99, HEALTH_P99_SECONDS, "lower", 1.0))
