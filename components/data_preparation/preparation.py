@@ -441,7 +441,7 @@ def _warnings(
     """Signs that a log was not understood although its rows were: ids that match nothing, times of another unit."""
     for file, account in accounts.items():
         if account.is_new and account.repeated and not account.accepted:
-            yield f"{file}: no row is new, {account.repeated:,} repeat earlier ones, as if the file had been read before"
+            yield f"{file}: no row is new, {account.repeated:,} repeat earlier ones: was it read before?"
     references = report["references"]
     undescribed = references["items_without_metadata"]
     described = report["items"] - undescribed

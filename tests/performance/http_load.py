@@ -71,6 +71,8 @@ class Connection(asyncio.Protocol):
         Raises:
             ConnectionError: the connection was closed instead.
         """
+        if self._transport.is_closing():
+            raise ConnectionError("closed before it was asked")
         self._parts.clear()
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -137,6 +139,8 @@ async def open_loop(
     tasks = set()
 
     async def ask(request: bytes, due: float) -> None:
+        while free and not free[-1].is_open:  # the server may close one that rests
+            free.pop()
         connection = free.pop() if free else await Connection.open(port)
         try:
             status, body = await connection.ask(request)

@@ -27,17 +27,13 @@ from typing import Any
 
 import psutil
 
-from components.contracts.serving import RolloutRecord, rollout_file, write_rollout
-from components.foundation.settings import Settings
-from feature_repo.store import open_feature_store
-from serving.triton.server import free_ports
 from tests.performance.http_load import Connection, Load, closed_loop, open_loop
 from tests.performance.report import Figure, write_report
-from tests.serving_stack import RankerSize, gateway_process, make_arm, release
 
-SIZE = RankerSize(items=30, text=6, text_encoder="tiny", embedding=8, layers=1)
+ITEMS = 30
 HEALTH_RATE = 100.0
 HEALTH_P99_SECONDS = 0.05
+HEALTH_SHARE = 0.99
 MEMORY_BYTES = 64 << 20
 MODEST_RATE = 10.0
 MODEST_SHARE = 0.9
@@ -96,12 +92,16 @@ ATTACKS: dict[str, Attack] = {
 @contextlib.contextmanager
 def beside(job: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Iterator[BaseProcess]:
     """A process that runs a job, so that it takes nothing from the event loop that measures; it ends with the block."""
-    process = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(job(*arguments)))
+    process = multiprocessing.get_context("spawn").Process(target=_run, args=(job, *arguments))
     process.start()
     try:
         yield process
     finally:
         process.join()
+
+
+def _run(job: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
+    asyncio.run(job(*arguments))
 
 
 def under_attack(attack: Attack, port: int, process: psutil.Process, seconds: float) -> tuple[Load, int]:
@@ -120,7 +120,7 @@ def under_attack(attack: Attack, port: int, process: psutil.Process, seconds: fl
 
 def share_of_modest(port: int, seconds: float) -> float:
     """The share of one key's requests that is answered with 200 while another key asks without end."""
-    body = json.dumps({"user_id": "u", "candidates": SIZE.item_ids}).encode()
+    body = json.dumps({"user_id": "u", "candidates": [f"item {number:02}" for number in range(1, ITEMS + 1)]}).encode()
     with beside(_ask_greedily, port, body, seconds):
         time.sleep(0.5)
         ask = open_loop(port, [_post("modest", body)], MODEST_RATE, seconds - 1.0, 2, lambda status, body: None)
@@ -149,11 +149,19 @@ async def _ask_greedily(port: int, body: bytes, seconds: float) -> None:
 @contextlib.contextmanager
 def running_gateway(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
     """Its port and process."""
+    # Imported here, so that the processes of the attacks, which import this module, start at once.
+    from components.contracts.serving import RolloutRecord, rollout_file, write_rollout
+    from components.foundation.settings import Settings
+    from feature_repo.store import open_feature_store
+    from serving.triton.server import free_ports
+    from tests.serving_stack import RankerSize, gateway_process, make_arm, release
+
+    size = RankerSize(ITEMS, text=6, text_encoder="tiny", embedding=8, layers=1)
     port, nobody = free_ports(0, 0)
     keys = folder / "keys.json"
     keys.write_text(json.dumps({name: hashlib.sha256(name.encode()).hexdigest() for name in ("greedy", "modest")}))
     settings = Settings(home=folder / "home")
-    release(folder / "rankers", settings.resolved_model_repository, 1, SIZE, seed=1)
+    release(folder / "rankers", settings.resolved_model_repository, 1, size, seed=1)
     open_feature_store(settings)
     write_rollout(rollout_file(settings), RolloutRecord(state=0, salt="salt", arms=(make_arm(),)))
     variables = {"RELAND_GATEWAY_AUTH": "keys", "RELAND_GATEWAY_KEYS": str(keys)}
@@ -174,7 +182,10 @@ def main() -> None:
         running_gateway(Path(folder)) as (port, process),
     ):
         for name, attack in ATTACKS.items():
+            print(name, file=sys.stderr)
             health, grown = under_attack(attack, port, process, seconds)
+            answered = health.statuses[200] / sum(health.statuses.values())
+            figures.append(Figure(f"{name}: /healthz answered, share", answered, HEALTH_SHARE, "higher", 1.0))
             p99 = health.percentile(99)
             figures.append(Figure(f"{name}: /healthz p99, s", p99, HEALTH_P99_SECONDS, "lower", 1.0))
             figures.append(
