@@ -11,6 +11,7 @@ from typing import Any
 
 from components.contracts.artifacts import CONFIGURATION_FILE, MANIFEST_FILE, SUMMARY_FILE
 from components.contracts.generation import generation_id
+from components.contracts.serving import check_features_have_a_slot
 from components.foundation.errors import EnvironmentFaultError, InputError, write_failure
 from components.foundation.files import creating_directory, read_json, write_json
 from components.foundation.settings import Settings
@@ -95,6 +96,7 @@ def check_machine(configuration: RunConfiguration, settings: Settings) -> None:
                 f"{path}: the local runner replaces the text 'python3' in all it hands to a step; rename it"
             )
     free_ports(settings.triton_grpc_port)
+    check_features_have_a_slot(settings)
 
 
 def _make_logs(home: Path) -> Path:

@@ -32,7 +32,7 @@ def embed_users(
         InputError: the encoder was trained on other data, a vector is not finite, or `output` is there already.
     """
     if not 1 <= shards <= SHARDS_AT_MOST:
-        raise InputError(f"--shards {shards}: expected 1 to {SHARDS_AT_MOST}")
+        raise InputError(f"shards {shards}: expected 1 to {SHARDS_AT_MOST}")
     schema = vectors("user_id", encoder.config.dimension)
     users = 0
     try:
@@ -46,7 +46,7 @@ def embed_users(
             if not users:
                 raise InputError(f"{prepared}: no interactions, so there is no user to encode")
     except FileExistsError as error:
-        raise InputError(f"--output {error}, expected a new or empty folder") from None
+        raise InputError(f"{error}, expected a new or empty folder") from None
     say(f"embedded {users} users in {encoder.config.dimension} dimensions, {shards} shards")
     return users
 

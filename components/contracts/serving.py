@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE
 from components.contracts.ranking_signature import MODEL_NAME
-from components.contracts.registry import CHAMPION, SLOTS
+from components.contracts.registry import CHAMPION, SLOTS, free_slot
 from components.contracts.tables import read_table
 from components.foundation.errors import ConflictError, InputError
 from components.foundation.files import read_json, write_json
@@ -233,6 +233,18 @@ def check_slot_is_free(settings: Settings, slot: str) -> None:
                 f"{path}: the arm {arm.name!r} is served from the slot {slot}, where new features would go: promote or "
                 "abort the rollout first, and set a hold-out anew (`reland rollout hold-out`)"
             )
+
+
+def check_features_have_a_slot(settings: Settings) -> None:
+    """Whether a run that begins now may push its features in the end; asked before it pays for anything.
+
+    Raises:
+        InputError: the slot that the champion leaves free is another arm's; the message says what to do.
+    """
+    path = rollout_file(settings)
+    if path.exists():
+        slots = {arm.name: arm.slot for arm in read_rollout(path).arms}
+        check_slot_is_free(settings, free_slot(slots.get(CHAMPION)))
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:

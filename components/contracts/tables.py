@@ -209,7 +209,7 @@ def read_interactions(prepared: Path, columns: list[str], protocol: str = LEAVE_
     path = prepared / INTERACTIONS_FILE
     protocols = protocols_of(path)
     if protocol not in protocols:
-        raise InputError(f"{path}: has no column {SPLIT_PREFIX}{protocol}, expected data prepared with it in --splits")
+        raise InputError(f"{path}: has no column {SPLIT_PREFIX}{protocol}, expected it among the splits of the data")
     return read_table(path, interactions_schema(protocols), columns)
 
 

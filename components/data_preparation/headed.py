@@ -22,7 +22,9 @@ def header(path: Path, separator: str) -> list[str]:
     Empty where the file is missing, unreadable or not text: it never raises.
     """
     rows = peek(path, count=1)
-    return [name.strip().strip('"').strip() for name in rows[0].split(separator)] if rows else []
+    if not rows or "\0" in rows[0]:  # UTF-16 is UTF-8 with zero bytes between
+        return []
+    return [name.strip().strip('"').strip() for name in rows[0].split(separator)]
 
 
 def separator_of(

@@ -95,6 +95,7 @@ from components.marketplace.log import write_log
 from components.marketplace.truth import make_truth, save_truth
 
 REASONS_SHOWN = 3
+FILES_SHOWN = 5
 LONGEST_SHOWN = 80  # characters of a row
 # What would have been read, by the reason that a row is rejected for.
 EXPECTED = {
@@ -242,6 +243,9 @@ def prepare_source(
         InputError: a file or a setting is at fault, too many rows are, or no interaction is left to one of the splits.
     """
     say(f"reading {source.name}" + (f" from {source.root} as {source.format}" if source.root else ""))
+    if source.not_read:
+        more = f" and {len(source.not_read) - FILES_SHOWN} more" if len(source.not_read) > FILES_SHOWN else ""
+        say(f"not read, no part of {source.format}: {', '.join(source.not_read[:FILES_SHOWN])}{more}")
     with (
         _output_folder(output) as temporary,
         table_engine(temporary, engine) as connection,

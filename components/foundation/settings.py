@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, Field(description="folder of everything that is kept locally")] = Path(".reland")
     data_dir: Annotated[
-        Path | None, Field(description="folder of the data sets' files, where `--data-dir` is not given")
+        Path | None, Field(description="folder of the data sets' files, where the run's `data_dir` is empty")
     ] = None
     max_rejected: Annotated[
         float, Field(ge=0, le=1, description="largest share of rejected input rows with which a run goes on")
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         ),
     ] = ""
     openai_base_url: Annotated[
-        str, Field(description="OpenAI-compatible endpoint of `--rationale-engine openai`, as `http://vllm:8000/v1`")
+        str, Field(description="OpenAI-compatible endpoint of the engine `openai`, as `http://vllm:8000/v1`")
     ] = ""
     openai_api_key: Annotated[
         SecretStr, Field(description="key of that endpoint, if it wants one; a secret: it is never printed")

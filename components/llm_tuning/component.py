@@ -12,7 +12,7 @@ def tune_model(
     seed: int,
     tuned: dsl.Output[dsl.Model],
 ) -> None:
-    """Describe the model, after training it where `--model` is `scratch` or `lora:BASE`.
+    """Describe the model, after training it where `language_model` is `scratch` or `lora:BASE`.
 
     Args:
         rationales: the section `rationales` of the run's configuration.

@@ -30,7 +30,8 @@ def prompt_texts(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]
         return [str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in chats]
     except TemplateError as error:
         raise InputError(
-            f"--model lora:{tokenizer.name_or_path}: its chat template refuses a system and a user message ({error})"
+            f"language_model lora:{tokenizer.name_or_path}: its chat template refuses a system and a user message "
+            f"({error})"
         ) from error
 
 

@@ -36,7 +36,7 @@ def load_base(base: str, device: str) -> PreTrainedModel:
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, device_map=device)
     except Exception as error:  # transformers raises whatever its loaders raise
-        raise InputError(f"--model lora:{base}: cannot be loaded ({first_line(error)})") from error
+        raise InputError(f"language_model lora:{base}: cannot be loaded ({first_line(error)})") from error
     # The activations of billions of parameters do not fit in memory beside them: the backward pass recomputes them.
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model

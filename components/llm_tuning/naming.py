@@ -1,4 +1,4 @@
-"""The meaning of `--model`, and the names of models that are given as a folder or trained here."""
+"""The meaning of `language_model`, and the names of models that are given as a folder or trained here."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".gguf"}
 
 
 def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
-    """The model that `--model` names, for an engine; nothing is trained, and no weights of a Hugging Face id are read.
+    """The model that is named, for an engine; nothing is trained, and no weights of a Hugging Face id are read.
 
     A folder that `train_language_model` wrote describes itself. Any other folder of weights is named by the folder and
     the digest of its weights, so that changed weights are another model.
@@ -34,7 +34,7 @@ def describe_model(language_model: str, rationale_engine: str) -> LanguageModel:
         return LanguageModel(name=language_model, tokenizer=str(folder) if language_model and folder.is_dir() else "")
     if not language_model:
         raise InputError(
-            f"--rationale-engine {LOADING_ENGINE} needs --model: a Hugging Face id, a folder of weights, "
+            f"rationale_engine {LOADING_ENGINE} needs language_model: a Hugging Face id, a folder of weights, "
             f"{SCRATCH} or {LORA_PREFIX}BASE"
         )
     if (folder / LANGUAGE_MODEL_FILE).exists():
@@ -55,12 +55,12 @@ def locate_model(model: str) -> str:
     if folder.is_dir():
         if not (folder / CONFIG_FILE).exists():
             raise InputError(
-                f"--model {model}: no {CONFIG_FILE} in this folder, expected the folder of a language model"
+                f"language_model {model}: no {CONFIG_FILE} in this folder, expected the folder of a language model"
             )
         return str(folder)
     if model.startswith(("/", ".", "~")) or model.count("/") != 1:
         # Ids are OWNER/NAME; only the oldest models have no owner, and none of those is a chat model.
-        raise InputError(f"--model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
+        raise InputError(f"language_model {model}: no such folder, and no Hugging Face id (OWNER/NAME)")
     return model
 
 
@@ -72,7 +72,7 @@ def weights_digest(folder: Path) -> str:
     """
     files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
     if not files:
-        raise InputError(f"--model {folder}: holds no weights ({', '.join(sorted(_WEIGHT_SUFFIXES))})")
+        raise InputError(f"language_model {folder}: holds no weights ({', '.join(sorted(_WEIGHT_SUFFIXES))})")
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as stream:

@@ -77,7 +77,7 @@ def adapter_config(seed: int, history_days: int = 0) -> TuningConfig:
 def train_language_model(
     prepared: Path, language_model: str, template: PromptTemplate, config: TuningConfig, folder: Path
 ) -> LanguageModel:
-    """Train the model of `--model scratch` or `--model lora:BASE`, and write the artifact into `folder`.
+    """Train the model of `scratch` or `lora:BASE`, and write the artifact into `folder`.
 
     Raises:
         InputError: the base model cannot be loaded, or the data set has too few examples to train on.
@@ -198,7 +198,7 @@ class _Task:
             say(f"{left_out} of {len(self.examples.training)} examples have more than {longest} tokens: left out")
         if len(training) < FEWEST_EXAMPLES or not held_out:
             raise InputError(
-                f"--model {model}: {len(training)} examples have at most {longest} tokens, "
+                f"language_model {model}: {len(training)} examples have at most {longest} tokens, "
                 f"expected {FEWEST_EXAMPLES} or more to train on"
             )
         return training, held_out

@@ -80,7 +80,7 @@ def choose_version(named: str, language_model: str) -> str:
     """The prompt version that is named, else the one that the model is trained on, else the default.
 
     Args:
-        language_model: value of the option `--model`. The folder of a model that this platform trained names the
+        language_model: of the section `rationales`. The folder of a model that this platform trained names the
             version it was trained on; a model trained from scratch is small and answers by numbers.
     """
     tuning = Path(language_model) / TUNING_FILE

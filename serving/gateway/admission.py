@@ -120,20 +120,22 @@ class RateLimit:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def seconds_to_wait(self, key: str, cost: float = 1.0) -> float:
-        """0 where `key` may ask now, which is counted as `cost` requests; else the seconds until it may.
+    def charge(self, key: str, cost: float) -> None:
+        """Count a request that was let through as `cost` requests more; what the bucket lacks is waited for later."""
+        if self._rate and key in self._buckets:
+            tokens, then = self._buckets[key]
+            self._buckets[key] = tokens - cost, then
 
-        A cost above a second's worth is let through where the bucket is full, and paid for afterwards.
-        """
+    def seconds_to_wait(self, key: str) -> float:
+        """0 where `key` may ask now, which counts as a request; else the seconds until it may."""
         if not self._rate:
             return 0.0
         now = self._clock()
         tokens, then = self._buckets.get(key, (self._size, now))
         tokens = min(self._size, tokens + (now - then) * self._rate)
-        needed = min(cost, self._size)
-        allowed = tokens >= needed
-        self._buckets[key] = (tokens - cost if allowed else tokens, now)
+        allowed = tokens >= 1.0
+        self._buckets[key] = (tokens - allowed, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > REMEMBERED_KEYS:
             self._buckets.popitem(last=False)
-        return 0.0 if allowed else (needed - tokens) / self._rate
+        return 0.0 if allowed else (1.0 - tokens) / self._rate

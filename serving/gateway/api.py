@@ -3,6 +3,7 @@
 Types are strict: a number is no text. Ids are as long as the platform's tables allow.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,7 +13,8 @@ from components.contracts.tables import IDENTIFIER_BYTES
 MAX_CANDIDATES = 1_000
 MAX_COUNT = 100
 MAX_EVENTS = 1_000
-_LAST_SECOND = 253_402_300_799  # of the year 9999
+_LAST_SECOND = 99_999_999_999  # of a number that means seconds; a larger one means milliseconds
+_LAST_MILLISECOND = 253_402_300_799_000  # of the year 9999
 
 
 def _bounded(identifier: str) -> str:
@@ -26,6 +28,25 @@ def _distinct(items: list[str]) -> list[str]:
     if len(set(items)) != len(items):
         raise ValueError("an item is there twice")
     return items
+
+
+def moment_of(value: int | str) -> int:
+    """Microseconds since 1970 of a time in seconds, in milliseconds, or in ISO form with its offset from UTC."""
+    if isinstance(value, int):
+        return value * (1_000_000 if value <= _LAST_SECOND else 1_000)
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("expected an offset from UTC, as in 2026-01-31T12:00:00Z")
+    microseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if microseconds < 0:
+        raise ValueError("before 1970")
+    return microseconds
+
+
+def _checked_moment(value: int | str | None) -> int | str | None:
+    if value is not None:
+        moment_of(value)
+    return value
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=IDENTIFIER_BYTES), AfterValidator(_bounded)]
@@ -115,8 +136,15 @@ class Event(_Request):
     item_id: ItemId
     outcome: Literal["click", "conversion"]
     time: Annotated[
-        int | None,
-        Field(ge=0, le=_LAST_SECOND, description="when it happened, seconds since 1970; default: now", examples=[None]),
+        Annotated[int, Field(ge=0, le=_LAST_MILLISECOND)]
+        | Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
+        | None,
+        Field(
+            description="when it happened: seconds or milliseconds since 1970, or ISO 8601 with an offset from UTC; "
+            "default: now",
+            examples=[None],
+        ),
+        AfterValidator(_checked_moment),
     ] = None
 
 
@@ -124,8 +152,14 @@ class EventsRequest(_Request):
     events: Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
+class RefusedEvent(BaseModel):
+    index: Annotated[int, Field(description="of the event in the request, from 0", examples=[3])]
+    reason: Annotated[str, Field(examples=["no request of this gateway"])]
+
+
 class EventsResponse(BaseModel):
-    accepted: Annotated[int, Field(examples=[1])]
+    accepted: Annotated[int, Field(description="events that were taken in", examples=[1])]
+    refused: Annotated[list[RefusedEvent], Field(description="the others; sent again they are refused again")]
 
 
 class Problem(BaseModel):

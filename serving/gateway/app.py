@@ -99,15 +99,24 @@ async def recommend(asked: RecommendRequest, request: Request) -> Response:
 async def events(asked: EventsRequest, request: Request) -> Response:
     """Takes in clicks and conversions, which are on disk within 10 seconds of the answer, or while the disk takes none
     are kept up to 4,096, beyond which the answer is 503. After 429 or 503 send all of them again: one that comes twice
-    is counted once.
+    is counted once. An event of a request that was not answered here, or not for the token's user, is refused alone.
     """
     gateway = _gateway(request, None)
-    accepted = gateway.log_events(asked.events)
-    if accepted < len(asked.events):
+    principal: Principal = request.scope[PRINCIPAL]
+    request.app.state.rate_limit.charge(principal.name, len(asked.events) - 1)
+    own = [gateway.request_ids.is_own(event.request_id, principal.user_id) for event in asked.events]
+    reason = "no request of this gateway" if principal.user_id is None else "no request of this gateway for this user"
+    if not any(own):
+        faults = [{"location": ["body", "events", 0, "request_id"], "message": reason}]
+        return _problem(422, "no event is of a request that was answered here", errors=faults)
+    events = [event for event, is_own in zip(asked.events, own, strict=True) if is_own]
+    accepted = gateway.log_events(events)
+    if accepted < len(events):
         if gateway.events_are_stuck:
             raise HTTPException(503, "events cannot be kept", {"Retry-After": "10"})
         raise HTTPException(429, "busy", {"Retry-After": "1"})
-    return _json({"accepted": accepted}, 202)
+    refused = [{"index": index, "reason": reason} for index, is_own in enumerate(own) if not is_own]
+    return _json({"accepted": accepted, "refused": refused}, 202)
 
 
 # An id of dots alone is no part of an address: clients take it out before they ask.
@@ -208,11 +217,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, _refused)
     places = settings.gateway_concurrency
     local = settings.gateway_auth == "none"
+    # Without keys and tokens all are one principal, whose rate says nothing.
+    app.state.rate_limit = RateLimit(0.0 if local else settings.gateway_requests_per_second)
     app.add_middleware(
         Gate,
         authenticator=authenticator,
-        # Without keys and tokens all are one principal, whose rate says nothing.
-        rate_limit=RateLimit(0.0 if local else settings.gateway_requests_per_second),
+        rate_limit=app.state.rate_limit,
         # Half as many wait, so that a request which is taken in is answered within its budget.
         admission=Admission(places, (places + 1) // 2, settings.gateway_budget_ms / 1_000, measured),
         metrics=measured,

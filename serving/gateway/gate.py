@@ -94,7 +94,7 @@ class Gate:
 
     def _count(self, refusal: HTTPException, principal: Principal | None) -> None:
         self._metrics.refused.labels(refusal.detail.replace(" ", "_")).inc()
-        self._refusals[f"{refusal.detail} ({principal.name if principal else 'no one known'})"] += 1
+        self._refusals[f"{refusal.detail} ({principal.name if principal else 'nobody'})"] += 1
         now = time.monotonic()
         if now - self._said >= SAY_SECONDS:
             self._said = now

@@ -20,13 +20,14 @@ from components.foundation.progress import say
 from components.foundation.settings import Settings
 from feature_repo.online import OnlineFeatures
 from feature_repo.store import open_feature_store
-from serving.gateway.api import Event
+from serving.gateway.api import Event, moment_of
 from serving.gateway.arms import Arms
 from serving.gateway.breaker import CircuitBreaker
 from serving.gateway.features import FeatureReader
 from serving.gateway.ladder import Budget, Ladder, Served
 from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
+from serving.gateway.request_ids import open_request_ids
 from serving.gateway.row_log import Row, RowLog
 
 START_SECONDS = 60.0  # what the feature store gets to answer for the first time
@@ -55,7 +56,8 @@ class Gateway:
         features = FeatureReader(
             self._online, self.breaker("feature_store"), metrics, budget.features, settings.gateway_feature_seconds
         )
-        self.ladder = Ladder(self.arms, features, self._ranker, self.breaker, metrics, budget)
+        self.request_ids = open_request_ids(rollout_file(settings).parent)
+        self.ladder = Ladder(self.arms, features, self._ranker, self.breaker, metrics, budget, self.request_ids)
         self._exposures = self._open_log(settings, EXPOSURES_FOLDER, EXPOSURES)
         self._events = self._open_log(settings, EVENTS_FOLDER, OUTCOME_EVENTS)
         self._ranked = self._open_log(settings, RANKED_REQUESTS_FOLDER, RANKED_REQUESTS)
@@ -141,9 +143,9 @@ class Gateway:
 
     def log_events(self, events: list[Event]) -> int:
         """Log outcomes; how many of them were taken in, from the first on."""
-        now = time.time()
+        now = time.time_ns() // 1_000
         for number, event in enumerate(events):
-            happened = int((now if event.time is None else event.time) * 1_000_000)
+            happened = now if event.time is None else moment_of(event.time)
             row = {"request_id": event.request_id, "item_id": event.item_id, "outcome": event.outcome}
             if not self._events.append(row | {"time": happened}):
                 return number

@@ -15,7 +15,6 @@ process, popular items.
 """
 
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +28,7 @@ from serving.gateway.breaker import CircuitBreaker, DependencyError
 from serving.gateway.features import Explanation, FeatureReader, Features
 from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
+from serving.gateway.request_ids import RequestIds
 
 POPULAR = "popular"  # the name of the step, of the source of candidates, and of what stands for a model there
 RECOMMENDED_FROM = 200  # how many a recommendation ranks
@@ -117,6 +117,7 @@ class Ladder:
         breaker: Callable[[str], CircuitBreaker],
         metrics: Metrics,
         budget: Budget,
+        request_ids: RequestIds,
     ):
         """`breaker` gives the circuit breaker of a dependency's name, always the same for the same name."""
         self._arms = arms
@@ -125,6 +126,7 @@ class Ladder:
         self._breaker = breaker
         self._metrics = metrics
         self._budget = budget
+        self._request_ids = request_ids
 
     async def rank(self, user_id: str, candidates: list[str]) -> Served:
         """The candidates that the ranker knows, ranked; the others are listed as unknown."""
@@ -223,7 +225,7 @@ class Ladder:
         if explanation is not None:
             self._metrics.similarity.labels(arm.arm.name).observe(explanation.similarity)
         return Served(
-            request_id=uuid.uuid4().hex,
+            request_id=self._request_ids.new(request.user_id),
             user_id=request.user_id,
             endpoint=request.endpoint,
             served_arm=arm,

@@ -57,7 +57,7 @@ def damage(folder, name):
         ("binary", ["ratings.dat"]),
         ("wrong separators", ["ratings.dat", "::"]),
         ("folder", ["ratings.dat", "folder"]),
-        ("emptied by filtering", ["minimum.interactions 5"]),
+        ("emptied by filtering", ["minimum_interactions 5"]),
     ],
 )
 def test_a_damaged_file_is_named_and_leaves_nothing_behind(reland, folder, tmp_path, name, parts):

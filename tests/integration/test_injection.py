@@ -170,7 +170,7 @@ def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines
 
 @pytest.mark.vllm
 def test_no_attack_reaches_the_pool_of_a_real_model(tmp_path, monkeypatch, vllm_settings):
-    """The small model of `--model scratch` on real vLLM, once with both lines of defence, once with all titles shown.
+    """The small model of `scratch` on real vLLM, once with both lines of defence, once with all titles shown.
 
     It is too weak to follow an instruction, so this shows that the attacks break nothing on the way: the chat template,
     the tokenizer, the structured output.

@@ -90,6 +90,7 @@ class Source:
         interactions: of at least one file, file by file in the order that breaks ties.
         items: likewise, of any number of files.
         users: likewise, of any number of files; read last.
+        not_read: names of files and folders beside those, hidden ones left out.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Source:
     interactions: Iterator[RowBatch]
     items: Iterator[RowBatch]
     users: Iterable[RowBatch] = ()
+    not_read: tuple[str, ...] = ()
 
     def location(self, file: str) -> Path | str:
         """What to call a file in messages."""

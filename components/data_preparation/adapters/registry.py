@@ -19,7 +19,7 @@ from components.data_preparation.adapters.recbole import RecBole
 from components.data_preparation.adapters.taobao import Taobao
 from components.data_preparation.adapters.tmall import Tmall
 from components.data_preparation.column_mapping import NO_MAPPING, ColumnMapping
-from components.data_preparation.source_files import files_in
+from components.data_preparation.source_files import files_in, is_hidden
 from components.data_preparation.table_files import check_no_table_format
 from components.foundation.errors import InputError
 from components.marketplace.world import MarketConfig, market_of_users
@@ -177,4 +177,14 @@ def open_source(dataset: str, folder: Path | None, mapping: ColumnMapping = NO_M
         adapter.interactions(layout),
         adapter.items(layout),
         adapter.users(layout),
+        _not_read(layout) if folder is not None or Path(dataset).is_dir() else (),
     )
+
+
+def _not_read(layout: Layout) -> tuple[str, ...]:
+    read = {path.relative_to(layout.root).parts[0] for path in (*layout.interactions, *layout.items, *layout.users)}
+    try:
+        beside = sorted(path.name for path in layout.root.iterdir() if not is_hidden(path))
+    except OSError:
+        return ()
+    return tuple(name for name in beside if name not in read)

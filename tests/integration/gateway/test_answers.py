@@ -109,7 +109,11 @@ def test_what_is_served_and_what_becomes_of_it_is_logged(gateway, stack):
     items = [item["item_id"] for item in answer["items"]]
     event = {"request_id": answer["request_id"], "item_id": items[1], "outcome": "click", "time": 1_700_000_000}
     response = gateway.post("/v1/events", {"events": [event]})
-    assert (response.status_code, response.json()) == (202, {"accepted": 1})
+    assert (response.status_code, response.json()) == (202, {"accepted": 1, "refused": []})
+    invented = event | {"request_id": "f" * 56}
+    response = gateway.post("/v1/events", {"events": [invented, event | {"time": "2023-11-14T22:13:20Z"}]})
+    assert response.json() == {"accepted": 1, "refused": [{"index": 0, "reason": "no request of this gateway"}]}
+    assert gateway.post("/v1/events", {"events": [invented]}).status_code == 422
 
     def row_of(folder, schema) -> dict:
         for _ in range(400):
@@ -168,6 +172,7 @@ def test_health_and_readiness(gateway):
         "state": 1,
         "arms": {"champion": 1},
         "open_circuits": [],
+        "newer_record_refused": False,
     }
 
 

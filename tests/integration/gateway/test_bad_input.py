@@ -89,7 +89,9 @@ def test_a_count_that_is_no_number_of_items_is_refused(gateway, count):
     [
         {"outcome": "refund"},
         {"time": -1},
-        {"time": 10**12},
+        {"time": 10**15},
+        {"time": "2026-01-31T12:00:00"},
+        {"time": "1969-12-31T12:00:00Z"},
         {"time": 1.5},
         {"time": "now"},
         {"item_id": ""},

@@ -70,7 +70,7 @@ def test_rows_that_wait_do_not_grow_with_the_shards(
 
 @pytest.mark.parametrize("shards", [0, 513])
 def test_number_of_shards(encoder: LightGCNEncoder, prepared: Path, tmp_path: Path, shards: int) -> None:
-    with pytest.raises(InputError, match=f"--shards {shards}: expected 1 to 512"):
+    with pytest.raises(InputError, match=f"shards {shards}: expected 1 to 512"):
         embed_users(encoder, prepared, tmp_path / "vectors", shards)
 
 

@@ -14,6 +14,7 @@ from components.contracts.serving import (
     Arm,
     RolloutRecord,
     assign_arm,
+    check_features_have_a_slot,
     check_slot_is_free,
     read_log,
     read_rollout,
@@ -182,3 +183,16 @@ def test_a_log_is_the_rows_of_its_files(tmp_path):
 
 def _table(rows):
     return pa.Table.from_pylist(rows, OUTCOME_EVENTS)
+
+
+def test_a_run_is_told_before_it_begins_that_no_slot_is_left_for_its_features(tmp_path):
+    home = Settings(home=tmp_path)
+    check_features_have_a_slot(home)  # nobody is served yet
+    blue = record(0.25)
+    write_rollout(rollout_file(home), blue)
+    check_features_have_a_slot(home)
+    (*first, last) = blue.arms
+    held = replace(last, slot="green")
+    write_rollout(rollout_file(home), replace(blue, arms=(*first, held)))
+    with pytest.raises(InputError, match=rf"the arm '{last.name}' is served from the slot green"):
+        check_features_have_a_slot(home)

@@ -38,9 +38,9 @@ def test_an_engine_that_loads_nothing_is_told_the_name(model_folder, monkeypatch
 @pytest.mark.parametrize(
     ("language_model", "engine", "message"),
     [
-        ("", "vllm", "--rationale-engine vllm needs --model"),
-        ("/no/such/folder", "vllm", "--model /no/such/folder: no such folder"),
-        ("nofolder", "vllm", "--model nofolder: no such folder, and no Hugging Face id"),
+        ("", "vllm", "rationale_engine vllm needs language_model"),
+        ("/no/such/folder", "vllm", "language_model /no/such/folder: no such folder"),
+        ("nofolder", "vllm", "language_model nofolder: no such folder, and no Hugging Face id"),
         ("scratch", "openai", "language_model scratch is loaded by rationale_engine vllm, not by openai"),
         ("lora:some/model", "template", "is loaded by rationale_engine vllm, not by template"),
     ],

@@ -105,7 +105,7 @@ def test_an_adapter_is_tuned_on_a_base_that_stays_as_it_is(scratch, shop, tmp_pa
 
 def test_examples_beyond_the_longest_are_not_trained_on(shop, tmp_path):
     short = dataclasses.replace(SCRATCH, model=dataclasses.replace(SCRATCH.model, longest=20))
-    with pytest.raises(InputError, match="--model scratch: 0 examples have at most 20 tokens, expected 40 or more"):
+    with pytest.raises(InputError, match="language_model scratch: 0 examples have at most 20 tokens, expected 40"):
         train_language_model(shop, "scratch", NUMBERED, short, tmp_path)
 
 
@@ -121,5 +121,5 @@ def test_a_base_whose_weights_cannot_be_read_is_one_clear_line(scratch, shop, tm
     for path in scratch.iterdir():
         if path.name != "model.safetensors":
             (base / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match=f"--model lora:{base}: cannot be loaded"):
+    with pytest.raises(InputError, match=f"language_model lora:{base}: cannot be loaded"):
         train_language_model(shop, f"lora:{base}", NUMBERED, LORA, tmp_path / "tuned")

@@ -92,7 +92,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ({"data": {"splits": "leave_one_out,random"}}, "splits.*'random' is none of leave_one_out, ratio, time"),
         (
             {"data": {"validate_from": "2024-01-01"}},
-            "validate.from is read with .*splits time, not with .*splits leave_one",
+            "validate.from is read where splits names time, not with splits leave_one",
         ),
         ({"data": {"splits": "leave_one_out,time", "test_from": "May"}}, "test.from 'May': expected an ISO date"),
         ({"data": {"previous": "nowhere"}}, "previous .*nowhere: expected a folder that `reland prepare` has written"),

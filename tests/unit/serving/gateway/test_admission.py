@@ -100,11 +100,14 @@ def test_a_key_has_its_rate_and_a_burst_of_one_second_and_the_next_key_its_own()
 def test_what_costs_more_is_paid_for():
     now = 0.0
     limit = RateLimit(10.0, lambda: now)
-    assert limit.seconds_to_wait("a", cost=4.0) == 0.0
-    assert limit.seconds_to_wait("a", cost=8.0) == pytest.approx(0.2)  # 6 are left
-    now = 1.0
-    assert limit.seconds_to_wait("a", cost=30.0) == 0.0  # more than the bucket holds: from a full one, on credit
-    assert limit.seconds_to_wait("a") == pytest.approx(2.1)  # 20 are owed
+    assert limit.seconds_to_wait("a") == 0.0
+    limit.charge("a", 4.0)
+    assert limit.seconds_to_wait("a") == 0.0  # 5 are left, then 4
+    limit.charge("a", 30.0)
+    assert limit.seconds_to_wait("a") == pytest.approx(2.7)  # 26 are owed
+    now = 2.7
+    assert limit.seconds_to_wait("a") == 0.0
+    limit.charge("nobody", 1.0)
 
 
 def test_no_rate_is_no_limit_and_a_rate_below_one_lets_one_through():
