@@ -26,11 +26,11 @@ def pairs(answer: dict) -> dict[str, float]:
     return {item["item_id"]: item["score"] for item in answer["items"]}
 
 
-def assert_ranked_by(ranker: Ranker, answer: dict, expected_scores, vector, rationale) -> None:
+def assert_ranked_by(ranker: Ranker, answer: dict, expected_scores, rationale) -> None:
     items = [item["item_id"] for item in answer["items"]]
     served = np.array([item["score"] for item in answer["items"]])
     assert (np.diff(served) <= 0).all()
-    np.testing.assert_allclose(served, expected_scores(ranker, vector, rationale, items), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(served, expected_scores(ranker, rationale, items), rtol=1e-3, atol=1e-4)
 
 
 def test_candidates_are_ranked_as_pytorch_ranks_them_and_unknown_ones_are_listed(gateway, stack, scores_of):
@@ -66,16 +66,16 @@ def test_no_more_items_than_there_are(gateway):
 
 
 def test_a_user_without_a_rationale_is_ranked_by_the_same_model_without_one(gateway, stack, scores_of):
-    for user, vector in (("bare", 0.125), ("banned", 0.25)):
+    for user in ("bare", "banned"):
         answer = gateway.post("/v1/rank", {"user_id": user, "candidates": ["item 03", "item 01"]}).json()
         assert (answer["ladder_step"], answer["model"], answer["explanation"]) == ("fresh", MODEL_NAME, None)
-        assert_ranked_by(stack.rankers[MODEL_NAME], answer, scores_of, [vector] * 8, [0.0] * TEXT)
+        assert_ranked_by(stack.rankers[MODEL_NAME], answer, scores_of, [0.0] * TEXT)
 
 
 def test_a_rationale_of_another_text_encoder_is_refused(gateway, stack, scores_of):
     answer = gateway.post("/v1/rank", {"user_id": "misfit", "candidates": ["item 03", "item 01"]}).json()
     assert (answer["ladder_step"], answer["model"], answer["explanation"]) == ("id_only", ID_ONLY_MODEL, None)
-    assert_ranked_by(stack.rankers[ID_ONLY_MODEL], answer, scores_of, [0.0] * 8, [0.0] * TEXT)
+    assert_ranked_by(stack.rankers[ID_ONLY_MODEL], answer, scores_of, [0.0] * TEXT)
     assert gateway.metric("mismatches_total", feature="rationale") >= 1
 
 
