@@ -1,5 +1,6 @@
 """What a person sees at the end of a run."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from components.contracts.artifacts import SUMMARY_FILE
+from components.contracts.artifacts import CONFIGURATION_FILE, SUMMARY_FILE
+from components.foundation.mlflow_client import sqlite_uri
 from components.foundation.settings import Settings
 
 
@@ -22,12 +24,15 @@ def print_run(console: Console, summary: dict[str, Any], folder: Path, settings:
         console.print(line, markup=False, soft_wrap=True)
     console.print("\nLook further:", markup=False)
     # With its path: the environment of a newcomer is not on PATH.
-    mlflow = f"{Path(sys.prefix) / 'bin' / 'mlflow'} ui --backend-store-uri"
-    database = settings.home / "mlflow" / "mlflow.db"
+    programs = Path(sys.prefix) / "bin"
+    database = sqlite_uri(settings.home / "mlflow" / "mlflow.db")
+    browse = shlex.join([str(programs / "mlflow"), "ui", "--backend-store-uri", database])
+    again = shlex.join([str(programs / "reland"), "run", "--config", str(folder / CONFIGURATION_FILE)])
     for line in (
-        f"  {folder / SUMMARY_FILE}",
-        f"  {settings.mlflow_tracking_uri or f'{mlflow} sqlite:///{database}'}",
-        f"  {folder / 'log.txt'}    (everything the steps printed)",
+        f"  {shlex.quote(str(folder / SUMMARY_FILE))}",
+        f"  {shlex.quote(str(folder / 'log.txt'))}    (everything the steps printed)",
+        f"  {settings.mlflow_tracking_uri or browse}",
+        f"  {again}    (the same run again)",
     ):
         console.print(line, markup=False, soft_wrap=True)
 

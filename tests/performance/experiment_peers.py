@@ -62,8 +62,7 @@ def ours(rows: np.ndarray) -> dict[str, list[float]]:
             shown = arm[:, 2:3]
             pulls = leverage(shown, shown.sum(axis=0), np.array([len(arm)]))
             moments.append(Moments.of(features, pulls, covariate_leverage(before, within)))
-        candidate, control = moments
-        effect = estimate(candidate, control, [1], [denominator], covariates)
+        effect = estimate(moments[0], moments[1], [1], [denominator], covariates)
         lifts[name] = [float(effect.lift), *(float(bound) for bound in effect.interval(0.05))]
     return lifts
 

@@ -59,12 +59,11 @@ def coverage(users: int, experiments: int, seed: int) -> list[Figure]:
         arms.append(Moments.of(of, share, covariate_leverage(before, within)))
     figures = []
     for name, covariates in (("plain", []), ("by CUPED", [2, 3, 4])):
-        candidate, control = arms
-        low, high = estimate(candidate, control, [0], [1], covariates).interval(ALPHA)
-        covered = float(((low <= LIFT) & (high >= LIFT)).mean())
+        low, high = estimate(arms[0], arms[1], [0], [1], covariates).interval(ALPHA)
+        covering = float(((low <= LIFT) & (high >= LIFT)).mean())
         title = f"coverage of 95% intervals, {name}, {users:,} users an arm, {experiments:,} experiments, share"
-        figures.append(Figure(f"{title}; the peer is the least", covered, 0.93, "higher", 1.0))
-        figures.append(Figure(f"{title}; the peer is the most", covered, 0.97, "lower", 1.0))
+        figures.append(Figure(f"{title}; the peer is the least", covering, 0.93, "higher", 1.0))
+        figures.append(Figure(f"{title}; the peer is the most", covering, 0.97, "lower", 1.0))
     return figures
 
 
@@ -97,8 +96,7 @@ def cumulative_effects(
                 )
                 for clicks, shown in arms
             ]
-            candidate, control = moments
-            effects.append(estimate(candidate, control, [0], [1]))
+            effects.append(estimate(moments[0], moments[1], [0], [1]))
         enough = (np.minimum(*seen) >= LEAST_USERS_OF_LOOK) & (np.minimum(*clicked) >= LEAST_OUTCOMES_OF_LOOK)
         parts.append(
             (
