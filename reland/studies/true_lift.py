@@ -6,6 +6,7 @@ same feature store and the same Triton.
 """
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ async def lists_of_arm(settings: Settings, triton: str, arm: Arm, truth: Truth, 
     from serving.gateway.ladder import Budget, Ladder
     from serving.gateway.metrics import Metrics
     from serving.gateway.ranker_client import RankerClient
+    from serving.gateway.request_ids import KEY_BYTES, RequestIds
 
     metrics = Metrics()
     with tempfile.TemporaryDirectory(prefix="reland-truth-") as folder:
@@ -56,7 +58,8 @@ async def lists_of_arm(settings: Settings, triton: str, arm: Arm, truth: Truth, 
     ranker = RankerClient(triton)
     ranker.connect()
     features = FeatureReader(online, CircuitBreaker("feature_store"), metrics, PATIENCE, PATIENCE)
-    ladder = Ladder(arms, features, ranker, CircuitBreaker, metrics, Budget.of(PATIENCE))
+    request_ids = RequestIds(secrets.token_bytes(KEY_BYTES))  # of answers that nobody sends events about
+    ladder = Ladder(arms, features, ranker, CircuitBreaker, metrics, Budget.of(PATIENCE), request_ids)
     await online.start([arm.feature_service])
     places = asyncio.Semaphore(ASKED)
 
