@@ -239,7 +239,7 @@ def check_features_have_a_slot(settings: Settings) -> None:
     """Whether a run that begins now may push its features in the end; asked before it pays for anything.
 
     Raises:
-        InputError: the slot that the champion leaves free is another arm's; the message says what to do.
+        ConflictError: the slot that the champion leaves free is another arm's; the message says what to do.
     """
     path = rollout_file(settings)
     if path.exists():
