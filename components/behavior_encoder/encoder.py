@@ -260,6 +260,7 @@ class Weights:
         self._names = set(self._file.keys())
 
     def all(self) -> dict[str, Tensor]:
+        """Every tensor by name, in the order of names; reads the whole file."""
         return {name: self._file.get_tensor(name) for name in sorted(self._names)}
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:

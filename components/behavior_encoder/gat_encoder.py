@@ -100,6 +100,7 @@ class GATEncoder(BehaviorEncoder):
     config: GATConfig
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
+        """Train on the graph of all behaviors, and keep the vectors of all users and of each layer of the items."""
         sequences = read_histories(prepared)
         self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
@@ -134,11 +135,13 @@ class GATEncoder(BehaviorEncoder):
         self._network.load_state_dict({name: trained[name] for name in self._network.state_dict()})
 
     def encode(self, users: InteractionSequences) -> np.ndarray:
+        """The stored vectors of these users."""
         self.check_items(users.item_ids)
         return self._users.rows(self.rows_of(users.user_ids))
 
     @torch.no_grad()
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        """Attend from a new user's node to the stored vectors of its items, layer by layer."""
         vectors = np.zeros((len(histories), self.config.dimension), np.float32)
         for start in range(0, len(histories), _SEEDS_AT_ONCE):
             sequences = item_histories(self.item_ids, histories[start : start + _SEEDS_AT_ONCE])
@@ -157,9 +160,11 @@ class GATEncoder(BehaviorEncoder):
         return vectors
 
     def description(self) -> dict[str, Any]:
+        """As for every encoder, with the behaviors that a new user's edges stand for."""
         return super().description() | {"behaviors_of_new_users": self._behaviors}
 
     def tensors(self) -> dict[str, Tensor]:
+        """The vectors of users and items at every layer, and the network and edge features that embed new users."""
         return {
             USER_VECTORS: self._users.all(),
             ITEM_VECTORS: self._items,
@@ -169,6 +174,7 @@ class GATEncoder(BehaviorEncoder):
         }
 
     def restore(self, weights: Weights) -> None:
+        """Rebuild the network that embeds new users; the vectors of users stay in their file."""
         if self.user_ids is None:
             raise InputError(f"{self.origin}: holds no ids of users")
         items, dimension = len(self.item_ids), self.config.dimension

@@ -29,6 +29,7 @@ class Identifiers:
         return len(self._ids)
 
     def equals(self, ids: list[str]) -> bool:
+        """Whether these are the same ids in the same order."""
         return len(ids) == len(self) and self._ids.equals(pa.array(ids, pa.large_string()))
 
     def positions(self, ids: Sequence[str]) -> np.ndarray:
@@ -53,6 +54,7 @@ class Identifiers:
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
+        """Write the ids as an Arrow file with one column, `id`; no half-written file is left."""
         table = pa.table({"id": self._ids})
         with replacing_file(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
             writer.write_table(table)

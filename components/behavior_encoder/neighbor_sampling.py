@@ -85,9 +85,11 @@ class VectorizedNeighborSampler(BaseSampler):
 
     @property
     def edge_permutation(self) -> dict[EdgeType, Tensor | None]:
+        """By edge type, which edge of the graph each sorted edge is; None where the graph has them sorted."""
         return {edge_type: adjacency.permutation for edge_type, adjacency in self._adjacency.items()}
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: object) -> HeteroSamplerOutput:
+        """Sample around seed nodes, as PyG's loaders call it."""
         return node_sample(index, self.sample)
 
     def sample_from_edges(

@@ -222,7 +222,8 @@ def _check(condition: bool, path: Path, expected: str) -> None:
 
 
 def check_slot_is_free(settings: Settings, slot: str) -> None:
-    """
+    """Check that the user features of a slot may be overwritten.
+
     Raises:
         ConflictError: an arm is served from this slot of the user features, which must not be overwritten.
     """

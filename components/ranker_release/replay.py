@@ -77,6 +77,7 @@ class Replay:
 
     @property
     def has_skew(self) -> bool:
+        """Whether any kind of skew was counted."""
         return any(self.skewed.values())
 
 
@@ -195,6 +196,7 @@ def _close(name: str, served: np.ndarray, made: np.ndarray) -> bool:
 
 
 def main() -> int:
+    """Replay a log of ranked requests, print the counts as JSON and return the exit status: 1 where there is skew."""
     parser = argparse.ArgumentParser(
         prog="python -m components.ranker_release.replay", description=__doc__.splitlines()[0]
     )

@@ -38,10 +38,12 @@ class InteractionSequences:
 
     @property
     def n_users(self) -> int:
+        """Number of users."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
+        """Number of items; indices run from 1 to it, 0 is padding."""
         return len(self.item_ids)
 
     def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:

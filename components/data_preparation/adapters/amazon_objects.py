@@ -47,6 +47,7 @@ class ReviewKeys:
 
     @property
     def required(self) -> set[str]:
+        """The keys without which an object is no review."""
         return {self.user, self.item, self.time}
 
 
@@ -56,11 +57,13 @@ class AmazonObjects(Adapter):
     keys: ReviewKeys
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read each review as a rating."""
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 yield reviews_batch(path.name, rows, self.keys)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read title, brand, categories and description from the metadata files."""
         for path in layout.items:
             for rows in read_blocks(path, "utf-8"):
                 yield metadata_batch(path.name, rows)
