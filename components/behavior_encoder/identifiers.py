@@ -42,8 +42,8 @@ class Identifiers:
             return np.empty(0, np.int64)
         begin, end = (bisect_left(self._ids, bound, key=lambda value: value.as_py()) for bound in (min(ids), max(ids)))
         span = self._ids.slice(begin, end + 1 - begin)
-        found = pc.index_in(pa.array(ids, pa.large_string()), value_set=span).cast(pa.int64())
-        return pc.fill_null(pc.add(found, begin), -1).to_numpy()
+        offsets = pc.index_in(pa.array(ids, pa.large_string()), value_set=span).cast(pa.int64())
+        return pc.fill_null(pc.add(offsets, begin), -1).to_numpy()
 
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the ids in order, one a line."""

@@ -95,8 +95,8 @@ class LightGCNEncoder(BehaviorEncoder):
         """Add up the folded vectors of a user's distinct items, normalised by their number as LightGCN does."""
         sequences = item_histories(self.item_ids, histories)
         users, items = _distinct_pairs(sequences, len(self.item_ids))
-        known = self._folding[items].any(dim=1)
-        users, items = users[known], items[known]
+        has_vector = self._folding[items].any(dim=1)
+        users, items = users[has_vector], items[has_vector]
         folded = torch.zeros(sequences.n_users, self.config.dimension).index_add_(0, users, self._folding[items])
         degree = torch.bincount(users, minlength=sequences.n_users).clamp(min=1)
         return (folded / ((self.config.layers + 1) * degree.sqrt()[:, None])).numpy()
@@ -169,8 +169,8 @@ class LightGCNTask(EncoderTask):
         last = len(self.chosen_keys) - 1
         for _ in range(DRAWS - 1):
             keys = users * self.n_items + negatives
-            found = torch.searchsorted(self.chosen_keys, keys).clamp(max=last)
-            chosen = torch.nonzero(self.chosen_keys[found] == keys)[:, 0]
+            places = torch.searchsorted(self.chosen_keys, keys).clamp(max=last)
+            chosen = torch.nonzero(self.chosen_keys[places] == keys)[:, 0]
             if not len(chosen):
                 break
             negatives[chosen] = torch.randint(self.n_items, chosen.shape, generator=generator)

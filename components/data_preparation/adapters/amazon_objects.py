@@ -120,7 +120,7 @@ def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
     for index, item in read_objects(refusals):
         try:
             key = "parent_asin" if "parent_asin" in item else "asin"
-            found = {
+            row = {
                 "item_id": text(required(item, key), key),
                 "title": _title(item),
                 "brand": _readable(item.get("brand") or item.get("store")),
@@ -130,7 +130,7 @@ def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
         except RowError as error:
             refusals.refuse([index], str(error))
             continue
-        for name, value in found.items():
+        for name, value in row.items():
             columns[name].append(value)
     return row_batch(file, refusals, columns, UNCHECKED_ITEMS)
 

@@ -313,7 +313,7 @@ def _lists(column: pa.ListArray) -> tuple[pa.ListArray, np.ndarray]:
     values = column.cast(pa.list_(pa.large_binary())).to_pylist()
     kept = [[value for value in row or [] if value is not None] for row in values]
     texts = [[value.decode(errors="backslashreplace") for value in row] for row in kept]
-    bad = [[text.encode() for text in row] != found for row, found in zip(texts, kept, strict=True)]
+    bad = [[text.encode() for text in row] != original for row, original in zip(texts, kept, strict=True)]
     return pa.array(texts, STRINGS), np.array(bad, dtype=bool)
 
 
@@ -322,5 +322,5 @@ def _holds_control_characters(column: pa.LargeStringArray) -> np.ndarray:
     content = column.buffers()[2]
     if content is None or not (np.frombuffer(content, np.uint8) < ord(" ")).any():
         return np.zeros(len(column), dtype=bool)
-    found = pc.match_substring_regex(column, r"[\x00-\x08\x0a-\x1f\x7f]")
-    return pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    has_control = pc.match_substring_regex(column, r"[\x00-\x08\x0a-\x1f\x7f]")
+    return pc.fill_null(has_control, False).to_numpy(zero_copy_only=False)
