@@ -24,7 +24,9 @@ class EncoderSection(Section):
     settings: dict[str, Any] = field(default_factory=dict)
 
     def resolved(self) -> Self:
+        """The same, with the folder of a trained encoder absolute; the name of an encoder stays."""
         return self if self.encoder in ENCODERS else replace(self, encoder=absolute_path(self.encoder))
 
     def read_paths(self) -> list[Path]:
+        """The folder of a trained encoder; none where `encoder` is a name."""
         return [Path(self.encoder)] if self.encoder not in ENCODERS else []

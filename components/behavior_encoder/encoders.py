@@ -97,6 +97,6 @@ def take_encoder(folder: Path, prepared: Path, output: Path) -> None:
     say(f"took {encoder.name} from {folder}, trained on the data of this run")
 
 
-def _unknown(asked: str) -> NoReturn:
-    known = ", ".join(sorted(ENCODERS))
-    raise InputError(f"encoder {asked!r}: unknown encoder, known are {known}, or folders of trained ones")
+def _unknown(name: str) -> NoReturn:
+    names = ", ".join(sorted(ENCODERS))
+    raise InputError(f"encoder {name!r}: unknown encoder, known are {names}, or folders of trained ones")

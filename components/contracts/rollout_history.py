@@ -61,14 +61,17 @@ class DesiredState:
 
     @property
     def champion(self) -> Arm:
+        """The arm that serves where no other does; there always is one."""
         return next(arm for arm in self.arms if arm.name == CHAMPION)
 
     @property
     def candidate(self) -> Arm | None:
+        """The arm that is tried, None where no rollout runs."""
         return next((arm for arm in self.arms if arm.name == CANDIDATE), None)
 
     @property
     def hold_out(self) -> Arm | None:
+        """The arm that is kept as it was for comparison, None where there is none."""
         return next((arm for arm in self.arms if arm.name == HOLD_OUT), None)
 
 

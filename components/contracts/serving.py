@@ -198,17 +198,17 @@ def read_arms(content: Any, path: Path) -> tuple[Arm, ...]:
 def _read_arm(content: Any, path: Path) -> Arm:
     names = {field.name for field in fields(Arm)}
     _check(isinstance(content, dict) and set(content) == names, path, f"an arm to have {', '.join(sorted(names))}")
-    told = f"arm {content['name']!r}: "
+    of_arm = f"arm {content['name']!r}: "
     for name in names - {"version", "weight"}:
-        _check(isinstance(content[name], str) and bool(content[name]), path, f"{told}{name} to be a text")
+        _check(isinstance(content[name], str) and bool(content[name]), path, f"{of_arm}{name} to be a text")
     # An arm's name becomes a label of metrics, a model's name a part of an address.
     for name in ("name", "model"):
-        _check(re.fullmatch(r"\w{1,64}", content[name]) is not None, path, f"{told}{name} of letters and digits")
-    _check(_is_whole(content["version"]) and content["version"] > 0, path, f"{told}version to be a number from 1")
-    _check(content["slot"] in SLOTS, path, f"{told}slot to be one of {', '.join(SLOTS)}")
+        _check(re.fullmatch(r"\w{1,64}", content[name]) is not None, path, f"{of_arm}{name} of letters and digits")
+    _check(_is_whole(content["version"]) and content["version"] > 0, path, f"{of_arm}version to be a number from 1")
+    _check(content["slot"] in SLOTS, path, f"{of_arm}slot to be one of {', '.join(SLOTS)}")
     weight = content["weight"]
-    _check(isinstance(weight, int | float) and not isinstance(weight, bool), path, f"{told}weight to be a number")
-    _check(0 <= weight <= 1, path, f"{told}weight to be from 0 to 1")
+    _check(isinstance(weight, int | float) and not isinstance(weight, bool), path, f"{of_arm}weight to be a number")
+    _check(0 <= weight <= 1, path, f"{of_arm}weight to be from 0 to 1")
     return Arm(**content)
 
 
@@ -222,7 +222,8 @@ def _check(condition: bool, path: Path, expected: str) -> None:
 
 
 def check_slot_is_free(settings: Settings, slot: str) -> None:
-    """
+    """Check that the user features of a slot may be overwritten.
+
     Raises:
         ConflictError: an arm is served from this slot of the user features, which must not be overwritten.
     """

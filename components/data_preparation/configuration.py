@@ -46,6 +46,7 @@ class DataSection(Section):
             raise InputError(f"minimum_interactions {self.minimum_interactions}: expected at least 1")
 
     def resolved(self) -> Self:
+        """The same with absolute paths; a `dataset` given by name keeps it."""
         return replace(
             self,
             dataset=absolute_path(self.dataset) if is_path(self.dataset) else self.dataset,
@@ -54,4 +55,5 @@ class DataSection(Section):
         )
 
     def read_paths(self) -> list[Path]:
+        """The data set, the folder of data sets and the previous data, as far as they are absolute paths."""
         return [Path(path) for path in (self.dataset, self.data_dir, self.previous) if Path(path).is_absolute()]

@@ -482,7 +482,7 @@ def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int,
     """The sizes of the splits by each protocol, and T1 and T2 of the protocol `time`."""
     counts = {protocol: value_counts(core[SPLIT_PREFIX + protocol]) for protocol in protocols}
     report: dict[str, Any] = {
-        "splits": {protocol: {split: found[split] for split in SPLITS} for protocol, found in counts.items()}
+        "splits": {protocol: {split: sizes[split] for split in SPLITS} for protocol, sizes in counts.items()}
     }
     if bounds is not None:
         report["split_moments"] = {"validate_from": moment(bounds[0]), "test_from": moment(bounds[1])}
@@ -522,10 +522,10 @@ def _stopped(error: InputError, judged: dict[str, Any], folder: Path | None) -> 
 
 def _described(items: ir.Table, metadata: ir.Table) -> ir.Table:
     """`contracts.tables.ITEMS`: one row for each of `items`, sorted by item_id."""
-    known = items.select("item_id").left_join(metadata, "item_id").select(ITEMS.names)
-    texts = {name: known[name].fill_null("") for name in ("title", "brand", "description")}
+    described = items.select("item_id").left_join(metadata, "item_id").select(ITEMS.names)
+    texts = {name: described[name].fill_null("") for name in ("title", "brand", "description")}
     no_categories = ibis.literal([], type="array<string>")
-    whole = known.mutate(**texts, categories=ibis.coalesce(known.categories, no_categories))
+    whole = described.mutate(**texts, categories=ibis.coalesce(described.categories, no_categories))
     return whole.order_by("item_id")
 
 

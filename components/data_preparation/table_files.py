@@ -72,12 +72,12 @@ def _table_format(folder: Path) -> str | None:
 
 
 def _visible_files(folder: Path) -> list[Path]:
-    found = []
+    files = []
     for path in sorted(folder.iterdir()):
         if is_hidden(path):
             continue
         if path.is_dir():
-            found += _visible_files(path)
+            files += _visible_files(path)
         elif path.is_file():
-            found.append(path)
-    return found
+            files.append(path)
+    return files

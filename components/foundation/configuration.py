@@ -236,9 +236,9 @@ def _default(kind: Any, name: str) -> Any:
     raise TypeError(f"{kind.__name__}.{name} has no default")
 
 
-def _unknown(name: str, known: list[str], place: str) -> str:
+def _unknown(name: str, names: list[str], place: str) -> str:
     if name == SEED:
         return "the seed is given once, for the whole run"
-    nearest = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {place}.{nearest[0]}?" if nearest else f"expected one of {', '.join(known)}"
+    nearest = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean {place}.{nearest[0]}?" if nearest else f"expected one of {', '.join(names)}"
     return f"there is no such parameter, {meant}"

@@ -59,6 +59,7 @@ class RationalesSection(Section):
         return Ceilings(self.max_calls, self.max_tokens, self.max_cost)
 
     def resolved(self) -> Self:
+        """The same with absolute paths; models given by name or Hugging Face id keep it."""
         return replace(
             self,
             recorded_rationales=absolute_path(self.recorded_rationales),
@@ -67,5 +68,6 @@ class RationalesSection(Section):
         )
 
     def read_paths(self) -> list[Path]:
+        """Recorded rationales, language model and text encoder, as far as they are absolute paths."""
         names = (self.recorded_rationales, self.language_model.removeprefix(LORA_PREFIX), self.text_encoder)
         return [Path(name) for name in names if Path(name).is_absolute()]

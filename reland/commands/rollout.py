@@ -110,10 +110,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
 
     from serving.rollout.controller import status
 
-    found = status(_settings())
-    desired = found.desired
+    current = status(_settings())
+    desired = current.desired
     if as_json:
-        content = asdict(desired) | {"effective": found.effective, "running": desired.candidate is not None}
+        content = asdict(desired) | {"effective": current.effective, "running": desired.candidate is not None}
         print(json.dumps(content, indent=2, ensure_ascii=False))
         return
     console = Console()
@@ -125,7 +125,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
     console.print(table)
     if desired.time:
         console.print(f"{desired.action} by {desired.by} at {desired.time}" + f" {desired.reason}".rstrip())
-    if not found.effective:
+    if not current.effective:
         console.print("not in effect yet: a command runs, or was killed and `reland rollout resume` finishes it")
 
 

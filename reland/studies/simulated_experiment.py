@@ -49,7 +49,7 @@ TAKEN_OVER_SECONDS = 30.0  # that the gateway gets to serve the arms' record
 
 
 @dataclass(frozen=True)
-class Found:
+class EstimatedLift:
     """The lift of a metric as the analysis gives it, beside the true one; relative, 0.03 is +3%.
 
     Attributes:
@@ -107,8 +107,8 @@ class SimulatedExperiment:
     steps: dict[str, dict[str, int]]
     agreement: float
     true_rates: dict[str, TrueRates]
-    lifts: dict[str, Found]
-    by_day: dict[str, dict[str, Found]]
+    lifts: dict[str, EstimatedLift]
+    by_day: dict[str, dict[str, EstimatedLift]]
     warnings: list[str]
     interrupted: bool
     fault: str
@@ -273,9 +273,9 @@ def _analyse(
     def rates(chosen: np.ndarray) -> dict[str, TrueRates]:
         return {name: true_rates(truth, users[chosen], days[chosen], everything[name][chosen]) for name in arms}
 
-    def found(estimates: dict[str, Any], true: dict[str, TrueRates]) -> dict[str, Found]:
+    def estimated_lifts(estimates: dict[str, Any], true: dict[str, TrueRates]) -> dict[str, EstimatedLift]:
         treatment, baseline = (asdict(true[name]) for name in (comparison.treatment, comparison.baseline))
-        return {name: _found(estimates[name], treatment[name] / baseline[name] - 1) for name in treatment}
+        return {name: _estimated_lift(estimates[name], treatment[name] / baseline[name] - 1) for name in treatment}
 
     overall = rates(compared)
     simulated = np.unique(days[compared])
@@ -294,9 +294,9 @@ def _analyse(
         },
         agreement=agreement,
         true_rates=overall,
-        lifts=found(analysis["overall"], overall),
+        lifts=estimated_lifts(analysis["overall"], overall),
         by_day={
-            group["name"]: found(group["metrics"], rates(compared & (days == day)))
+            group["name"]: estimated_lifts(group["metrics"], rates(compared & (days == day)))
             for group, day in zip(analysis["by_day"], simulated, strict=True)
         },
         warnings=warnings,
@@ -305,7 +305,7 @@ def _analyse(
     )
 
 
-def _found(estimate: dict[str, Any], true_lift: float) -> Found:
+def _estimated_lift(estimate: dict[str, Any], true_lift: float) -> EstimatedLift:
     lift, low, high, p_value = (estimate[name] for name in ("lift", "low", "high", "p_value"))
     covered = low is not None and high is not None and low <= true_lift <= high
-    return Found(lift, low, high, p_value, true_lift, covered)
+    return EstimatedLift(lift, low, high, p_value, true_lift, covered)

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from reland.studies.simulated_experiment import Found, SimulatedExperiment
+from reland.studies.simulated_experiment import EstimatedLift, SimulatedExperiment
 from serving.experiment.report import PAGE_FILE
 
 
@@ -29,7 +29,7 @@ def print_simulation(console: Console, result: SimulatedExperiment, folder: Path
     console.print(f"written: {folder} (open {folder / PAGE_FILE})", markup=False, soft_wrap=True)
 
 
-def _cells(result: Found) -> tuple[str, str, str, str]:
+def _cells(result: EstimatedLift) -> tuple[str, str, str, str]:
     true = f"{result.true_lift:+.2%}"
     if result.lift is None or result.low is None or result.high is None:
         return "none", "", true, ""

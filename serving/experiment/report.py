@@ -145,8 +145,8 @@ def _activity(config: ReportConfig, logs: Path, output: Path, before: datetime.d
     target, memory = output / ACTIVITY_FILE, config.join.memory
     if config.activity is None:
         folders = logs / EXPOSURES_FOLDER, logs / EVENTS_FOLDER
-        is_known = activity_of_logs(*folders, before, config.activity_days, target, config.join)
-        return target if is_known else None
+        is_written = activity_of_logs(*folders, before, config.activity_days, target, config.join)
+        return target if is_written else None
     if config.activity.is_file() and _column_names(config.activity) == ACTIVITY.names:
         check_table(config.activity, ACTIVITY)
         return config.activity

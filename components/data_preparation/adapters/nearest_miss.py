@@ -84,9 +84,9 @@ def nearest_miss(source: Path, mapping: ColumnMapping) -> str:
 
 def _of_folder_without_files(source: Path, mapping: ColumnMapping) -> str:
     parts = source / "interactions"
-    found = parquet_parts(parts)
-    if found:
-        return f"{found[0].relative_to(source)} {_of_file(found[0], mapping)}"
+    tables = parquet_parts(parts)
+    if tables:
+        return f"{tables[0].relative_to(source)} {_of_file(tables[0], mapping)}"
     try:
         inside = sorted(parts.iterdir() if parts.is_dir() else source.iterdir())
     except OSError:

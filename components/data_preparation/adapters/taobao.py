@@ -20,14 +20,18 @@ ROW = rf'[^,]+,[^,]+,[^,]*,"?({"|".join(MEANING)})"?,[^,]+'
 
 
 class Taobao(Adapter):
+    """Taobao's log of behaviors; items are described by its category column, users not at all."""
+
     name = "taobao"
     description = "lines user,item,category,behavior,seconds with the behavior pv, cart, fav or buy"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file in the folder whose first lines are of this form."""
         logs = [path for path in files_in(source) if most_match(peek(path), ROW)]
         return Layout(logs[0].parent, (logs[0],)) if len(logs) == 1 else None
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read views, carts, favourites and purchases, and the category of each item along the way."""
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 refusals, fields = split_rows(rows, ",", FIELDS, quoted=True)

@@ -73,10 +73,13 @@ RELEASES = (
 
 
 class Tmall(Adapter):
+    """A log of one of the `RELEASES`, with profiles of users where the folder holds them."""
+
     name = "tmall"
     description = "columns " + " or ".join(", ".join(release.columns) for release in RELEASES)
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one log whose header is that of a release, with the file of profiles if it is there."""
         logs = [path for path in files_in(source) if _release(path) is not None]
         if len(logs) != 1:
             return None
@@ -85,6 +88,7 @@ class Tmall(Adapter):
         return Layout(logs[0].parent, (logs[0],), users=users)
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the log, and the category, brand and merchant of each item along the way."""
         for path in layout.interactions:
             release = _release(path) or RELEASES[0]  # whose columns are then told to be missing
             for refusals, fields in read_headed(path, release.columns):
@@ -100,6 +104,7 @@ class Tmall(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS, described)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the profiles, age range and gender by their codes."""
         for path in layout.users:
             for refusals, fields in read_headed(path, ("user_id", *PROFILE_COLUMNS)):
                 users = fields["user_id"]
