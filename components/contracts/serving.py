@@ -290,6 +290,18 @@ OUTCOME_EVENTS = pa.schema(
     ]
 )
 
+# Who asked for what, where keys or tokens say who it is: one row for each request that was answered. `request_id` is
+# that of the exposure, null for explanations and events; `user_id` is null for the events of a service.
+ACCESSES = pa.schema(
+    [
+        _required("principal", pa.string()),  # the name of the key, the subject of the token
+        _required("endpoint", pa.string()),  # rank, recommend, explanations, events
+        pa.field("user_id", pa.string()),
+        pa.field("request_id", pa.string()),
+        _required("time", _TIME),
+    ]
+)
+
 # What a model was asked and what it answered, for a sample of the exposures: replayed offline, these show skew.
 # `history`, `rationale` (K × t, row after row) and `candidates` are the model's inputs of one user; `scores` is in the
 # order of `candidates`.
@@ -313,6 +325,7 @@ RANKED_REQUESTS = pa.schema(
 EXPOSURES_FOLDER = "exposures"
 EVENTS_FOLDER = "events"
 RANKED_REQUESTS_FOLDER = "ranked_requests"
+ACCESSES_FOLDER = "accesses"
 
 
 def log_folder(settings: Settings, name: str) -> Path:

@@ -180,6 +180,14 @@ class Settings(BaseSettings):
     gateway_log_requests: Annotated[
         bool, Field(description="log a line for each request, whose address may hold a user id")
     ] = False
+    gateway_log_days: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="days after which the gateway removes files of its logs under `RELAND_HOME/serving`; an "
+            "experiment needs those from its start on; 0: it keeps them",
+        ),
+    ] = 0.0
     ranked_requests_share: Annotated[
         float, Field(ge=0, le=1, description="share of the lists whose model inputs are logged, to be replayed offline")
     ] = 0.01

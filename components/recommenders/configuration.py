@@ -108,6 +108,7 @@ class RankerConfig(BackboneConfig):
         backbone: name of a backbone (`backbones.registry`).
         rationales_per_user: K.
         history_length: items of a history at most.
+        pool: collection that the users were matched in whose rationales it was trained on: serving gives it no others.
 
     Raises:
         InputError: an unknown variant or backbone, or a field that is out of its range.
@@ -120,6 +121,7 @@ class RankerConfig(BackboneConfig):
     backbone: str = "sasrec"
     rationales_per_user: int = RATIONALES_PER_USER
     history_length: int = HISTORY_LENGTH
+    pool: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

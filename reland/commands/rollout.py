@@ -84,6 +84,14 @@ def abort(reason: Reason = "") -> None:
     abort(_settings(), reason)
 
 
+@group.command()
+def rollback(reason: Reason = "") -> None:
+    """Go back to the champion before, in one step: pointers move, nothing is copied. Again, and further back."""
+    from serving.rollout.controller import rollback
+
+    rollback(_settings(), reason)
+
+
 @group.command(name="hold-out")
 def hold_out(
     share: Annotated[float, typer.Argument(help="Share of all users, up to 0.5; 0 ends the hold-out.")],

@@ -114,6 +114,7 @@ class RankResponse(_Answer):
     model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
     items: Annotated[list[ScoredItem], Field(description="best first")]
     unknown_items: Annotated[list[str], Field(description="candidates that the model does not know: not scored")]
+    excluded_items: Annotated[list[str], Field(description="candidates that an operator keeps out: not scored")]
 
 
 class RecommendResponse(_Answer):
@@ -194,3 +195,4 @@ class Readiness(BaseModel):
     arms: dict[str, int]
     open_circuits: Annotated[list[str], Field(description="dependencies that do not answer")]
     newer_record_refused: Annotated[bool, Field(description="the arms' record on disk cannot be served")]
+    newer_exclusions_refused: Annotated[bool, Field(description="the exclusions on disk cannot be read")]
