@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
 from components.foundation.errors import InputError
-from components.foundation.files import replacing_file
+from components.foundation.files import PRIVATE, replacing_file
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, text, view
 from serving.experiment.user_days import ITEM_VALUES, USER_DAYS
 
@@ -223,7 +223,7 @@ def _microseconds(length: datetime.timedelta) -> int:
 
 def _write_user_days(tables: duckdb.DuckDBPyConnection, output: Path) -> None:
     counts = ("lists", "impressions", "clicks", "conversions", "ranked_lists")
-    with replacing_file(output) as temporary:
+    with replacing_file(output, PRIVATE) as temporary:
         tables.execute(
             f"""
             COPY (
