@@ -7,7 +7,6 @@ import typer
 
 from components.foundation.errors import RelandError
 from components.foundation.library_warnings import silence_library_warnings
-from components.foundation.redaction import without_passwords
 from reland.commands import (
     cluster,
     data,
@@ -44,7 +43,7 @@ def main() -> None:
     try:
         app()
     except RelandError as error:
-        print(f"reland: {without_passwords(str(error))}", file=sys.stderr)
+        print(f"reland: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's ending of a KeyboardInterrupt, which says nothing

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from components.contracts.artifacts import CONFIGURATION_FILE, SUMMARY_FILE
 from components.foundation.mlflow_client import sqlite_uri
+from components.foundation.redaction import without_passwords
 from components.foundation.settings import Settings
 
 
@@ -31,7 +32,7 @@ def print_run(console: Console, summary: dict[str, Any], folder: Path, settings:
     for line in (
         f"  {shlex.quote(str(folder / SUMMARY_FILE))}",
         f"  {shlex.quote(str(folder / 'log.txt'))}    (everything the steps printed)",
-        f"  {settings.mlflow_tracking_uri or browse}",
+        f"  {without_passwords(settings.mlflow_tracking_uri) or browse}",
         f"  {again}    (the same run again)",
     ):
         console.print(line, markup=False, soft_wrap=True)

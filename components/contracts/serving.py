@@ -57,7 +57,9 @@ POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("vi
 # features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `popular`: no model at all.
 LADDER = ("fresh", "last_known", "id_only", "popular")
 RANKED_STEPS = LADDER[:2]  # those that the arm's own ranker answers
-OUTCOMES = ("click", "conversion")
+OUTCOMES = ("click", "conversion")  # what experiments and guardrails count
+# What else a user may do with a served item: logged, and counted by no analysis.
+OTHER_BEHAVIORS = ("cart", "favourite", "rating")
 
 
 def item_collection(version: int) -> str:
@@ -285,7 +287,7 @@ OUTCOME_EVENTS = pa.schema(
     [
         _required("request_id", pa.string()),
         _required("item_id", pa.string()),
-        _required("outcome", pa.string()),  # OUTCOMES
+        _required("outcome", pa.string()),  # OUTCOMES, OTHER_BEHAVIORS
         _required("time", _TIME),
     ]
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import tomllib
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from components.foundation.errors import InputError
+
+PRIVATE = 0o600  # of a file that names users
 
 
 def absolute_path(path: str) -> str:
@@ -26,15 +29,18 @@ def absolute_path(path: str) -> str:
 
 
 @contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it replaces `path` when the block ends well and is removed when not."""
+def replacing_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends well and is removed when not.
+
+    Args:
+        mode: permissions of the file, of which the process's umask takes away its own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    # The kernel applies the umask; to read it here, it would have to be changed, for all threads.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode))
     try:
         yield temporary
-        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import duckdb
 
 from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.tables import check_table, interactions_schema, protocols_of
-from components.foundation.files import replacing_file
+from components.foundation.files import PRIVATE, replacing_file
 from serving.experiment.join import JoinConfig, join_outcomes
 from serving.experiment.tables import experiment_tables, text, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS
@@ -112,5 +112,5 @@ def activity_of_logs(
 
 
 def _write(tables: duckdb.DuckDBPyConnection, query: str, output: Path) -> None:
-    with replacing_file(output) as temporary:
+    with replacing_file(output, PRIVATE) as temporary:
         tables.execute(f"COPY ({query}) TO {text(str(temporary))} (FORMAT parquet, COMPRESSION zstd)")

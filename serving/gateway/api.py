@@ -135,7 +135,12 @@ class Event(_Request):
 
     request_id: Annotated[str, Field(min_length=1, max_length=64, description="of the answer that showed the item")]
     item_id: ItemId
-    outcome: Literal["click", "conversion"]
+    outcome: Annotated[
+        Literal["click", "conversion", "cart", "favourite", "rating"],
+        Field(
+            description="experiments count clicks and conversions; the others are logged for you", examples=["click"]
+        ),
+    ]
     time: Annotated[
         Annotated[int, Field(ge=0, le=_LAST_MILLISECOND)]
         | Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]

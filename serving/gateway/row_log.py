@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from components.contracts.tables import write_table
 from components.foundation.errors import first_line
+from components.foundation.files import PRIVATE
 from components.foundation.progress import say
 
 Row = dict[str, Any]
@@ -102,7 +103,7 @@ class RowLog:
         """Write all rows as one file; False where the disk does not take them."""
         name = f"{time.time_ns() // 1_000:020d}-{os.getpid()}-{next(self._number):06d}.parquet"
         try:
-            write_table(pa.concat_tables(self._tables), self.folder / name, self._schema)
+            write_table(pa.concat_tables(self._tables), self.folder / name, self._schema, PRIVATE)
         except (OSError, pa.ArrowException) as error:
             self._on_failure()
             if not self.is_stuck:
