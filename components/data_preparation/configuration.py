@@ -42,6 +42,8 @@ class DataSection(Section):
     previous: str = ""
 
     def __post_init__(self) -> None:
+        if not self.dataset:
+            raise InputError("dataset: expected a name or the path of a file or folder, found nothing")
         if self.minimum_interactions < 1:
             raise InputError(f"minimum_interactions {self.minimum_interactions}: expected at least 1")
 

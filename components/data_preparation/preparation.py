@@ -152,7 +152,7 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
 
     Raises:
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
-            is not there or together with a `data_dir`, columns that are not a path's, or a k below 1.
+            is not there, a path or the simulator together with a `data_dir`, columns that are not a path's, or a k below 1.
     """
     dataset, data_dir = data.dataset, data.data_dir
     splits = parse_splits(data.splits, data.validate_from, data.test_from)
@@ -170,6 +170,8 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
         dataset, folder = str(path), None
     else:
         check_name(dataset)
+        if data_dir and is_simulated(dataset):
+            raise InputError(f"dataset {dataset} is read from no files, and data_dir {data_dir} is given: leave it out")
         folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
     return PreparationConfig(
         dataset,

@@ -86,11 +86,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors write a byte order mark
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not readable as TOML ({error})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not readable as TOML, which is text in UTF-8 ({error.reason})") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, or a path with a NUL byte
+        raise InputError(f"{path}: not readable as TOML ({_said(error)})") from error
 
 
 def read_json(path: Path) -> Any:
@@ -103,5 +105,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, or a path with a NUL byte
+        raise InputError(f"{path}: not readable as JSON ({_said(error)})") from error
+
+
+def _said(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
