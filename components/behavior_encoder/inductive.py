@@ -9,7 +9,7 @@ USERS_COMPARED = 1_000
 
 
 def inductive_agreement(encoder: BehaviorEncoder, sequences: InteractionSequences) -> dict[str, float]:
-    """Mean cosine of `encode` and `encode_new` over users with a history, at most `USERS_COMPARED` at even distances."""
+    """Mean cosine of `encode` and `encode_new` over users with a history, `USERS_COMPARED` at most, evenly spread."""
     with_history = np.flatnonzero(sequences.train_lengths)
     compared = with_history[:: max(1, -(-len(with_history) // USERS_COMPARED))]
     taken = np.concatenate([np.arange(sequences.offsets[user], sequences.offsets[user + 1]) for user in compared])
