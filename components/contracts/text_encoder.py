@@ -35,7 +35,7 @@ def check_text_encoder(model: str) -> None:
         raise InputError(f"text_encoder: expected {PACKAGED_MODEL}, a Hugging Face id or a folder, found nothing")
     if not is_model_path(model):
         if not HUB_ID.fullmatch(model):
-            raise InputError(f"text_encoder {model!r}: no folder, nor written as a Hugging Face id, such as {HUB_EXAMPLE}")
+            raise InputError(f"text_encoder {model!r}: neither a folder nor a Hugging Face id, such as {HUB_EXAMPLE}")
         return
     folder = model_folder(model)
     if not folder.is_dir():
