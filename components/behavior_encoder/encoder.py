@@ -145,8 +145,8 @@ class BehaviorEncoder(ABC):
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
         """m_u of users from their item ids alone, oldest first, without training: float32[n, d], finite.
 
-        Items the encoder was not trained with are skipped. Where nothing is left the vector is zero: of such a user
-        nothing is known, and matching treats a zero vector so.
+        Items the encoder was not trained with are skipped. Where nothing is left the vector is zero,
+        which matching treats as a user without behavior.
         """
 
     @abstractmethod
@@ -242,7 +242,7 @@ class BehaviorEncoder(ABC):
 
 
 class Weights:
-    """The tensors of a saved encoder, read when asked for."""
+    """The tensors of a saved encoder, read on demand."""
 
     def __init__(self, path: Path):
         """Open a safetensors file.

@@ -113,7 +113,7 @@ class GATEncoder(BehaviorEncoder):
             layers = layerwise_vectors(network, task.graph, task.now, latest=LATEST_EDGES, folder=Path(folder))
             users, self._items = (torch.from_numpy(np.array(layers[-1][kind])) for kind in ("user", "item"))
             self._item_layers = torch.stack([*before, *(torch.from_numpy(layer["item"]) for layer in layers[:-1])])
-        users[torch.from_numpy(sequences.train_lengths == 0)] = 0  # of them nothing is known
+        users[torch.from_numpy(sequences.train_lengths == 0)] = 0  # without a training interaction
         self._users = UserVectors(users)
         self._prepare_for_new_users(network, task)
         self.metrics |= inductive_agreement(self, sequences)

@@ -14,7 +14,7 @@ queries are about). Edge types, each with its reverse, named `rev_<relation>`:
 
 Every interaction is an edge of its own, repeats too: a sample of the graph as it was at some second needs each time,
 and a pair that comes back often is then drawn more often. A word of the queries and the same word of the titles are two
-nodes, since they are said by different people, joined by `is_word`: so a query still leads to the items it names.
+nodes, since users write the one and sellers the other. `is_word` joins them, so a query leads to the items it names.
 
 Nothing held out is in here: edges, and the words of `query_term`, come from training interactions alone. Users and
 items are all those of the prepared data; one that has no training interaction is a node without interactions.

@@ -34,10 +34,10 @@ FanOut = list[int] | dict[EdgeType, list[int]]  # neighbours per hop, for all ed
 def neighbor_sampler(
     data: HeteroData, num_neighbors: FanOut, time_attr: str | None = None, seed: int = 0
 ) -> BaseSampler:
-    """The fastest sampler that is installed and gives what is asked for.
+    """The fastest installed sampler that supports these arguments.
 
-    PyG's compiled one has no use for `seed`: it draws from torch's generator. It is not asked to sample by time, since
-    it promises "an earlier or equal timestamp", and the edge of the very second of the seed may be the one to predict.
+    PyG's compiled sampler ignores `seed`: it draws from torch's generator. It is not used to sample by time, since it
+    promises "an earlier or equal timestamp", and the edge of the very second of the seed may be the one to predict.
     """
     if torch_geometric.typing.WITH_PYG_LIB and time_attr is None:
         return NeighborSampler(data, num_neighbors)

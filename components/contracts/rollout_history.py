@@ -28,9 +28,9 @@ class DesiredState:
     Attributes:
         state: number of the arms' record that brings it about: exposures name it. It only grows.
         action: one of `ACTIONS`.
-        time: when it was wanted, UTC, in ISO form.
-        by: the account that wanted it.
-        reason: what it said.
+        time: when the change was requested, UTC, in ISO form.
+        by: the account that requested it.
+        reason: the one that account gave.
         rollout: the salt of the arms' record: one for each rollout.
         stage: 0 where no rollout runs; else from 1, and each ramp is a stage of its own.
         arms: in the order of the arms' record.

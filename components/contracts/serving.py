@@ -49,7 +49,7 @@ ITEM_VECTORS_FILE = "item_vectors.parquet"  # tables.vectors("item_id", e), rows
 POPULAR_ITEMS_FILE = "popular_items.parquet"
 RANKER_FILES = (CONFIG_FILE, ITEM_INDEX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE)
 
-# What is recommended to a user of whom nothing is known: every item of the ranker by its number of training visits,
+# What is recommended to a user without any history: every item of the ranker by its number of training visits,
 # most first, ties by item_id.
 POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("visits", pa.int64(), False)])
 
@@ -239,7 +239,7 @@ def check_slot_is_free(settings: Settings, slot: str) -> None:
 
 
 def check_features_have_a_slot(settings: Settings) -> None:
-    """Whether a run that begins now may push its features in the end; asked before it pays for anything.
+    """Check that a run that begins now can push its features in the end, before it pays for anything.
 
     Raises:
         ConflictError: the slot that the champion leaves free is another arm's; the message says what to do.
@@ -304,7 +304,7 @@ ACCESSES = pa.schema(
     ]
 )
 
-# What a model was asked and what it answered, for a sample of the exposures: replayed offline, these show skew.
+# A model's inputs and scores for a sample of the exposures: replayed offline, these show skew.
 # `history`, `rationale` (K × t, row after row) and `candidates` are the model's inputs of one user; `scores` is in the
 # order of `candidates`.
 RANKED_REQUESTS = pa.schema(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.foundation.errors import InputError
 
-# From a Python package that carries its weights, so no model hub is asked.
+# From a Python package that carries its weights, so no model hub is contacted.
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 HUB_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")  # as huggingface_hub's validate_repo_id takes them
 HUB_EXAMPLE = "sentence-transformers/all-MiniLM-L6-v2"

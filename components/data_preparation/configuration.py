@@ -17,7 +17,7 @@ class DataSection(Section):
 
     Attributes:
         dataset: simulator (or simulator:USERS), ml-1m, amazon-beauty, or the path of a file or folder, whose format is
-            found out.
+            detected.
         data_dir: folder of the files of a data set that is given by name; empty: the setting RELAND_DATA_DIR.
         columns: names of the columns of a CSV or Parquet file that has names of its own, as
             user_id=customer,item_id=sku,timestamp=bought_at.

@@ -115,7 +115,7 @@ class PreparationConfig:
 
     Attributes:
         dataset: a name of `adapters.registry.DATASETS` (`simulator:USERS` too), or the path of a file or folder whose
-            format is found out.
+            format is detected.
         folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
         minimum_interactions: k of the k-core, see `filtering.k_core`.
@@ -550,7 +550,7 @@ def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
 def _output_folder(output: Path) -> Iterator[Path]:
     """A hidden folder in `output` for what is needed meanwhile; an `output` made here goes with it on failure.
 
-    Faults of reading are told by whoever reads, so an OSError in the block is one of writing: a full disk, for one.
+    Readers report their own faults, so an OSError in the block comes from writing: a full disk, for example.
     """
     made = not output.exists()
     try:

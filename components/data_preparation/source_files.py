@@ -332,7 +332,7 @@ def _other_text(content: bytes) -> str:
 def other_encoding(head: bytes) -> str | None:
     """The encoding other than UTF-8 that a file seems to be in, by how it begins; None where nothing points to one.
 
-    UTF-16 and UTF-32 are known by their byte-order mark or, without one, by the zero bytes beside ASCII characters.
+    UTF-16 and UTF-32 are recognised by their byte-order mark or, without one, by zero bytes beside ASCII characters.
     """
     for mark, encoding in ENCODINGS_BY_MARK.items():
         if head.startswith(mark):

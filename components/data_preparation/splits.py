@@ -107,7 +107,7 @@ def time_bounds(pairs: ir.Table, splits: SplitConfig) -> tuple[int, int]:
 
     Args:
         pairs: the n rows that are left by filtering, at least one.
-        splits: what is asked for.
+        splits: with T1 and T2, where they are given.
 
     Raises:
         InputError: they leave a split without a row.

@@ -58,7 +58,7 @@ def check_no_table_format(source: Path) -> None:
                     "read: write its current version as plain Parquet, spark.read…write.parquet(…), and give that"
                 )
     except OSError:
-        return  # what cannot be listed is told by whoever reads it
+        return  # the reader reports what cannot be listed
 
 
 def _table_format(folder: Path) -> str | None:

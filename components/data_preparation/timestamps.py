@@ -45,7 +45,7 @@ def seconds(column: pa.Array | pa.ChunkedArray | list[str | None]) -> pa.Chunked
             a month are not read: no single row says which of the two it is.
             Arrow dates and timestamps: UTC where they name no zone.
 
-    A number beyond int64 becomes the nearest int64, so that it is told apart from what is no number.
+    A number beyond int64 becomes the nearest int64, to distinguish it from text that is no number.
     """
     if isinstance(column, list):
         column = pa.array(column, pa.large_string())

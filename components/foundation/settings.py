@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     ] = SecretStr("")
     openai_concurrency: Annotated[int, Field(ge=1, description="requests that wait for that endpoint at a time")] = 32
     openai_timeout: Annotated[
-        float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
+        float, Field(gt=0, description="seconds without an answer after which a request is sent again")
     ] = 60.0
 
     kfp_endpoint: Annotated[

@@ -1,4 +1,4 @@
-"""Skew between serving and training, found by replay: what the gateway logged is made again from a run's artifacts.
+"""Skew between serving and training, by replay: what the gateway logged is computed again from a run's artifacts.
 
     python -m components.ranker_release.replay --requests FOLDER --version 1 --rankers FOLDER --prepared FOLDER \\
         --matches FOLDER --rationale-embeddings FOLDER
@@ -58,7 +58,7 @@ class Artifacts:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found.
+    """The result of a replay.
 
     Attributes:
         requests: how many were replayed; those of other versions and models are not.

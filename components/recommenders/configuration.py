@@ -126,7 +126,7 @@ class RankerConfig(BackboneConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.variant not in VARIANTS:
-            raise InputError(f"variant {self.variant!r}: unknown variant, known are {', '.join(VARIANTS)}")
+            raise InputError(f"variant {self.variant!r}: unknown variant, expected one of {', '.join(VARIANTS)}")
         for name in ("items", "text_dimension", "rationales_per_user", "history_length"):
             check_whole(name, getattr(self, name), 1)
         check_backbone(self.backbone, self)

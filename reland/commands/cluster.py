@@ -177,7 +177,7 @@ def schedule(
 def _upload(
     pipeline: str, cluster: "Cluster", config: Path | None, assignments: list[str], given: list[str]
 ) -> "tuple[Kubeflow, Version, dict[str, object]]":
-    """Compile and upload it. What is wrong with the parameters is said before anything is sent.
+    """Compile and upload it. Faults of the parameters are reported before anything is sent.
 
     Args:
         config: TOML file with sections; those that the pipeline takes become parameters.

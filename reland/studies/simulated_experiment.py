@@ -81,14 +81,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SimulatedExperiment:
-    """What was served and found.
+    """What was served, and the lifts that were measured.
 
     Attributes:
         versions: of the ranker, by arm.
         days: simulated days that lists were served on.
         lost: lists and outcomes that the gateway's logs do not hold.
         steps: by arm, how many lists each step of the ladder answered.
-        agreement: share of the lists served that are what the arm's ladder gives again, asked for the truth.
+        agreement: share of the lists served that the arm's ladder gives again when the true lift is computed.
         true_rates: by arm, over the visits of both.
         lifts: by metric, `ctr` and `cvr`.
         by_day: likewise, by the simulated day.
@@ -131,7 +131,7 @@ def simulate_experiment(
         output: folder for the logs, the report and `simulation.json`; None: one below RELAND_HOME/experiments.
 
     Returns:
-        what was found, and the folder.
+        the result, and the folder.
 
     Raises:
         InputError: there is no truth, the arms cannot be compared, or the folder is there already.

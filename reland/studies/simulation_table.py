@@ -10,7 +10,7 @@ from serving.experiment.report import PAGE_FILE
 
 
 def print_simulation(console: Console, result: SimulatedExperiment, folder: Path) -> None:
-    """The lifts that were found beside the true ones, overall and by day, and what they rest on."""
+    """The measured lifts beside the true ones, overall and by day, and what they rest on."""
     table = Table(title=f"Lift of {result.comparison.title}", title_justify="left")
     for name in ("", "day", "found", "95% interval", "true", ""):
         table.add_column(name, justify="left" if name in ("", "day") else "right")
@@ -21,7 +21,7 @@ def print_simulation(console: Console, result: SimulatedExperiment, folder: Path
     console.print(table)
     console.print(
         f"{result.lists:,} lists, {result.clicks:,} clicks and {result.conversions:,} purchases of {result.users:,} "
-        f"users; the logs lost {result.lost:,}; asked again, {result.agreement:.1%} of the lists are the same",
+        f"users; the logs lost {result.lost:,}; computed again, {result.agreement:.1%} of the lists are the same",
         soft_wrap=True,
     )
     for warning in result.warnings:

@@ -58,7 +58,7 @@ async def lists_of_arm(settings: Settings, triton: str, arm: Arm, truth: Truth, 
     ranker = RankerClient(triton)
     ranker.connect()
     features = FeatureReader(online, CircuitBreaker("feature_store"), metrics, PATIENCE, PATIENCE)
-    request_ids = RequestIds(secrets.token_bytes(KEY_BYTES))  # nobody answers to what is asked here
+    request_ids = RequestIds(secrets.token_bytes(KEY_BYTES))  # no event will name these lists
     ladder = Ladder(arms, features, ranker, CircuitBreaker, metrics, Budget.of(PATIENCE), request_ids)
     await online.start([arm.feature_service])
     places = asyncio.Semaphore(CONCURRENCY)

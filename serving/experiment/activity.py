@@ -78,7 +78,7 @@ def activity_of_interactions(prepared: Path, before: datetime.datetime, output: 
 def activity_of_logs(
     exposures: Path, events: Path, before: datetime.datetime, days: int, output: Path, config: JoinConfig
 ) -> bool:
-    """Write `ACTIVITY` of what the gateway's logs tell of the days before a moment; False where they tell nothing.
+    """Write `ACTIVITY` from the gateway's logs of the days before a moment; False where they hold none.
 
     Every arm counts: before the experiment they were not those of the experiment.
 

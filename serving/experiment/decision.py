@@ -6,7 +6,7 @@
    With a planned size, all daily looks together are tested at a fifth of alpha by the sequential test and, on the day
    on which the size is reached, the fixed-horizon test is made once at the other four fifths. The chance of a false
    alarm is at most the sum, alpha, whatever the looks (Bonferroni). Without a planned size the sequential test decides.
-4. A secondary metric that is significantly worse, all of them tested together by Holm, is said beside the decision; one
+4. A secondary metric that is significantly worse, all tested together by Holm, is reported beside the decision; one
    whose interval does not exclude a loss beyond the margin is called undecided.
 """
 

@@ -80,8 +80,8 @@ class JoinAccount:
     Attributes:
         lists: lists logged, of all arms; each once.
         repeated_lists: rows beyond the first with a request id.
-        analysed_lists: of `lists`, those of the arms, states and time asked for.
-        immature_lists: of `lists`, those of the arms, states and time asked for whose window has not passed; with
+        analysed_lists: of `lists`, those of the arms, states and time that `JoinConfig` selects.
+        immature_lists: of `lists`, those of the selected arms, states and time whose window has not passed; with
             `JoinConfig.mature` they are not among `analysed_lists`.
         immature_from: the first day of such a list; None without one.
         events: events of each fate, by outcome.
@@ -198,7 +198,7 @@ def _repeated_numbers(tables: duckdb.DuckDBPyConnection) -> np.ndarray:
 
 
 def _make_outcomes(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> None:
-    """The table `outcomes`: each outcome of an item of a list once, with its fate and how many events told it."""
+    """The table `outcomes`: each outcome of an item of a list once, with its fate and how many events report it."""
     early, late = (
         f"INTERVAL '{_microseconds(length)} microseconds'" for length in (config.clock_difference, config.window)
     )

@@ -195,7 +195,7 @@ def _levels(analysis: dict[str, Any]) -> str:
     levels = analysis["by_level"]
     if not levels:
         return (
-            "<h2>Activity levels (Table 5 of the paper)</h2><p>Nothing is known of what users did before the "
+            "<h2>Activity levels (Table 5 of the paper)</h2><p>There is no record of what users did before the "
             "experiment: the logs begin with it, and no table of activity was given.</p>"
         )
     header = ["Activity level", *(f"#{level['name']}" for level in levels)]

@@ -91,7 +91,7 @@ def write_report(logs: Path, output: Path, config: ReportConfig) -> dict[str, An
         logs: folder of the folders `exposures` and `events`, as RELAND_HOME/serving.
 
     Raises:
-        InputError: a log or table does not hold its schema, or an arm served nobody in the time asked for.
+        InputError: a log or table does not hold its schema, or an arm served nobody in the time analysed.
     """
     exposures, events = logs / EXPOSURES_FOLDER, logs / EVENTS_FOLDER
     arms = (config.analysis.candidate, config.analysis.control)
@@ -139,7 +139,7 @@ def write_report(logs: Path, output: Path, config: ReportConfig) -> dict[str, An
 
 
 def _activity(config: ReportConfig, logs: Path, output: Path, before: datetime.datetime | None) -> Path | None:
-    """A file of `ACTIVITY`; None where nothing is known of the time before."""
+    """A file of `ACTIVITY`; None where the logs hold nothing from before."""
     if before is None:
         return None
     target, memory = output / ACTIVITY_FILE, config.join.memory

@@ -1,4 +1,4 @@
-"""What a file or folder in no known format seems to be, and what to type or to do about it, in one short sentence."""
+"""What a file or folder that no adapter recognises seems to be, and what to type or do about it, in one sentence."""
 
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def _of_file(path: Path, mapping: ColumnMapping) -> str:
     row = parse_object(peek(path, count=1)[0]) if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{") else None
     if row is not None:
         keys = [str(key) for key in row]
-        return f"is JSON with the keys {_list(keys)}, which are no known release's: write it as CSV or Parquet"
+        return f"is JSON with the keys {_list(keys)}, which no supported release has: write it as CSV or Parquet"
     if head.lstrip().startswith((b"[", b"{")):
         return "is JSON that is not one object a line: write it as CSV or Parquet"
     if len(guess) >= 2:

@@ -1,7 +1,7 @@
 """Taobao's `UserBehavior.csv` (Tianchi data set 649): user, item, category, behavior, seconds; line 1 is data.
 
 The behavior is pv (a look at the item's page: click), cart, fav (favourite) or buy (purchase). The category of an item
-is known from the log alone and becomes its metadata, "category 149192". There are no profiles, titles or queries.
+comes from the log alone and becomes its metadata, "category 149192". There are no profiles, titles or queries.
 """
 
 from collections.abc import Iterator

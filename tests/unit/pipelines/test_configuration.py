@@ -57,7 +57,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ({"encoder": {"encoder": "word2vec"}}, "encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         (
             {"encoder": {"encoder": "nowhere/encoder"}},
-            "encoder 'nowhere/encoder': unknown encoder.*or folders of trained ones",
+            "encoder 'nowhere/encoder': unknown encoder.*or the folder of a trained one",
         ),
         ({"encoder": {"encoder": "tests"}}, "config.json: no such file"),
         ({"seed": -1}, "seed -1"),
@@ -96,7 +96,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ),
         ({"data": {"splits": "leave_one_out,time", "test_from": "May"}}, "test.from 'May': expected an ISO date"),
         ({"data": {"previous": "nowhere"}}, "previous .*nowhere: expected a folder that `reland prepare` has written"),
-        ({"ranking": {"backbone": "masknet"}}, "backbone 'masknet': unknown backbone, known are gru4rec, sasrec"),
+        ({"ranking": {"backbone": "masknet"}}, "backbone 'masknet': unknown backbone, expected one of gru4rec, sasrec"),
         ({"ranking": {"backbone": "gru4rec", "model": {"heads": 4}}}, "heads 4: backbone gru4rec has no heads"),
         ({"data": {"dataset": ""}}, "dataset: expected a name or the path"),
         ({"data": {"data_dir": "tests"}}, "dataset simulator is read from no files, and data_dir tests is given"),

@@ -89,7 +89,7 @@ def test_a_missing_file_and_a_configuration_of_something_else_are_named(folder):
     with pytest.raises(InputError, match="lacks 'inputs', expected the configuration of a ranker"):
         read_catalogue(folder)
     write_json(folder / CONFIG_FILE, CONFIGURATION | {"inputs": ["history", "mood"]})
-    with pytest.raises(InputError, match="inputs mood: unknown, known are history, rationale"):
+    with pytest.raises(InputError, match="inputs mood: unknown, expected history, rationale"):
         read_catalogue(folder)
     (folder / ITEM_VECTORS_FILE).unlink()
     with pytest.raises(InputError, match=ITEM_VECTORS_FILE):
