@@ -1,6 +1,6 @@
 """What serving shares with the steps and the rollout: the arms' record, what is logged, what lies beside a model.
 
-`rollout.json`, the arms' record, says who is served by what. The rollout alone writes it, the gateway reads it; until a
+`rollout.json`, the arms' record, says which arm serves whom. The rollout alone writes it, the gateway reads it; until a
 rollout starts it has one arm. Publishing and rolling back change this record and nothing else.
 
 A version folder of the Triton model `reland_ranker` holds, beside `model.onnx`, what the gateway needs to speak of that

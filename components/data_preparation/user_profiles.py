@@ -47,7 +47,7 @@ def profiles_of(users: ir.Table, profiles: ir.Table) -> ir.Table:
 
 
 def profile_references(users: ir.Table, profiles: ir.Table) -> dict[str, int]:
-    """Users of whom no profile tells, and profiles of users who never interacted; arguments as of `profiles_of`."""
+    """Counts of users without a profile and of profiles without interactions; arguments as of `profiles_of`."""
     profiled = profiles.select("user_id").distinct()
     return {
         "users_without_profile": int(users.anti_join(profiled, "user_id").count().execute()),

@@ -20,7 +20,7 @@ def absolute_path(path: str) -> str:
     """A path as it is meant in the working folder of now; an empty one stays empty.
 
     Raises:
-        InputError: it begins with the home of a user who is not known.
+        InputError: it begins with the home of a user who does not exist.
     """
     try:
         return str(Path(path).expanduser().absolute()) if path else ""

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     ] = ""
     history_days: Annotated[
         int,
-        Field(ge=0, description="days before a seed user's last interaction that a prompt tells of; 0: all of them"),
+        Field(ge=0, description="days before a seed user's last interaction that a prompt includes; 0: all of them"),
     ] = 0
     items_name: Annotated[
         str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")

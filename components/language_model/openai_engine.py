@@ -26,7 +26,7 @@ from components.language_model.engine import LOST, NOT_REPEATED, REFUSED, Engine
 from components.prompting.catalogue import Catalogue
 
 SHOWN_CHARACTERS = 300  # of what an endpoint says is wrong
-# Codes and types of errors that no wait mends: somebody has to pay, whichever status comes with them.
+# Codes and types of errors that no wait mends: the account has to be paid, whichever status comes with them.
 NOTHING_LEFT = frozenset(
     (
         "insufficient_quota",

@@ -113,7 +113,7 @@ def resume() -> None:
 
 @group.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Show who is served by what, and the last changes."""
+    """Show the arms, their shares of the users, and the last change."""
     from dataclasses import asdict
 
     from serving.rollout.controller import status

@@ -250,7 +250,7 @@ def _analyse(
 
     Args:
         everything: by arm, what it gives for each visit.
-        activity: the market's prepared log, which tells of users before the experiment.
+        activity: the market's prepared log, which holds what users did before the experiment.
     """
     weights = [arms[name].weight for name in (comparison.treatment, comparison.baseline)]
     config = AnalysisConfig(

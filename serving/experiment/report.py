@@ -38,7 +38,7 @@ class ReportConfig:
 
     Attributes:
         activity: a Parquet file of `ACTIVITY`, or prepared interactions, a folder or file; None: the logs themselves.
-        activity_days: days of the logs before the experiment that tell of activity, where `activity` is None.
+        activity_days: days of the logs before the experiment that activity is counted over, where `activity` is None.
         attributes: a Parquet file of `contracts.tables.USERS`, by which users are divided once more.
         started: when the rollout began, by its history; None where there is none.
     """

@@ -29,7 +29,7 @@ from components.data_preparation.plain_text import plain_text
 from components.data_preparation.source_files import Refusals, SourceRows, files_in, peek, read_blocks
 from components.data_preparation.timestamps import seconds
 
-# "All_Beauty.train.csv.gz", "reviews_Beauty_5.json.gz" and "All_Beauty_5core.jsonl" tell of their category.
+# "All_Beauty.train.csv.gz", "reviews_Beauty_5.json.gz" and "All_Beauty_5core.jsonl" name their category.
 REVIEWS_NAME = re.compile(
     r"(?:reviews_|ratings_)?(?P<category>.+?)(?:_[0-9]+(?:core)?)?(?:\.(?:train|valid|validation|test))?"
     r"\.(?:jsonl?|csv)(?:\.gz)?"

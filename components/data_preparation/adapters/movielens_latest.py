@@ -3,7 +3,7 @@
 `ratings.csv` has userId, movieId, rating and timestamp, `movies.csv` has movieId, title and genres ("Drama|Comedy");
 both name their columns in line 1 and quote a field that holds a comma; copies with another separator are read. A
 rating is behavior "rating" with the stars as its value; genres are categories, "(no genres listed)" is none. Not read:
-`tags.csv`, because a tag is what a user did at a moment, and as a text of the movie it would tell of held-out
+`tags.csv`, because a tag is what a user did at a moment, and as a text of the movie it would reveal held-out
 interactions; `links.csv`; the tag genome. There are no profiles.
 """
 

@@ -190,7 +190,7 @@ def _columns(path: Path) -> list[str]:
 
 
 def _is_refused(path: Path) -> bool:
-    """Whether what a file begins with says why it is not read, so that it is the one to tell of."""
+    """Whether what a file begins with says why it is not read, so that it is the one to report."""
     head = beginning(path)
     return any(head.startswith(magic) for magic in (*PACKED, *OTHER_FORMATS)) or other_encoding(head) is not None
 

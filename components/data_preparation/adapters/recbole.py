@@ -6,7 +6,7 @@ and the like) and timestamp. A
 `rating` makes behavior "rating" with its value; otherwise a column of behaviors is read by its common names (pv, click,
 cart, fav, buy ...); otherwise a `label` other than 0 makes it "click", and 0 (shown, but not chosen) is no behavior, so
 such rows are rejected; without any of these it is "click". `query` and `scene` (or `channel`) are read; `category_id`
-and `brand_id` of an interaction tell of its item, "category 833" and "brand 2661", where no `.item` does. Every column
+and `brand_id` of an interaction describe its item, "category 833" and "brand 2661", where no `.item` does. Every column
 of `.user` but user_id is an attribute of the profile, under its name without the type, as it is written. Where a folder
 holds the parts of a benchmark (`<name>.train.inter` ...), all are read, those to train on before those to test. Not
 read: `.kg`, `.link`, `.net`, and histories prepared as sequences (item_id_list).
