@@ -22,7 +22,7 @@ class Amazon2018(AmazonObjects):
     )
 
     def recognise(self, source: Path) -> Layout | None:
-        """The one file of reviews; `verified`, or `category` in the metadata, sets it apart from the release of 2014."""
+        """The one file of reviews; `verified`, or `category` in the metadata, sets them apart from those of 2014."""
         reviews = [path for path in files_in(source) if holds(path, self.keys.required)]
         if len(reviews) != 1:
             return None
