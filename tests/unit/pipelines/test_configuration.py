@@ -175,6 +175,9 @@ def test_an_unknown_section_names_the_nearest_and_the_file(tmp_path):
     path.write_text("[rankin]\nepochs = 2\n")
     with pytest.raises(InputError, match=r"rankin: there is no such section, did you mean ranking\? \(with .*config"):
         read_configuration(path, [], {})
+    path.write_text('dataset = "ml-1m"\n')
+    with pytest.raises(InputError, match=r"dataset: there is no such section, did you mean data\.dataset\?"):
+        read_configuration(path, [], {})
     path.write_text("[ranking\n")
     with pytest.raises(InputError, match=r"config\.toml: not readable as TOML"):
         read_configuration(path, [], {})
