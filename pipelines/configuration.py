@@ -23,7 +23,7 @@ import tomli_w
 from components.behavior_encoder.configuration import EncoderSection
 from components.contracts.tables import LEAVE_ONE_OUT
 from components.data_preparation.configuration import DataSection
-from components.foundation.configuration import SEED, Section, changed, parse_assignment, read_value
+from components.foundation.configuration import SEED, Section, changed, parse_assignment, paths_of, read_value
 from components.foundation.errors import InputError
 from components.foundation.files import read_toml
 from components.foundation.settings import Settings
@@ -69,7 +69,9 @@ class RunConfiguration:
         sections = section_types()
         for name in values:
             if name != SEED and name not in sections:
-                nearest = difflib.get_close_matches(str(name), [*sections, SEED], n=1)
+                paths = [path for title, section in sections.items() for path in paths_of(section, title)]
+                exact = [path for path in paths if path.endswith(f".{name}")]
+                nearest = exact or difflib.get_close_matches(str(name), [*sections, SEED], n=1)
                 meant = f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join([*sections, SEED])}"
                 raise InputError(f"{name}: there is no such section, {meant}")
         read: dict[str, Any] = {

@@ -168,6 +168,8 @@ def read_rollout(path: Path) -> RolloutRecord:
     Raises:
         InputError: the file is missing or no record; the message says which arm and field is at fault.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file, the record of arms: `reland run` makes it")
     content = read_json(path)
     lists = {"allow_list", "segment"}
     _check(

@@ -101,7 +101,8 @@ LONGEST_SHOWN = 80  # characters of a row
 EXPECTED = {
     "timestamp is not a time": FORMS,
     "timestamp beyond the year 2100": FORMS,
-    "unknown behavior": f"{', '.join(BEHAVIORS)} or a common name of one; name others with behaviors, as in 2=purchase",
+    "unknown behavior": f"{', '.join(BEHAVIORS)} or a common name of one; "
+    "name others with behaviors, as in 2=purchase, or raise RELAND_MAX_REJECTED to go on without these rows",
     f"not {UTF_8} text": f"UTF-8; if it is {LEGACY_ENCODING}, convert it with iconv -f {LEGACY_ENCODING} -t utf-8",
 }
 # A smaller share of the items, or users, of a log that its metadata describe looks like ids that are written otherwise.
@@ -450,7 +451,10 @@ def _warnings(
     if report["items"] and references["items_without_interactions"] and described < LEAST_DESCRIBED * report["items"]:
         yield _mismatch("item", described, report["items"], accepted.items, accepted.metadata)
     elif report["items"] and undescribed == report["items"]:
-        yield "no item has metadata: titles, brands and categories are empty"
+        yield (
+            "no item has metadata: titles, brands and categories are empty, and a language model is shown ids alone; "
+            "a team's own log takes them from a file items beside it, whose item_id is called as in the log"
+        )
     with_profile = report["users"] - references["users_without_profile"]
     if (
         report["users"]

@@ -17,7 +17,8 @@ FIRST_DAY, LAST_DAY = 1970_01_01, 2100_12_31
 
 FORMS = (
     "seconds, milliseconds, microseconds or nanoseconds since 1970, ISO 8601 (2014-12-08, 2014-12-08T06:05:00Z), "
-    "2014/12/8 6:05, 20141208 or 20141208060500; not 08/12/2014, which may be of two months"
+    "2014/12/8 6:05, 20141208 or 20141208060500; not 08/12/2014, which may be of two months, nor 8.12.2014: write the "
+    "year first"
 )
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1

@@ -14,7 +14,7 @@ import math
 import re
 import typing
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -140,7 +140,7 @@ def read_dataclass(kind: type[Configuration], values: Any, place: str) -> Config
     fields = fields_of(kind)
     for name in values:
         if name not in fields:
-            raise InputError(f"{place}.{name}: {_unknown(str(name), list(fields), place)}")
+            raise InputError(f"{place}.{name}: {_unknown(str(name), kind, place)}")
     read = {
         name: read_dataclass(fields[name], value, f"{place}.{name}")
         if dataclasses.is_dataclass(fields[name]) and not isinstance(value, fields[name])
@@ -259,9 +259,30 @@ def _default(kind: Any, name: str) -> Any:
     raise TypeError(f"{kind.__name__}.{name} has no default")
 
 
-def _unknown(name: str, names: list[str], place: str) -> str:
+def paths_of(kind: Any, place: str) -> list[str]:
+    """Every value that a configuration gives, those of the dataclasses that it holds too, as `ranking.training.epochs`.
+
+    Args:
+        place: where the configuration stands: `ranking`.
+    """
+    paths = []
+    for name, annotation in fields_of(kind).items():
+        path = f"{place}.{name}"
+        paths += paths_of(annotation, path) if dataclasses.is_dataclass(annotation) else [path]
+    return paths
+
+
+def nearest_path(name: str, paths: Iterable[str]) -> str | None:
+    """The path whose last name is most like `name`; None where none is like it."""
+    by_name = {path.rpartition(".")[2]: path for path in paths}
+    nearest = difflib.get_close_matches(name, by_name, n=1)
+    return by_name[nearest[0]] if nearest else None
+
+
+def _unknown(name: str, kind: Any, place: str) -> str:
     if name == SEED:
         return "the seed is given once, for the whole run"
-    nearest = difflib.get_close_matches(name, names, n=1)
-    meant = f"did you mean {place}.{nearest[0]}?" if nearest else f"expected one of {', '.join(names)}"
+    names = list(fields_of(kind))
+    nearest = nearest_path(name, [f"{place}.{field}" for field in names]) or nearest_path(name, paths_of(kind, place))
+    meant = f"did you mean {nearest}?" if nearest else f"expected one of {', '.join(names)}"
     return f"there is no such parameter, {meant}"

@@ -104,7 +104,9 @@ def find_generation(settings: Settings, name: str) -> Generation:
     for generation in generations:
         if generation.name == name:
             return generation
-    newest = ", ".join(generation.name for generation in generations[-3:]) or "none"
+    if not generations:
+        raise InputError(f"{settings.home}: no run has finished yet, so there is no generation {name!r}: `reland run`")
+    newest = ", ".join(generation.name for generation in generations[-3:])
     raise InputError(f"{settings.home}: no finished run has made the generation {name!r}, the newest: {newest}")
 
 

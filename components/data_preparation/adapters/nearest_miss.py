@@ -19,8 +19,10 @@ from components.data_preparation.source_files import (
 from components.data_preparation.table_files import PARQUET_MAGIC, is_parquet, parquet_parts
 
 # What files begin with that have to be unpacked or converted first.
+ZIP_MAGIC = b"PK\x03\x04"
+WORKBOOK_PART = b"[Content_Types].xml"  # an Excel workbook is a zip archive that begins with it
 PACKED = {
-    b"PK\x03\x04": ("zip", "unzip"),
+    ZIP_MAGIC: ("zip", "unzip"),
     b"BZh": ("bzip2", "bunzip2"),
     b"\xfd7zXZ\x00": ("xz", "unxz"),
     b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
@@ -105,6 +107,8 @@ def _of_file(path: Path, mapping: ColumnMapping) -> str:
     head = beginning(path)
     if not head.strip():
         return "is a truncated or damaged gzip file" if is_gzip(_raw_beginning(path)) and not head else "is empty"
+    if head.startswith(ZIP_MAGIC) and WORKBOOK_PART in head:
+        return "is an Excel workbook, expected text or Parquet: save its sheet as CSV (UTF-8)"
     for magic, (packing, tool) in PACKED.items():
         if head.startswith(magic):
             return f"is packed as {packing}, expected plain or gzipped files: unpack it, {tool} {path.name!r}"
@@ -139,7 +143,8 @@ def _of_file(path: Path, mapping: ColumnMapping) -> str:
         return f"line 1 is {peek(path, count=1)[0][:LONGEST_NAME]!r}, without a comma, semicolon, tab or | in it"
     return (
         f"line 1 is {peek(path, count=1)[0][: 2 * LONGEST_NAME]!r}, which does not name a user, an item and a time: "
-        f"write the names of the columns there, {','.join(NEEDED_COLUMNS)}"
+        f"if these are names, say which is which, {_option({}, list(NEEDED_COLUMNS))}; "
+        f"if they are values, write a line of names above, as {','.join(NEEDED_COLUMNS)}"
     )
 
 

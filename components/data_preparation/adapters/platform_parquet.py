@@ -193,7 +193,8 @@ def _read(
             names = file.schema_arrow.names
             missing = [name for name in needed if name not in own]
             if missing:
-                raise InputError(f"{path}: has no column {' and no column '.join(missing)}")
+                lacking = " and no column ".join(missing)
+                raise InputError(f"{path}: has no column {lacking}; it has {', '.join(names)}")
             wanted = {name: kind for name, kind in expected.items() if name in own}
             for name in wanted:
                 if names.count(own[name]) > 1:

@@ -65,6 +65,12 @@ def test_packed_files(tmp_path: Path, packing: str, pack: Callable[[bytes], byte
     assert message in refused(tmp_path)
 
 
+def test_a_workbook_of_excel_is_not_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "log.xlsx", "w") as workbook:
+        workbook.writestr("[Content_Types].xml", "<Types/>")
+    assert "log.xlsx is an Excel workbook, expected text or Parquet: save its sheet as CSV (UTF-8)" in refused(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("encoding", "name"),
     [
@@ -95,6 +101,7 @@ def test_western_european_text(tmp_path: Path) -> None:
         ("Customer ID|Stock Code|Quantity|Invoice Date", "--columns 'user_id=Customer ID,item_id=Stock Code,timestam"),
         ("user_id,item_id,rating", "and none for timestamp: name yours, --columns timestamp=…"),
         ("a,b,c", "line 1 is 'a,b,c', which does not name a user, an item and a time"),
+        ("Kunde;Artikel;Datum", "say which is which, --columns user_id=…,item_id=…,timestamp=…; if they are values"),
         ("abc", "line 1 is 'abc', without a comma, semicolon, tab or |"),
     ],
 )

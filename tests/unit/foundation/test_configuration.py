@@ -86,6 +86,7 @@ def test_texts_of_a_command_line_and_floats_of_a_pipeline_get_the_type_of_the_fi
     [
         ({"flower": "rye"}, r"bread\.flower: there is no such parameter, did you mean bread\.flour\?"),
         ({"x": 1}, r"bread\.x: there is no such parameter, expected one of flour, water, oven, spices"),
+        ({"degree": 1}, r"bread\.degree: there is no such parameter, did you mean bread\.oven\.degrees\?"),
         ({"oven": {"degree": 1}}, r"bread\.oven\.degree: .* did you mean bread\.oven\.degrees\?"),
         ({"oven": {"seed": 1}}, r"bread\.oven\.seed: the seed is given once, for the whole run"),
         ({"oven": 220}, r"bread\.oven: expected names and values, found 220"),

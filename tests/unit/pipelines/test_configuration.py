@@ -186,6 +186,9 @@ def test_an_unknown_section_names_the_nearest_and_the_file(tmp_path):
     for unreadable in (tmp_path, tmp_path / "a\0b"):
         with pytest.raises(InputError, match="not readable as TOML"):
             read_configuration(unreadable, [], {})
+    path.write_text('dataset = "ml-1m"\n')
+    with pytest.raises(InputError, match=r"dataset: there is no such section, did you mean data\.dataset\?"):
+        read_configuration(path, [], {})
     path.write_text("[ranking\n")
     with pytest.raises(InputError, match=r"config\.toml: not readable as TOML"):
         read_configuration(path, [], {})
