@@ -152,7 +152,8 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
 
     Raises:
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
-            is not there, a path or the simulator together with a `data_dir`, columns that are not a path's, or a k below 1.
+            is not there, a path or the simulator together with a `data_dir`, columns that are not a path's, or a k
+            below 1.
     """
     dataset, data_dir = data.dataset, data.data_dir
     splits = parse_splits(data.splits, data.validate_from, data.test_from)

@@ -39,7 +39,7 @@ def test_an_option_wins_over_assignments_of_which_the_last_counts(read):
 
 
 def test_an_assignment_that_the_command_would_not_read_is_refused(read, tmp_path):
-    with pytest.raises(InputError, match="-O ranking.backbone=sasrec: this command reads the section data and seed"):
+    with pytest.raises(InputError, match=r"-O ranking\.backbone=sasrec: this command reads the section data and seed"):
         read("-O", "ranking.backbone=sasrec")
     # A file of a whole run is one that `prepare` takes as well.
     (tmp_path / "config.toml").write_text("[ranking]\nbackbone = 'gru4rec'\n[data]\ndataset = 'ml-1m'\n")
