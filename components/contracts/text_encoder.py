@@ -9,7 +9,6 @@ from components.foundation.errors import InputError
 # From a Python package that carries its weights, so no model hub is contacted.
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 HUB_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")  # as huggingface_hub's validate_repo_id takes them
-HUB_EXAMPLE = "sentence-transformers/all-MiniLM-L6-v2"
 MODEL_FILES = ("modules.json", "config.json")  # sentence-transformers' own, or a bare transformers model
 
 
@@ -35,7 +34,7 @@ def check_text_encoder(model: str) -> None:
         raise InputError(f"text_encoder: expected {PACKAGED_MODEL}, a Hugging Face id or a folder, found nothing")
     if not is_model_path(model):
         if not HUB_ID.fullmatch(model):
-            raise InputError(f"text_encoder {model!r}: neither a folder nor a Hugging Face id, such as {HUB_EXAMPLE}")
+            raise InputError(f"text_encoder {model!r}: neither a folder nor a Hugging Face id")
         return
     folder = model_folder(model)
     if not folder.is_dir():

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shlex
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,9 @@ def list_command(as_json: AsJson = False) -> None:
 
     settings = load_settings()
     arms = arms_by_generation(settings)
+    generations, faults = list_generations(settings)
+    for fault in faults:
+        print(f"WARNING: left out, {fault}", file=sys.stderr)
     rows = [
         {
             "generation": generation.name,
@@ -34,7 +39,7 @@ def list_command(as_json: AsJson = False) -> None:
             "ranker_version": generation.manifest["ranker_version"],
             "arms": arms.get(generation.name, []),
         }
-        for generation in list_generations(settings)
+        for generation in generations
     ]
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -78,7 +83,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         else:
             print(f"{key:18s} {', '.join(value) or '-' if isinstance(value, list) else value}")
     if configuration:
-        print(f"\nto make it again:  reland run --config {configuration}")
+        print(f"\nto make it again:  reland run --config {shlex.quote(str(configuration))}")
 
 
 @group.command()

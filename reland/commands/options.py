@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from components.foundation.configuration import SEED, Option, changed, options_of
+from components.foundation.errors import InputError
 from pipelines.configuration import read_configuration, section_types
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and progress to standard error.")]
@@ -26,7 +27,7 @@ def takes_configuration(*sections: str) -> Callable[[Callable[..., None]], Calla
     """Give a command an option for each field of these sections, `--config` and `-O`.
 
     The command is called with the `RunConfiguration` first. An option that is given wins over an assignment by -O, and
-    that over the file.
+    that over the file. An assignment to a section that the command does not read is refused.
     """
     options = [option for name in sections for option in options_of(section_types()[name]) if _can_be_an_option(option)]
 
@@ -41,7 +42,9 @@ def takes_configuration(*sections: str) -> Callable[[Callable[..., None]], Calla
                     given = changed(given, option.path, value)
             if (seed := values.pop(SEED)) is not None:
                 given[SEED] = seed
-            configuration = read_configuration(values.pop("config"), values.pop("assignments") or [], given)
+            assignments = values.pop("assignments") or []
+            _check_sections(assignments, sections)
+            configuration = read_configuration(values.pop("config"), assignments, given)
             command(configuration, **values)
 
         del called.__wrapped__  # whose signature typer would read
@@ -50,6 +53,14 @@ def takes_configuration(*sections: str) -> Callable[[Callable[..., None]], Calla
         return called
 
     return decorate
+
+
+def _check_sections(assignments: Iterable[str], read: Iterable[str]) -> None:
+    """A file may hold all sections of a run; what is typed for this command alone has to have an effect in it."""
+    for text in assignments:
+        section = text.partition(".")[0].strip()
+        if section in section_types() and section not in read:
+            raise InputError(f"-O {text}: this command reads the section {', '.join(read)} and seed, not {section}")
 
 
 def _can_be_an_option(option: Option) -> bool:

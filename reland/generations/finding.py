@@ -4,6 +4,8 @@ A run leaves two folders: `RELAND_HOME/runs/<generation>`, which is kept for peo
 log), and one below `RELAND_HOME/pipelines`, where the local runner has put the artifacts of each step.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,15 @@ from components.contracts.serving import read_rollout, rollout_file
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
 from components.foundation.settings import Settings
+
+# What the commands need of the two files, so that a run of which half is lost is told by its file.
+_MANIFEST: dict[str, type | tuple[type, ...]] = {
+    "generation": str,
+    "engine": str,
+    "ranker_version": (str, int, type(None)),
+}
+_SUMMARY: dict[str, type | tuple[type, ...]] = {"dataset": dict, "ranking": dict}
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # never a path that leads out of RELAND_HOME
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,17 @@ class Generation:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What belongs together: data, encoder, prompt, pool, slot, ranker."""
-        return read_json(self.artifacts / "summarize" / "summary" / MANIFEST_FILE)
+        return _read_object(self.artifacts / "summarize" / "summary" / MANIFEST_FILE, _MANIFEST)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The account of the run."""
         kept = self.run / SUMMARY_FILE
-        return read_json(kept if kept.exists() else self.artifacts / "summarize" / "summary" / SUMMARY_FILE)
+        path = kept if kept.exists() else self.artifacts / "summarize" / "summary" / SUMMARY_FILE
+        summary = _read_object(path, _SUMMARY)
+        if "name" not in summary["dataset"]:
+            raise InputError(f"{path}: no summary of a run, dataset.name is missing")
+        return summary
 
     @property
     def configuration(self) -> Path | None:
@@ -85,29 +100,71 @@ class Generation:
         return "" if moment is None else moment.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
 
 
-def list_generations(settings: Settings) -> list[Generation]:
-    """The generations of all finished runs, oldest first."""
-    generations = []
-    for path in (settings.home / "pipelines").glob(f"*/summarize/summary/{MANIFEST_FILE}"):
-        name = read_json(path)["generation"]
-        generations.append(Generation(name, path.parents[2], settings.home / "runs" / name))
-    return sorted(generations, key=lambda generation: generation.name)
+def list_generations(settings: Settings) -> tuple[list[Generation], list[InputError]]:
+    """The generations of all finished runs, oldest first, and what is wrong with runs that cannot be read.
+
+    Raises:
+        InputError: RELAND_HOME itself cannot be read.
+    """
+    generations, faults = [], []
+    for path in _manifests(settings.home / "pipelines"):
+        try:
+            name = _read_object(path, _MANIFEST)["generation"]
+            if not _NAME.fullmatch(name):
+                raise InputError(f"{path}: {name!r} is no id of a generation")
+            generation = Generation(name, path.parents[2], settings.home / "runs" / name)
+            _ = generation.summary  # read for its faults
+        except InputError as fault:
+            faults.append(fault)
+        else:
+            generations.append(generation)
+    return sorted(generations, key=lambda generation: (generation.name, generation.artifacts)), faults
 
 
 def find_generation(settings: Settings, name: str) -> Generation:
     """The generation of this name.
 
     Raises:
-        InputError: no finished run in RELAND_HOME has made it; the message names the newest ones.
+        InputError: no finished run in RELAND_HOME has made it, or more than one has; the message names the newest ones,
+            and a run that cannot be read.
     """
-    generations = list_generations(settings)
-    for generation in generations:
-        if generation.name == name:
-            return generation
-    if not generations:
+    generations, faults = list_generations(settings)
+    of_this_name = [generation for generation in generations if generation.name == name]
+    if len(of_this_name) > 1:
+        folders = " and ".join(str(generation.artifacts) for generation in of_this_name)
+        raise InputError(f"generation {name!r}: {folders} both hold it: one is a copy, move it out of RELAND_HOME")
+    if of_this_name:
+        return of_this_name[0]
+    if not generations and not faults:
         raise InputError(f"{settings.home}: no run has finished yet, so there is no generation {name!r}: `reland run`")
-    newest = ", ".join(generation.name for generation in generations[-3:])
-    raise InputError(f"{settings.home}: no finished run has made the generation {name!r}, the newest: {newest}")
+    newest = ", ".join(generation.name for generation in generations[-3:]) or "none"
+    unread = f"; not readable: {faults[0]}" if faults else ""
+    raise InputError(f"{settings.home}: no finished run has made the generation {name!r}, the newest: {newest}{unread}")
+
+
+def _manifests(pipelines: Path) -> list[Path]:
+    """The manifests of finished runs. Not by `glob`, for which a folder that cannot be read is an empty one."""
+    try:
+        folders = sorted(pipelines.iterdir())
+        manifests = [folder / "summarize" / "summary" / MANIFEST_FILE for folder in folders]
+        return [path for path in manifests if path.exists()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"setting RELAND_HOME: {pipelines} cannot be read ({error.strerror})") from error
+
+
+def _read_object(path: Path, expected: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    """A JSON object with such values. Raises InputError where the file is missing, unreadable or of another form."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    for name, kind in expected.items():
+        if name not in content:
+            raise InputError(f"{path}: {name} is missing")
+        if not isinstance(content[name], kind):
+            raise InputError(f"{path}: {name} is of another kind, found {content[name]!r}")
+    return content
 
 
 def arms_by_generation(settings: Settings) -> dict[str, list[str]]:

@@ -156,7 +156,7 @@ def test_a_schedule_that_is_there_twice_is_left_once(stub, compiled):
         (("submit", "reland", "-p", "seed"), "--parameter seed: expected NAME=VALUE"),
         (
             ("submit", "reland", "-O", "ranking.epoch=3"),
-            "ranking.epoch: there is no such parameter, did you mean ranking.",
+            "ranking.epoch: there is no such parameter, did you mean ",
         ),
         (("submit", "reland", "--config", "none.toml"), "none.toml: no such file"),
         (("submit", "reland", "--node-selector", "pool"), "--node-selector pool=: expected KEY=VALUE"),

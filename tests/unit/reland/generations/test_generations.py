@@ -1,6 +1,8 @@
 """`reland generations`: found, shown and compared."""
 
 import json
+import re
+import shutil
 import sys
 
 import pytest
@@ -61,7 +63,8 @@ def reland(monkeypatch, *arguments):
 
 
 def test_generations_are_those_of_finished_runs_oldest_first(settings, tmp_path):
-    assert [generation.name for generation in list_generations(settings)] == [ONE, TWO]
+    generations, faults = list_generations(settings)
+    assert [generation.name for generation in generations] == [ONE, TWO] and not faults
     generation = find_generation(settings, TWO)
     assert generation.artifacts == tmp_path / "pipelines" / "reland-2"
     assert generation.rankers == generation.artifacts / "train-rankers" / "rankers"
@@ -96,3 +99,58 @@ def test_the_commands(settings, monkeypatch, capsys, tmp_path):
     assert reland(monkeypatch, "diff", ONE, TWO) == 0 and "ranking.training.epochs: 12 -> 3" in capsys.readouterr().out
     assert reland(monkeypatch, "show", "three") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+MANIFEST = {"generation": ONE, "engine": "template", "ranker_version": "1"}
+SUMMARY = {"dataset": {"name": "shop"}, "ranking": {}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "summary", "message"),
+    [
+        ('{"genera', SUMMARY, r"manifest\.json: not readable as JSON"),
+        ("\udcff", SUMMARY, r"manifest\.json: not readable as JSON"),
+        ("[" * 100_000, SUMMARY, r"manifest\.json: not readable as JSON"),
+        ([1], SUMMARY, r"manifest\.json: expected a JSON object, found list"),
+        ({}, SUMMARY, r"manifest\.json: generation is missing"),
+        (MANIFEST | {"generation": 5}, SUMMARY, r"manifest\.json: generation is of another kind, found 5"),
+        (MANIFEST | {"generation": "../../etc"}, SUMMARY, r"manifest\.json: '\.\./\.\./etc' is no id of a generation"),
+        ({"generation": ONE, "engine": "template"}, SUMMARY, r"manifest\.json: ranker_version is missing"),
+        (MANIFEST, None, r"summary\.json: no such file"),
+        (MANIFEST, [], r"summary\.json: expected a JSON object"),
+        (MANIFEST, {}, r"summary\.json: dataset is missing"),
+        (MANIFEST, {"dataset": {}, "ranking": {}}, r"summary\.json: .*dataset\.name is missing"),
+        (MANIFEST, {"dataset": {"name": "shop"}, "ranking": None}, r"summary\.json: ranking is of another kind"),
+    ],
+)
+def test_a_broken_run_hides_no_other(settings, monkeypatch, capsys, manifest, summary, message):
+    folder = settings.home / "pipelines" / "reland-1" / "summarize" / "summary"
+    (settings.home / "runs" / ONE / SUMMARY_FILE).unlink()
+    text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+    (folder / MANIFEST_FILE).write_bytes(text.encode(errors="surrogateescape"))
+    (folder / SUMMARY_FILE).unlink()
+    if summary is not None:
+        write_json(folder / SUMMARY_FILE, summary)
+    generations, faults = list_generations(settings)
+    assert [generation.name for generation in generations] == [TWO]
+    assert len(faults) == 1 and re.search(message, str(faults[0]))
+    assert reland(monkeypatch, "list", "--json") == 0
+    printed = capsys.readouterr()
+    assert [row["generation"] for row in json.loads(printed.out)] == [TWO]
+    assert printed.err.startswith("WARNING: left out, ") and printed.err.count("\n") == 1
+    assert reland(monkeypatch, "show", TWO) == 0
+    with pytest.raises(InputError, match=message):
+        find_generation(settings, ONE)
+
+
+def test_two_runs_of_one_name_are_told(settings):
+    shutil.copytree(settings.home / "pipelines" / "reland-2", settings.home / "pipelines" / "copy")
+    with pytest.raises(InputError, match=f"generation '{TWO}': .*copy and .*reland-2 both hold it"):
+        find_generation(settings, TWO)
+
+
+def test_a_home_that_cannot_be_read_is_not_an_empty_one(tmp_path):
+    assert list_generations(Settings(home=tmp_path / "none")) == ([], [])
+    (tmp_path / "pipelines").write_text("a file")
+    with pytest.raises(InputError, match=r"setting RELAND_HOME: .*pipelines cannot be read"):
+        list_generations(Settings(home=tmp_path))
