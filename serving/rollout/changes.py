@@ -121,20 +121,27 @@ def hold_out(base: DesiredState, change: Change, share: float) -> DesiredState:
     return replace(_changed(base, change, "hold_out"), arms=arms, ended=ended)
 
 
-def rollback(base: DesiredState, change: Change, before: Arm, digest: str) -> DesiredState:
+def rollback(base: DesiredState, change: Change, before: tuple[Arm, str] | None) -> DesiredState:
     """
     Args:
-        before: the champion that the present one took the place of.
-        digest: of its files; empty where it is not known.
+        before: the champion that the present one took the place of, and the digest of its files
+            (`contracts.rollout_history.champion_before`).
 
     Raises:
         ConflictError: a rollout runs.
+        InputError: there is no champion before.
     """
     if base.candidate is not None:
         raise ConflictError(
             f"a rollout of version {base.candidate.version} runs: `reland rollout abort` gives its users back first"
         )
-    return replace(_end(base, change, "rollback", before, base.champion), candidate_digest=digest)
+    if before is None:
+        raise InputError(
+            f"no rollout made version {base.champion.version} the champion, so there is none before it to go back to; "
+            "`reland rollout start --version` tries another one"
+        )
+    champion, digest = before
+    return replace(_end(base, change, "rollback", champion, base.champion), candidate_digest=digest)
 
 
 def _running(base: DesiredState) -> Arm:

@@ -135,19 +135,14 @@ def rollback(settings: Settings, reason: str = "") -> DesiredState:
     with _controlling(settings):
         base = _finished(settings)
         history = read_rollout_history(history_file(settings))
-        found = champion_before(history)
-        if found is None or history[-1].champion != base.champion:
-            raise InputError(
-                f"{history_file(settings)}: no rollout made version {base.champion.version} the champion, so there is "
-                "none before it to go back to; `reland rollout start --version` tries another one"
-            )
-        before, digest = found
-        state = changes.rollback(base, _change(base, reason), before, digest)
+        # A record of other hands has a champion that no promotion brought about.
+        before = champion_before(history) if history and history[-1].champion == base.champion else None
+        state = changes.rollback(base, _change(base, reason), before)
         _check_features(settings, state.champion)
         _change_to(settings, state)
         say(
-            f"went back from version {base.champion.version} to version {before.version} (generation "
-            f"{before.generation}, features of the slot {before.slot}); nothing was copied"
+            f"went back from version {base.champion.version} to version {state.champion.version} "
+            f"(generation {state.champion.generation}, features of the slot {state.champion.slot}); nothing was copied"
         )
         return state
 

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from components.contracts.rollout_history import DesiredState, append_state, read_rollout_history
+from components.contracts.rollout_history import DesiredState, append_state, champion_before, read_rollout_history
 from components.contracts.serving import Arm
 from components.foundation.errors import InputError
 
@@ -84,3 +84,23 @@ def test_a_line_that_is_no_json_is_named(tmp_path):
     path.write_bytes(b"{\n")
     with pytest.raises(InputError, match=r"history\.jsonl:1: not readable as JSON"):
         read_rollout_history(path)
+
+
+def changed_to(number: int, action: str, version: int, digest: str = "") -> DesiredState:
+    return replace(
+        state(number), action=action, arms=(arm("champion", 1.0, version),), candidate_digest=digest, stage=0
+    )
+
+
+def test_the_champion_before_is_that_of_the_last_promotion_that_was_not_taken_back():
+    first = state(1)  # version 1 is the champion
+    assert champion_before([]) is None and champion_before([first]) is None
+    promoted = [first, changed_to(2, "promote", 2, "of 2")]
+    assert champion_before(promoted) == (first.champion, "")
+    again = [*promoted, changed_to(3, "hold_out", 2), changed_to(4, "promote", 3, "of 3")]
+    assert champion_before(again) == (arm("champion", 1.0, 2), "of 2")
+    back = [*again, changed_to(5, "rollback", 2, "of 2")]
+    assert champion_before(back) == (first.champion, "")
+    assert champion_before([*back, changed_to(6, "rollback", 1)]) is None
+    # A promotion that was killed before it moved anybody, and aborted.
+    assert champion_before([*promoted, changed_to(3, "abort", 1)]) is None
