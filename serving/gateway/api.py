@@ -10,6 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from components.contracts.tables import IDENTIFIER_BYTES
 
+# Of the interface, in every answer and in the OpenAPI document. The first number counts up, and with it that in the
+# paths, with what a client would stumble on; the second with what is added.
+API_VERSION = "1.1"
+VERSION_HEADER = "API-Version"
+
 MAX_CANDIDATES = 1_000
 MAX_COUNT = 100
 MAX_EVENTS = 1_000

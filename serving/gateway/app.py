@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from components.foundation.settings import Settings
 from serving.gateway.admission import Admission, RateLimit
 from serving.gateway.api import (
+    API_VERSION,
     EventsRequest,
     EventsResponse,
     ExplanationResponse,
@@ -33,6 +34,7 @@ from serving.gateway.documentation import CONTENT_SECURITY_POLICY, documentation
 from serving.gateway.features import Explanation
 from serving.gateway.gate import PRINCIPAL, Gate
 from serving.gateway.gateway import Gateway
+from serving.gateway.idempotency import KEY_CHARACTERS, IdempotencyKeys, KeyReusedError
 from serving.gateway.ladder import POPULAR, Served
 from serving.gateway.metrics import Metrics
 from serving.gateway.problems import MEDIA_TYPE, problem_body
@@ -100,26 +102,51 @@ async def recommend(asked: RecommendRequest, request: Request) -> Response:
     status_code=202,
     summary="Say what became of served items",
 )
-async def events(asked: EventsRequest, request: Request) -> Response:
-    """Takes in clicks and conversions, which are on disk within 10 seconds of the answer, or while the disk takes none
-    are kept up to 4,096, beyond which the answer is 503. After 429 or 503 send all of them again: one that comes twice
-    is counted once. An event of a request that was not answered here, or not for the token's user, is refused alone.
+async def events(
+    asked: EventsRequest,
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=KEY_CHARACTERS,
+            pattern="^[!-~]+$",
+            description="a name of your own for this request, new for each body; where it is sent again, events that "
+            "were taken in are not taken in again. Remembered are the latest 16,384, by each process of the gateway",
+            examples=["7f2c9a54-0b1e-4a55-9a37-3d1f0a6b2c11"],
+        ),
+    ] = None,
+) -> Response:
+    """Takes in clicks, conversions and other behaviors, which are on disk within 10 seconds of the answer, or while the
+    disk takes none are kept up to 4,096, beyond which the answer is 503. After 429 or 503 send all of them again: one
+    that comes twice is counted once. The same `Idempotency-Key` and body get the same answer again and are not taken in
+    again; the same key with another body is refused. An event of a request that was not answered here, or not for the
+    token's user, is refused alone. Whether the item was in the list is checked when outcomes are counted.
     """
     gateway = _gateway(request, None)
     principal: Principal = request.scope[PRINCIPAL]
-    request.app.state.rate_limit.charge(principal.name, len(asked.events) - 1)
+    keys: IdempotencyKeys = request.app.state.idempotency_keys
+    body = await request.body()
+    try:
+        repeated = idempotency_key is not None and keys.is_known(principal.name, idempotency_key, body)
+    except KeyReusedError:
+        return _problem(422, "the idempotency key was used for another body", errors=[])
+    if not repeated:
+        request.app.state.rate_limit.charge(principal.name, len(asked.events) - 1)
     own = [gateway.request_ids.is_own(event.request_id, principal.user_id) for event in asked.events]
     reason = "no request of this gateway" if principal.user_id is None else "no request of this gateway for this user"
     if not any(own):
         faults = [{"location": ["body", "events", 0, "request_id"], "message": reason}]
         return _problem(422, "no event is of a request that was answered here", errors=faults)
     events = [event for event, is_own in zip(asked.events, own, strict=True) if is_own]
-    accepted = gateway.log_events(events)
+    accepted = len(events) if repeated else gateway.log_events(events)
     if accepted < len(events):
         if gateway.events_are_stuck:
             raise HTTPException(503, "events cannot be kept", {"Retry-After": "10"})
         raise HTTPException(429, "busy", {"Retry-After": "1"})
     gateway.log_access(principal.name, "events", principal.user_id)
+    if idempotency_key is not None and not repeated:
+        keys.remember(principal.name, idempotency_key, body)
     refused = [{"index": index, "reason": reason} for index, is_own in enumerate(own) if not is_own]
     return _json({"accepted": accepted, "refused": refused}, 202)
 
@@ -211,13 +238,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="RELAND ranking gateway",
-        version="1",
+        version=API_VERSION,
         description="Ranks and recommends items, with the borrowed reasoning that went into it.",
         lifespan=running,
         docs_url=None,  # FastAPI's page loads its scripts from a public host
         redoc_url=None,
     )
     app.state.gateway = gateway
+    app.state.idempotency_keys = IdempotencyKeys()
     app.openapi = lambda: openapi_document(app, settings.gateway_auth)  # type: ignore[method-assign]
     app.include_router(router)
     app.include_router(open_router)

@@ -19,7 +19,7 @@ MAX_CONNECTIONS = 1_000
 MAX_UNFINISHED = 24 << 10
 PART = 4 << 10  # bytes that are parsed before they are counted
 MAX_PIPELINED = 16  # requests that wait on one connection for the one before them
-HEADER_SECONDS = 10.0  # from a connection or a request's first byte to the end of its headers
+HEADER_SECONDS = 10.0  # from a new connection, or a later request's first byte, to the end of the headers
 LINGER_SECONDS = 5.0  # for the rest of a body that is no longer wanted: who has not read the answer would lose it
 # Longer than load balancers and clients keep a connection at rest (60 s): who closes first cannot be answered into.
 KEEP_ALIVE_SECONDS = 75.0
@@ -76,7 +76,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._wait(self.room.reading, HEADER_SECONDS)
+        if self not in self.room.reading:  # the time for the first request began with the connection
+            self._wait(self.room.reading, HEADER_SECONDS)
 
     def on_headers_complete(self) -> None:
         self._unfinished = 0
@@ -116,8 +117,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(seconds, self.end)
 
     def _at_work(self) -> None:
-        self.room.forget(self)
-        if self._timer is not None:
+        if self._timer is not None:  # it is set for as long as the connection waits
+            self.room.forget(self)
             self._timer.cancel()
             self._timer = None
 

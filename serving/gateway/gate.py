@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from components.foundation.progress import say
 from serving.gateway.admission import Admission, BusyError, RateLimit
+from serving.gateway.api import API_VERSION, VERSION_HEADER
 from serving.gateway.authentication import (
     EVENTS,
     OPERATE,
@@ -43,6 +44,7 @@ SCOPE_OF = {"/v1/events": EVENTS, "/v1/": SERVE, "/metrics": OPERATE, "/docs": S
 OPEN = ("/healthz", "/readyz")
 ROUTES = ("/v1/rank", "/v1/recommend", "/v1/events", "/v1/explanations")  # as metrics call them: no user id
 
+_VERSION = (VERSION_HEADER.lower().encode(), API_VERSION.encode())
 BUSY = HTTPException(429, "busy", {"retry-after": "1"})
 
 
@@ -77,6 +79,7 @@ class Gate:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), _VERSION]
                 self._metrics.responses.labels(route, str(message["status"])).inc()
             await send(message)
 

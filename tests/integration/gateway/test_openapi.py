@@ -1,5 +1,6 @@
 """Schemathesis asks the gateway what its own OpenAPI document describes, and what it does not."""
 
+import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -66,6 +67,27 @@ def test_the_page_about_it_loads_nothing_from_anywhere(gateway):
     answer = gateway.client.get("/docs")
     assert "POST /v1/rank" in answer.text and "<script" not in answer.text and "http://" not in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_every_answer_states_the_version_of_the_interface(gateway):
+    answers = [gateway.client.get(path) for path in ("/healthz", "/openapi.json", "/v1/nowhere")]
+    answers.append(gateway.post("/v1/rank", {}))
+    assert {answer.headers["API-Version"] for answer in answers} == {answers[1].json()["info"]["version"]}
+
+
+def test_every_example_is_as_its_schema_says(gateway):
+    document = gateway.client.get("/openapi.json").json()
+    bodies = 0
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            parts = [operation["requestBody"]] if "requestBody" in operation else []
+            bodies += len(parts)
+            parts += [response for response in operation["responses"].values() if "content" in response]
+            for content in (content for part in parts for content in part["content"].values()):
+                # The document's own references are found from its root.
+                schema = content["schema"] | {"components": document["components"]}
+                jsonschema.Draft202012Validator(schema).validate(content["example"])
+    assert bodies == 3
 
 
 def test_every_operation_has_examples_and_its_errors_are_described(gateway):
