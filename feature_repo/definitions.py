@@ -71,6 +71,7 @@ def definitions(folder: Path) -> list[FeastObject]:
             [
                 Field(name="rationale_ids", dtype=Array(String)),  # by rank
                 Field(name="similarities", dtype=Array(Float32)),  # Eq. 3, in the same order
+                Field(name="pool", dtype=String),  # the pool they were matched in: a ranker reads those of its own
             ],
         )
         for slot in SLOTS

@@ -23,6 +23,7 @@ class OnlineUser:
     Attributes:
         history: item ids of the latest visits, oldest first.
         rationale_ids: by rank, with `similarities`.
+        pool: the collection that the user was matched in.
         pushed: time of the oldest push among these features, in seconds since 1970; None where there is no feature.
     """
 
@@ -30,6 +31,7 @@ class OnlineUser:
     rationale_ids: list[str]
     similarities: list[float]
     pushed: float | None
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class OnlineFeatures:
                 rationale_ids=list(values["rationale_ids"].string_list_val.val),
                 similarities=list(values["similarities"].float_list_val.val),
                 pushed=min(pushed) if pushed else None,
+                pool=values["pool"].string_val,
             )
         return users
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.foundation.errors import InputError
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.foundation.errors import InputError, first_line
 from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,10 +21,14 @@ READ_BATCH = 1000  # SQLite takes one bound variable for each key
 
 @dataclass(frozen=True)
 class Assignment:
-    """The rationales of one user, by rank, with the similarity of each (Eq. 3)."""
+    """The rationales of one user, by rank, with the similarity of each (Eq. 3), and the pool they are of.
+
+    A pool is named by its collection, which holds vectors of one version of the behavior encoder.
+    """
 
     rationale_ids: list[str]
     similarities: list[float]
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,36 @@ def feature_store_as_it_is(settings: Settings) -> "FeatureStore":
     return FeatureStore(repo_path=str(folder), fs_yaml_file=configuration)
 
 
+def pool_of_slot(settings: Settings, slot: str) -> str | None:
+    """The pool that the last push to a slot was matched in; None where nothing was pushed to it.
+
+    Raises:
+        InputError: the file behind the slot's view is not readable.
+    """
+    from feature_repo.definitions import batch_file, user_view
+
+    path = batch_file(feature_store_folder(settings), user_view(slot))
+    if not path.exists():
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            # The rows of the last push stand last (`components.feature_push.push`).
+            last = file.read_row_group(file.num_row_groups - 1, ["pool"])
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not readable as Parquet ({first_line(error)})") from error
+    return last["pool"][-1].as_py() or "" if "pool" in last.column_names else ""
+
+
 def read_assignments(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, Assignment]:
     """The slot's assignments of those users that have one."""
     from feature_repo.definitions import user_view
 
-    rows = _read_view(store, user_view(slot), ["rationale_ids", "similarities"], user_ids)
-    return {key: Assignment(**row) for key, row in rows.items() if row["rationale_ids"] is not None}
+    rows = _read_view(store, user_view(slot), ["rationale_ids", "similarities", "pool"], user_ids)
+    return {
+        key: Assignment(**row | {"pool": row["pool"] or ""})
+        for key, row in rows.items()
+        if row["rationale_ids"] is not None
+    }
 
 
 def read_histories(store: "FeatureStore", user_ids: Sequence[str]) -> dict[str, History]:

@@ -26,10 +26,10 @@ def define_benchmark(cluster: Cluster) -> BaseComponent:
         ranking: dict = RankingSection(variants=",".join(VARIANTS)).values(),  # noqa: B008, written into the definition
         ranker_seeds: list[int] = [0, 1, 2],  # noqa: B006, likewise
     ) -> dsl.Artifact:
-        found = place(find_features(), cluster, uses_outside_state=True).outputs
-        prepared = imported(found["prepared"], dsl.Dataset)
-        matches = imported(found["matches"], dsl.Dataset)
-        rationale_embeddings = imported(found["rationale_embeddings"], dsl.Dataset)
+        newest = place(find_features(), cluster, uses_outside_state=True).outputs
+        prepared = imported(newest["prepared"], dsl.Dataset)
+        matches = imported(newest["matches"], dsl.Dataset)
+        rationale_embeddings = imported(newest["rationale_embeddings"], dsl.Dataset)
         encode = place(encode_items(prepared=prepared, rationale_embeddings=rationale_embeddings), cluster)
         with dsl.ParallelFor(ranker_seeds, parallelism=SEEDS_AT_A_TIME) as seed:
             train = place(

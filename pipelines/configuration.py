@@ -1,4 +1,4 @@
-"""What one run is asked to do: the sections of its steps and the seed, checked before the first step.
+"""The configuration of one run: the sections of its steps and the seed, checked before the first step.
 
 seed = 0
 
@@ -41,7 +41,7 @@ class RunConfiguration:
         data: what is read, how it is filtered and how it is split.
         encoder: which behavior encoder turns histories into vectors.
         seeds: how many users become seed users, and which.
-        rationales: who is asked about the seed users, how, and for how much.
+        rationales: which engine and model write the rationales, how, and at what cost at most.
         ranking: which rankers are trained, of what, and for how long.
         serving: what a ranker has to prove before it is released.
         seed: of everything random.
@@ -89,7 +89,7 @@ class RunConfiguration:
         return dataclasses.replace(self, **{name: getattr(self, name).resolved() for name in section_types()})
 
     def check(self, settings: Settings) -> None:
-        """Find what can be found wrong without reading the data.
+        """Check what can be checked without reading the data.
 
         Raises:
             InputError: a value is at fault; the message names its field.

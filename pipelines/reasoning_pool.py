@@ -77,7 +77,7 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
                 section=rationales,
             ),
             cluster,
-            uses_outside_state=True,  # settings say how many days a prompt tells of and what it calls the items
+            uses_outside_state=True,  # settings say how many days a prompt includes and what it calls the items
         )
         wording = place(register_prompt(requests=prompts.outputs["requests"]), cluster, uses_outside_state=True)
         with dsl.ParallelFor(prompts.outputs["Output"], parallelism=PARTITIONS) as shard:
@@ -99,7 +99,7 @@ def define_reasoning_pool(cluster: Cluster) -> BaseComponent:
                 section=rationales,
             ),
             cluster,
-            uses_outside_state=True,  # settings say what may be said, and what calls cost
+            uses_outside_state=True,  # settings hold the rules for texts and the prices of calls
         )
         encode = place(encode_rationales(rationales=validate.outputs["rationales"], section=rationales), cluster)
         pool = place(

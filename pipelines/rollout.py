@@ -69,7 +69,7 @@ def define_rollout(cluster: Cluster) -> BaseComponent:
         return place(task, cluster, uses_outside_state=True)
 
     @dsl.pipeline(
-        name="rollout", description="A candidate is started, watched, ramped, watched and, if asked, promoted."
+        name="rollout", description="A candidate is started, watched, ramped, watched and, on request, promoted."
     )
     def rollout(
         version: int,

@@ -51,11 +51,11 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
         generation: str = "",
     ) -> None:
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True)
-        found = place(find_encoder(), cluster, uses_outside_state=True).outputs
+        newest = place(find_encoder(), cluster, uses_outside_state=True).outputs
         pool_part(
-            prepared=imported(found["prepared"], dsl.Dataset),
-            encoder=imported(found["encoder"], dsl.Model),
-            encoder_version=found["encoder_version"],
+            prepared=imported(newest["prepared"], dsl.Dataset),
+            encoder=imported(newest["encoder"], dsl.Model),
+            encoder_version=newest["encoder_version"],
             seeds=seeds,
             rationales=rationales,
             seed=seed,
@@ -65,15 +65,15 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
     @dsl.pipeline(name="rationale-refresh", description="Daily: every user's rationale of the newest pool, pushed.")
     def rationale_refresh(generation: str = "") -> None:
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True)
-        found = place(find_pool(), cluster, uses_outside_state=True).outputs
+        newest = place(find_pool(), cluster, uses_outside_state=True).outputs
         refresh_part(
-            prepared=imported(found["prepared"], dsl.Dataset),
-            encoder=imported(found["encoder"], dsl.Model),
-            encoder_version=found["encoder_version"],
-            rationales=imported(found["rationales"], dsl.Dataset),
-            rationale_embeddings=imported(found["rationale_embeddings"], dsl.Dataset),
-            collection=found["collection"],
-            prompt=found["prompt"],
+            prepared=imported(newest["prepared"], dsl.Dataset),
+            encoder=imported(newest["encoder"], dsl.Model),
+            encoder_version=newest["encoder_version"],
+            rationales=imported(newest["rationales"], dsl.Dataset),
+            rationale_embeddings=imported(newest["rationale_embeddings"], dsl.Dataset),
+            collection=newest["collection"],
+            prompt=newest["prompt"],
             generation=begun.output,
         )
 
@@ -85,19 +85,19 @@ def define_standalone(cluster: Cluster) -> list[BaseComponent]:
         generation: str = "",
     ) -> None:
         begun = place(begin_generation(generation=generation), cluster, uses_outside_state=True)
-        found = place(find_features(), cluster, uses_outside_state=True).outputs
+        newest = place(find_features(), cluster, uses_outside_state=True).outputs
         ranker_part(
-            prepared=imported(found["prepared"], dsl.Dataset),
-            matches=imported(found["matches"], dsl.Dataset),
-            rationale_embeddings=imported(found["rationale_embeddings"], dsl.Dataset),
+            prepared=imported(newest["prepared"], dsl.Dataset),
+            matches=imported(newest["matches"], dsl.Dataset),
+            rationale_embeddings=imported(newest["rationale_embeddings"], dsl.Dataset),
             ranking=ranking,
             serving=serving,
             seed=seed,
             generation=begun.output,
-            encoder_version=found["encoder_version"],
-            collection=found["collection"],
-            prompt=found["prompt"],
-            slot=found["slot"],
+            encoder_version=newest["encoder_version"],
+            collection=newest["collection"],
+            prompt=newest["prompt"],
+            slot=newest["slot"],
         )
 
     return [behavior_encoder, reasoning_pool, rationale_refresh, fusion_ranker]

@@ -3,6 +3,7 @@
 Nothing is started and nothing is changed, except to prove a permission: a temporary file, and a Redis key that expires.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from components.foundation.errors import EnvironmentFaultError, InputError, RelandError, write_failure
-from components.foundation.redaction import without_passwords
+from components.foundation.redaction import split_credentials, without_passwords
 from components.foundation.settings import Settings
 
 CONNECT_SECONDS = 3.0
@@ -368,6 +369,10 @@ def _check_reachable(uri: str, setting: str, port: int | None = None) -> None:
 
 
 def _get(url: str, setting: str, headers: dict[str, str] | None = None) -> str:
+    url, credentials = split_credentials(url)
+    if credentials is not None:  # urllib takes them for a part of the host
+        basic = base64.b64encode(":".join(credentials).encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"} | (headers or {})
     try:
         with urllib.request.urlopen(
             urllib.request.Request(url, headers=headers or {}), timeout=CONNECT_SECONDS

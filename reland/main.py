@@ -7,8 +7,20 @@ import typer
 
 from components.foundation.errors import RelandError
 from components.foundation.library_warnings import silence_library_warnings
-from components.foundation.redaction import without_passwords
-from reland.commands import cluster, data, doctor, encoder, experiment, generations, rollout, run, seeds, serve
+from reland.commands import (
+    cluster,
+    data,
+    doctor,
+    encoder,
+    experiment,
+    generations,
+    items,
+    rationales,
+    rollout,
+    run,
+    seeds,
+    serve,
+)
 
 INTERRUPTED = 130
 
@@ -19,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, data, encoder, seeds, generations, serve, experiment, rollout, cluster, doctor):
+for command in (run, data, encoder, seeds, generations, serve, items, rationales, experiment, rollout, cluster, doctor):
     command.register(app)
 
 
@@ -31,7 +43,7 @@ def main() -> None:
     try:
         app()
     except RelandError as error:
-        print(f"reland: {without_passwords(str(error))}", file=sys.stderr)
+        print(f"reland: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's ending of a KeyboardInterrupt, which says nothing

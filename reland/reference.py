@@ -167,8 +167,8 @@ def _parameter_row(parameter: Any) -> Row:
     name = "/".join([*parameter.opts, *parameter.secondary_opts]) if is_option else _argument(parameter)
     kind = "switch" if getattr(parameter, "is_flag", False) else type_name(parameter.type_descriptor.annotation)
     description = " ".join((parameter.help or "").split())
-    if said := DEFAULT.search(description):  # of an option that is left to a file where it is not given
-        return Row(name, kind, f"`{said[1]}`", description[: said.start()])
+    if default := DEFAULT.search(description):  # of an option that is left to a file where it is not given
+        return Row(name, kind, f"`{default[1]}`", description[: default.start()])
     return Row(name, kind, _parameter_default(parameter), description)
 
 

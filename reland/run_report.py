@@ -10,6 +10,7 @@ from rich.table import Table
 
 from components.contracts.artifacts import CONFIGURATION_FILE, SUMMARY_FILE
 from components.foundation.mlflow_client import sqlite_uri
+from components.foundation.redaction import without_passwords
 from components.foundation.settings import Settings
 
 
@@ -18,7 +19,7 @@ def print_run(console: Console, summary: dict[str, Any], folder: Path, settings:
     console.print()
     console.print(_steps(summary))
     console.print(_variants(summary))
-    if summary["generation_cost"]["methods"]["slim"]["tokens"]:  # else no language model was asked
+    if summary["generation_cost"]["methods"]["slim"]["tokens"]:  # else no language model was called
         console.print(_costs(summary["generation_cost"]))
     for line in _facts(summary):
         console.print(line, markup=False, soft_wrap=True)
@@ -31,7 +32,7 @@ def print_run(console: Console, summary: dict[str, Any], folder: Path, settings:
     for line in (
         f"  {shlex.quote(str(folder / SUMMARY_FILE))}",
         f"  {shlex.quote(str(folder / 'log.txt'))}    (everything the steps printed)",
-        f"  {settings.mlflow_tracking_uri or browse}",
+        f"  {without_passwords(settings.mlflow_tracking_uri) or browse}",
         f"  {again}    (the same run again)",
     ):
         console.print(line, markup=False, soft_wrap=True)
@@ -107,7 +108,7 @@ def slowest_steps(seconds: dict[str, Any], count: int = 5) -> str:
 def _not_asked(cost: dict[str, Any]) -> list[str]:
     if not cost["ceiling"]:
         return []
-    return [f"            partial: the ceiling {cost['ceiling']} kept {cost['not_asked']:,} requests from being asked"]
+    return [f"            partial: the ceiling {cost['ceiling']} kept {cost['not_asked']:,} requests from being sent"]
 
 
 def _costs(cost: dict[str, Any]) -> Table:

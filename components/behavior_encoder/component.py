@@ -31,6 +31,7 @@ def train_encoder(prepared: dsl.Input[dsl.Dataset], section: dict, seed: int, en
 def embed_users(
     prepared: dsl.Input[dsl.Dataset], encoder: dsl.Input[dsl.Model], embeddings: dsl.Output[dsl.Dataset]
 ) -> None:
+    """Embed every user of a data set with a trained encoder."""
     from pathlib import Path
 
     from components.behavior_encoder.encoders import load_encoder

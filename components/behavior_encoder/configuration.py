@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from components.behavior_encoder.encoders import ENCODERS
 from components.foundation.configuration import Section
+from components.foundation.errors import InputError
 from components.foundation.files import absolute_path
 
 
@@ -23,8 +24,14 @@ class EncoderSection(Section):
     encoder: str = "lightgcn"
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.encoder:
+            raise InputError(f"encoder: expected one of {', '.join(ENCODERS)} or the folder of one, found nothing")
+
     def resolved(self) -> Self:
+        """The same, with the folder of a trained encoder absolute; the name of an encoder stays."""
         return self if self.encoder in ENCODERS else replace(self, encoder=absolute_path(self.encoder))
 
     def read_paths(self) -> list[Path]:
+        """The folder of a trained encoder; none where `encoder` is a name."""
         return [Path(self.encoder)] if self.encoder not in ENCODERS else []

@@ -145,8 +145,8 @@ class BehaviorEncoder(ABC):
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
         """m_u of users from their item ids alone, oldest first, without training: float32[n, d], finite.
 
-        Items the encoder was not trained with are skipped. Where nothing is left the vector is zero: of such a user
-        nothing is known, and matching treats a zero vector so.
+        Items the encoder was not trained with are skipped. Where nothing is left the vector is zero,
+        which matching treats as a user without behavior.
         """
 
     @abstractmethod
@@ -242,7 +242,7 @@ class BehaviorEncoder(ABC):
 
 
 class Weights:
-    """The tensors of a saved encoder, read when asked for."""
+    """The tensors of a saved encoder, read on demand."""
 
     def __init__(self, path: Path):
         """Open a safetensors file.
@@ -260,6 +260,7 @@ class Weights:
         self._names = set(self._file.keys())
 
     def all(self) -> dict[str, Tensor]:
+        """Every tensor by name, in the order of names; reads the whole file."""
         return {name: self._file.get_tensor(name) for name in sorted(self._names)}
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -275,9 +276,9 @@ class Weights:
         """Raise InputError unless a tensor of this name and shape is there; its numbers are not read."""
         if name not in self._names:
             raise InputError(f"{self.path}: holds no {name}")
-        found = tuple(self._file.get_slice(name).get_shape())
-        if found != shape:
-            raise InputError(f"{self.path}: {name} is of shape {list(found)}, expected {list(shape)}")
+        actual = tuple(self._file.get_slice(name).get_shape())
+        if actual != shape:
+            raise InputError(f"{self.path}: {name} is of shape {list(actual)}, expected {list(shape)}")
 
     def rows(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Rows of a matrix as float32[n, d]; of the file, the range that spans them is read and no more."""

@@ -1,4 +1,4 @@
-"""The behavior encoders by name. A class is imported when it is asked for: a network brings its own libraries."""
+"""The behavior encoders by name. A class is imported on first use, since a network brings its own libraries."""
 
 import dataclasses
 import shutil
@@ -25,7 +25,7 @@ ENCODERS = {
 
 
 def check_encoder(name_or_folder: str, settings: Mapping[str, Any]) -> None:
-    """Find what can be found wrong without reading the data.
+    """Check what can be checked without reading the data.
 
     Raises:
         InputError: it is neither one of `ENCODERS` nor looks like the folder of a trained one, or it does not take such
@@ -70,13 +70,13 @@ def load_encoder(folder: Path) -> "BehaviorEncoder":
     """Read a saved encoder, of whatever kind it is.
 
     Raises:
-        InputError: the folder holds no readable encoder of a kind that is known here.
+        InputError: the folder holds no readable encoder, or one that `ENCODERS` does not have.
     """
     from components.behavior_encoder.encoder import read_description
 
     name = str(read_description(folder)["encoder"])
     if name not in ENCODERS:
-        raise InputError(f"{folder}: encoder {name!r} is not known, known are {', '.join(sorted(ENCODERS))}")
+        raise InputError(f"{folder}: encoder {name!r} is not known, expected one of {', '.join(sorted(ENCODERS))}")
     return encoder_class(name).load(folder)
 
 
@@ -97,6 +97,6 @@ def take_encoder(folder: Path, prepared: Path, output: Path) -> None:
     say(f"took {encoder.name} from {folder}, trained on the data of this run")
 
 
-def _unknown(asked: str) -> NoReturn:
-    known = ", ".join(sorted(ENCODERS))
-    raise InputError(f"encoder {asked!r}: unknown encoder, known are {known}, or folders of trained ones")
+def _unknown(name: str) -> NoReturn:
+    names = ", ".join(sorted(ENCODERS))
+    raise InputError(f"encoder {name!r}: unknown encoder, expected one of {names}, or the folder of a trained one")

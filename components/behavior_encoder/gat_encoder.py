@@ -100,6 +100,7 @@ class GATEncoder(BehaviorEncoder):
     config: GATConfig
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
+        """Train on the graph of all behaviors, and keep the vectors of all users and of each layer of the items."""
         sequences = read_histories(prepared)
         self.lineage = training_lineage(prepared)
         self.user_ids, self.item_ids = Identifiers(sequences.user_ids), Identifiers(sequences.item_ids)
@@ -112,7 +113,7 @@ class GATEncoder(BehaviorEncoder):
             layers = layerwise_vectors(network, task.graph, task.now, latest=LATEST_EDGES, folder=Path(folder))
             users, self._items = (torch.from_numpy(np.array(layers[-1][kind])) for kind in ("user", "item"))
             self._item_layers = torch.stack([*before, *(torch.from_numpy(layer["item"]) for layer in layers[:-1])])
-        users[torch.from_numpy(sequences.train_lengths == 0)] = 0  # of them nothing is known
+        users[torch.from_numpy(sequences.train_lengths == 0)] = 0  # without a training interaction
         self._users = UserVectors(users)
         self._prepare_for_new_users(network, task)
         self.metrics |= inductive_agreement(self, sequences)
@@ -134,11 +135,13 @@ class GATEncoder(BehaviorEncoder):
         self._network.load_state_dict({name: trained[name] for name in self._network.state_dict()})
 
     def encode(self, users: InteractionSequences) -> np.ndarray:
+        """The stored vectors of these users."""
         self.check_items(users.item_ids)
         return self._users.rows(self.rows_of(users.user_ids))
 
     @torch.no_grad()
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        """Attend from a new user's node to the stored vectors of its items, layer by layer."""
         vectors = np.zeros((len(histories), self.config.dimension), np.float32)
         for start in range(0, len(histories), _SEEDS_AT_ONCE):
             sequences = item_histories(self.item_ids, histories[start : start + _SEEDS_AT_ONCE])
@@ -151,15 +154,17 @@ class GATEncoder(BehaviorEncoder):
                 h = item_layer[sources]
                 named = zip(self._behaviors, features, strict=True)
                 x = layer("user", x, {_into_users(name): (h, edge_index, feature) for name, feature in named})
-            known = sequences.train_lengths > 0
+            has_history = sequences.train_lengths > 0
             m = self._network.read_out("user", x, torch.arange(sequences.n_users))
-            vectors[start : start + sequences.n_users] = m.numpy() * known[:, None]
+            vectors[start : start + sequences.n_users] = m.numpy() * has_history[:, None]
         return vectors
 
     def description(self) -> dict[str, Any]:
+        """As for every encoder, with the behaviors that a new user's edges stand for."""
         return super().description() | {"behaviors_of_new_users": self._behaviors}
 
     def tensors(self) -> dict[str, Tensor]:
+        """The vectors of users and items at every layer, and the network and edge features that embed new users."""
         return {
             USER_VECTORS: self._users.all(),
             ITEM_VECTORS: self._items,
@@ -169,6 +174,7 @@ class GATEncoder(BehaviorEncoder):
         }
 
     def restore(self, weights: Weights) -> None:
+        """Rebuild the network that embeds new users; the vectors of users stay in their file."""
         if self.user_ids is None:
             raise InputError(f"{self.origin}: holds no ids of users")
         items, dimension = len(self.item_ids), self.config.dimension
@@ -205,13 +211,13 @@ class _GATTask(EncoderTask):
             raise InputError("training data: no training interaction, so there is no graph to encode")
         self.now = 1 + max(int(self.graph["user", name, "item"].time.max()) for name in self.behaviors)
         self.held_out: HeldOutPairs = hold_out(sequences, config.held_out_share, step_generator(config.seed, 0))
-        known = _without(self.graph, self.behaviors, self.held_out)
-        links = [known["user", name, "item"] for name in self.behaviors]
+        training_graph = _without(self.graph, self.behaviors, self.held_out)
+        links = [training_graph["user", name, "item"] for name in self.behaviors]
         self.users, self.items = torch.cat([store.edge_index for store in links], dim=1)
-        self.known = known
+        self.training_graph = training_graph
         fan_out = [config.neighbors] * config.layers
-        self.sampler = VectorizedNeighborSampler(known, fan_out, seed=config.seed)
-        self.scoring_sampler = VectorizedNeighborSampler(known, fan_out, seed=config.seed + 1)
+        self.sampler = VectorizedNeighborSampler(training_graph, fan_out, seed=config.seed)
+        self.scoring_sampler = VectorizedNeighborSampler(training_graph, fan_out, seed=config.seed + 1)
         torch.manual_seed(config.seed)
         self.network = HeterogeneousGAT(
             {kind: self.graph[kind].num_nodes for kind in self.graph.node_types},
@@ -250,9 +256,9 @@ class _GATTask(EncoderTask):
             return {}
         self.scoring_sampler.calls = 0  # every evaluation draws the same neighbours
         named = torch.cat([pairs.items[:, None], pairs.others], dim=1)
-        asked, rows = torch.unique(named, return_inverse=True)
-        among_asked = HeldOutPairs(pairs.users, rows[:, 0], rows[:, 1:])
-        auc = link_auc(self._all_vectors("user", pairs.users), self._all_vectors("item", asked), among_asked)
+        items, rows = torch.unique(named, return_inverse=True)
+        pairs_by_row = HeldOutPairs(pairs.users, rows[:, 0], rows[:, 1:])
+        auc = link_auc(self._all_vectors("user", pairs.users), self._all_vectors("item", items), pairs_by_row)
         return {self.score_name: auc}
 
     def _all_vectors(self, kind: str, nodes: Tensor) -> Tensor:
@@ -273,7 +279,7 @@ class _GATTask(EncoderTask):
         assert sample.edge is not None and sample.num_sampled_edges is not None
         edge_index, features, edge_counts = {}, {}, {}
         for edge_type, edges in sample.edge.items():
-            store, links = self.known[edge_type], torch.stack([sample.row[edge_type], sample.col[edge_type]])
+            store, links = self.training_graph[edge_type], torch.stack([sample.row[edge_type], sample.col[edge_type]])
             edge_counts[edge_type] = sample.num_sampled_edges[edge_type]
             if hidden is not None and {edge_type[0], edge_type[2]} == {"user", "item"}:
                 user_end, item_end = (0, 1) if edge_type[0] == "user" else (1, 0)
@@ -296,14 +302,14 @@ class _GATTask(EncoderTask):
 
 def _without(graph: HeteroData, behaviors: list[str], pairs: HeldOutPairs) -> HeteroData:
     """The graph less every interaction of the held-out pairs; its edges stay in their order."""
-    known = copy.copy(graph)  # stores of its own, which share the tensors
+    remaining = copy.copy(graph)  # stores of its own, which share the tensors
     for behavior in behaviors:
         for edge_type, (user, item) in {("user", behavior, "item"): (0, 1), _into_users(behavior): (1, 0)}.items():
             edges = graph[edge_type].edge_index
             kept = ~_are_among(edges[user], edges[item], (pairs.users, pairs.items), graph["item"].num_nodes)
             for name, value in graph[edge_type].items():
-                known[edge_type][name] = value[..., kept]
-    return known
+                remaining[edge_type][name] = value[..., kept]
+    return remaining
 
 
 def _are_among(users: Tensor, items: Tensor, pairs: tuple[Tensor, Tensor], n_items: int) -> Tensor:

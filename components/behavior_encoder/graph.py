@@ -14,7 +14,7 @@ queries are about). Edge types, each with its reverse, named `rev_<relation>`:
 
 Every interaction is an edge of its own, repeats too: a sample of the graph as it was at some second needs each time,
 and a pair that comes back often is then drawn more often. A word of the queries and the same word of the titles are two
-nodes, since they are said by different people, joined by `is_word`: so a query still leads to the items it names.
+nodes, since users write the one and sellers the other. `is_word` joins them, so a query leads to the items it names.
 
 Nothing held out is in here: edges, and the words of `query_term`, come from training interactions alone. Users and
 items are all those of the prepared data; one that has no training interaction is a node without interactions.
@@ -108,9 +108,9 @@ def _add_item_entities(graph: UnifiedGraph, items: pa.Table, prepared: Path) -> 
 
     about = read_table(prepared / ITEM_TOPICS_FILE, ITEM_TOPICS)
     owners = _numbers(about.column("item_id"), graph.node_ids["item"])
-    known = np.flatnonzero(owners >= 0)
-    topics = about.column("topic").combine_chunks().take(pa.array(known))
-    _add_entities(graph, "about", "topic", owners[known], topics, about.column("weight").to_numpy()[known])
+    kept = np.flatnonzero(owners >= 0)
+    topics = about.column("topic").combine_chunks().take(pa.array(kept))
+    _add_entities(graph, "about", "topic", owners[kept], topics, about.column("weight").to_numpy()[kept])
 
 
 def _add_entities(
@@ -135,14 +135,14 @@ def _add_query_terms(graph: UnifiedGraph, interactions: pa.Table, users: np.ndar
     lengths = np.bincount(_numbers(about.column("query"), queries), minlength=len(queries))
     starts = np.cumsum(lengths) - lengths
 
-    asked = _numbers(interactions.column("query"), queries)  # -1: no query, or one that is about nothing
+    query_of_row = _numbers(interactions.column("query"), queries)  # -1: no query, or one that is about nothing
     is_search = pc.equal(interactions.column("behavior"), "search").to_numpy()
-    searches = np.flatnonzero((asked >= 0) & is_search)
-    asked = asked[searches]
-    rows = np.repeat(searches, lengths[asked])
+    searches = np.flatnonzero((query_of_row >= 0) & is_search)
+    searched = query_of_row[searches]
+    rows = np.repeat(searches, lengths[searched])
     # the k-th row of a search is the k-th topic of its query
-    ends = np.cumsum(lengths[asked])
-    topics = np.arange(len(rows)) + np.repeat(starts[asked] - (ends - lengths[asked]), lengths[asked])
+    ends = np.cumsum(lengths[searched])
+    topics = np.arange(len(rows)) + np.repeat(starts[searched] - (ends - lengths[searched]), lengths[searched])
     if not len(rows):
         return
 

@@ -77,10 +77,10 @@ def item_histories(items: Identifiers, histories: Sequence[Sequence[str]]) -> In
 
     Items that are not among `items` are skipped; then runs of one item become one visit.
     """
-    found = items.positions([item for history in histories for item in history])
+    positions = items.positions([item for history in histories for item in history])
     users = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
-    known = found >= 0
-    return build_sequences([""] * len(histories), [], users[known], found[known] + 1)
+    is_item = positions >= 0
+    return build_sequences([""] * len(histories), [], users[is_item], positions[is_item] + 1)
 
 
 def _open(path: Path) -> pq.ParquetFile:

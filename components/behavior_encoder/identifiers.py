@@ -29,6 +29,7 @@ class Identifiers:
         return len(self._ids)
 
     def equals(self, ids: list[str]) -> bool:
+        """Whether these are the same ids in the same order."""
         return len(ids) == len(self) and self._ids.equals(pa.array(ids, pa.large_string()))
 
     def positions(self, ids: Sequence[str]) -> np.ndarray:
@@ -41,8 +42,8 @@ class Identifiers:
             return np.empty(0, np.int64)
         begin, end = (bisect_left(self._ids, bound, key=lambda value: value.as_py()) for bound in (min(ids), max(ids)))
         span = self._ids.slice(begin, end + 1 - begin)
-        found = pc.index_in(pa.array(ids, pa.large_string()), value_set=span).cast(pa.int64())
-        return pc.fill_null(pc.add(found, begin), -1).to_numpy()
+        offsets = pc.index_in(pa.array(ids, pa.large_string()), value_set=span).cast(pa.int64())
+        return pc.fill_null(pc.add(offsets, begin), -1).to_numpy()
 
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the ids in order, one a line."""
@@ -53,6 +54,7 @@ class Identifiers:
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
+        """Write the ids as an Arrow file with one column, `id`; no half-written file is left."""
         table = pa.table({"id": self._ids})
         with replacing_file(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
             writer.write_table(table)

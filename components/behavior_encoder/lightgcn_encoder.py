@@ -64,7 +64,7 @@ class LightGCNEncoder(BehaviorEncoder):
     config: LightGCNConfig
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
-        """See `BehaviorEncoder.fit`.
+        """Train the vectors by BPR, propagate them once more and keep the result.
 
         Under `torchrun` each process propagates over the whole graph and takes its share of the batch alone: more
         processes give the same result, not the same result sooner.
@@ -87,22 +87,26 @@ class LightGCNEncoder(BehaviorEncoder):
         self.metrics |= inductive_agreement(self, sequences)
 
     def encode(self, users: InteractionSequences) -> np.ndarray:
+        """The stored vectors of these users."""
         self.check_items(users.item_ids)
         return self._users.rows(self.rows_of(users.user_ids))
 
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        """Add up the folded vectors of a user's distinct items, normalised by their number as LightGCN does."""
         sequences = item_histories(self.item_ids, histories)
         users, items = _distinct_pairs(sequences, len(self.item_ids))
-        known = self._folding[items].any(dim=1)
-        users, items = users[known], items[known]
+        has_vector = self._folding[items].any(dim=1)
+        users, items = users[has_vector], items[has_vector]
         folded = torch.zeros(sequences.n_users, self.config.dimension).index_add_(0, users, self._folding[items])
         degree = torch.bincount(users, minlength=sequences.n_users).clamp(min=1)
         return (folded / ((self.config.layers + 1) * degree.sqrt()[:, None])).numpy()
 
     def tensors(self) -> dict[str, Tensor]:
+        """The vectors of users and items, and the items' vectors from which those of new users follow."""
         return {USER_VECTORS: self._users.all(), ITEM_VECTORS: self._items, FOLDING: self._folding}
 
     def restore(self, weights: Weights) -> None:
+        """Take the tables of the items; the vectors of users stay in their file."""
         if self.user_ids is None:
             raise InputError(f"{self.origin}: holds no ids of users")
         dimension = self.config.dimension
@@ -140,9 +144,11 @@ class LightGCNTask(EncoderTask):
         self.network = LightGCN(self.n_users, self.n_items, config.dimension, config.layers).to(self.device)
 
     def learning_rate(self, step: int) -> float:
+        """The configured rate at every step."""
         return self.config.learning_rate
 
     def loss(self, step: int, share: Share) -> Tensor:
+        """Bayesian personalised ranking of randomly drawn training pairs against one negative item each."""
         generator = step_generator(self.config.seed, step)
         size = min(self.config.batch_size, len(self.users))
         pairs = torch.randint(len(self.users), (size,), generator=generator)
@@ -163,14 +169,15 @@ class LightGCNTask(EncoderTask):
         last = len(self.chosen_keys) - 1
         for _ in range(DRAWS - 1):
             keys = users * self.n_items + negatives
-            found = torch.searchsorted(self.chosen_keys, keys).clamp(max=last)
-            chosen = torch.nonzero(self.chosen_keys[found] == keys)[:, 0]
+            places = torch.searchsorted(self.chosen_keys, keys).clamp(max=last)
+            chosen = torch.nonzero(self.chosen_keys[places] == keys)[:, 0]
             if not len(chosen):
                 break
             negatives[chosen] = torch.randint(self.n_items, chosen.shape, generator=generator)
         return negatives
 
     def evaluate(self) -> dict[str, float]:
+        """The area under the ROC curve of the links held out; empty where there are none."""
         if not len(self.held_out.users):
             return {}
         user_vectors, item_vectors = self.network(self.adjacency)

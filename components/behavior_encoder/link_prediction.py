@@ -31,7 +31,7 @@ class HeldOutPairs:
 def hold_out(sequences: InteractionSequences, share: float, generator: torch.Generator) -> HeldOutPairs:
     """Choose `share` of the training pairs (at least one, at most `PAIRS_AT_MOST`), each the last item of a user.
 
-    Only users who keep another item are asked; where there are none, nothing is held out.
+    Only users who keep another item are eligible; without any, nothing is held out.
 
     Args:
         sequences: training interactions alone, as `histories.read_histories` gives them.

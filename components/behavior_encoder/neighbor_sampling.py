@@ -34,10 +34,10 @@ FanOut = list[int] | dict[EdgeType, list[int]]  # neighbours per hop, for all ed
 def neighbor_sampler(
     data: HeteroData, num_neighbors: FanOut, time_attr: str | None = None, seed: int = 0
 ) -> BaseSampler:
-    """The fastest sampler that is installed and gives what is asked for.
+    """The fastest installed sampler that supports these arguments.
 
-    PyG's compiled one has no use for `seed`: it draws from torch's generator. It is not asked to sample by time, since
-    it promises "an earlier or equal timestamp", and the edge of the very second of the seed may be the one to predict.
+    PyG's compiled sampler ignores `seed`: it draws from torch's generator. It is not used to sample by time, since it
+    promises "an earlier or equal timestamp", and the edge of the very second of the seed may be the one to predict.
     """
     if torch_geometric.typing.WITH_PYG_LIB and time_attr is None:
         return NeighborSampler(data, num_neighbors)
@@ -85,9 +85,11 @@ class VectorizedNeighborSampler(BaseSampler):
 
     @property
     def edge_permutation(self) -> dict[EdgeType, Tensor | None]:
+        """By edge type, which edge of the graph each sorted edge is; None where the graph has them sorted."""
         return {edge_type: adjacency.permutation for edge_type, adjacency in self._adjacency.items()}
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: object) -> HeteroSamplerOutput:
+        """Sample around seed nodes, as PyG's loaders call it."""
         return node_sample(index, self.sample)
 
     def sample_from_edges(
@@ -247,13 +249,13 @@ def _number(
     """
     keys = np.concatenate([batches * n_nodes + nodes, *[o * n_nodes + r for o, r in zip(owners, reached, strict=True)]])
     codes, distinct = pd.factorize(keys)  # by a hash table, in order of first appearance
-    known = codes[: len(nodes)]
-    n_known = known.max(initial=-1) + 1
+    present = codes[: len(nodes)]
+    n_present = present.max(initial=-1) + 1
     # Seeds may be there twice: each keeps its own number, and edges go to the first.
     numbers = np.empty(len(distinct), np.int64)
-    numbers[known[::-1]] = np.arange(len(nodes))[::-1]
-    numbers[n_known:] = len(nodes) + np.arange(len(distinct) - n_known)
-    fresh_batches, fresh_nodes = np.divmod(distinct[n_known:], n_nodes)
+    numbers[present[::-1]] = np.arange(len(nodes))[::-1]
+    numbers[n_present:] = len(nodes) + np.arange(len(distinct) - n_present)
+    fresh_batches, fresh_nodes = np.divmod(distinct[n_present:], n_nodes)
     ends = np.cumsum([len(part) for part in reached])
     parts = np.split(numbers[codes[len(nodes) :]], ends[:-1]) if reached else []
     return parts, np.concatenate([nodes, fresh_nodes]), np.concatenate([batches, fresh_batches])

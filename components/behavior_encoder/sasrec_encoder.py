@@ -63,11 +63,14 @@ class SASRecConfig(EncoderConfig):
 
 
 class SASRecEncoder(BehaviorEncoder):
+    """SASRec as an encoder: a vector comes from a history alone, so none is stored for a user."""
+
     name = "sasrec"
     config_type = SASRecConfig
     config: SASRecConfig
 
     def fit(self, prepared: Path, resources: TrainingResources) -> None:
+        """Train SASRec to predict the next item of each history."""
         sequences = read_histories(prepared)
         self.lineage = training_lineage(prepared)
         self.item_ids = Identifiers(sequences.item_ids)
@@ -77,16 +80,20 @@ class SASRecEncoder(BehaviorEncoder):
         self.metrics |= inductive_agreement(self, sequences)
 
     def encode(self, users: InteractionSequences) -> np.ndarray:
+        """The state after each user's last training interaction."""
         self.check_items(users.item_ids)
         return _last_states(self._network, users, self.config, "cpu").numpy()
 
     def encode_new(self, histories: Sequence[Sequence[str]]) -> np.ndarray:
+        """The state after the last item of each history."""
         return _last_states(self._network, item_histories(self.item_ids, histories), self.config, "cpu").numpy()
 
     def tensors(self) -> dict[str, Tensor]:
+        """The weights of the network."""
         return dict(self._network.state_dict())
 
     def restore(self, weights: Weights) -> None:
+        """Rebuild the network with the saved weights."""
         network = _Network(len(self.item_ids), self.config)
         network.load_state_dict(
             {name: weights.tensor(name, tuple(value.shape)) for name, value in network.state_dict().items()}

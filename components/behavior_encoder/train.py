@@ -29,6 +29,7 @@ from components.recommenders.training.processes import (
 
 
 def main(arguments: list[str]) -> None:
+    """Train the encoder that the command line names, and save it."""
     parser = argparse.ArgumentParser(prog="python -m components.behavior_encoder.train")
     parser.add_argument("--encoder", choices=sorted(ENCODERS), help="which one, where the file does not say it")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of a prepared data set")

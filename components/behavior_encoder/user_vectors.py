@@ -31,4 +31,5 @@ class UserVectors:
         return self._source.numpy()[rows]
 
     def all(self) -> Tensor:
+        """The whole table, float32[U, d]; read from the file where it is not in memory."""
         return self._source.all()[USER_VECTORS] if isinstance(self._source, Weights) else self._source

@@ -57,7 +57,7 @@ LINEAGE_FILE = "lineage.json"  # beside the matches: the encoder and the pool th
 
 SUMMARY_FILE = "summary.json"
 MANIFEST_FILE = "manifest.json"
-CONFIGURATION_FILE = "config.toml"  # of a run: what it was asked to do, to be asked again
+CONFIGURATION_FILE = "config.toml"  # of a run: its configuration, with which it can be run again
 
 
 def merge_reports(reports: list[Path]) -> dict[str, Any]:

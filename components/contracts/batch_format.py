@@ -97,7 +97,7 @@ class NoAnswerError(ValueError):
         self.answer = answer
 
 
-# What a stop without a usable text is counted as, and what is said about it.
+# What a stop without a usable text is counted as, and the message that explains it.
 REASON_OF_FINISH = {
     "length": "cut_off",
     "content_filter": "content_filter",

@@ -40,5 +40,5 @@ def user_inputs_of(configuration: dict[str, Any]) -> tuple[str, ...]:
     """
     declared = configuration["inputs"]
     if unknown := set(declared) - set(USER_INPUTS):
-        raise ValueError(f"inputs {', '.join(sorted(unknown))}: unknown, known are {', '.join(USER_INPUTS)}")
+        raise ValueError(f"inputs {', '.join(sorted(unknown))}: unknown, expected {', '.join(USER_INPUTS)}")
     return tuple(name for name in USER_INPUTS if name in declared)

@@ -7,6 +7,7 @@ or it is not. The rollout alone writes it.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from components.foundation.errors import InputError
 from components.foundation.settings import Settings
 
 HISTORY_FILE = "history.jsonl"
-ACTIONS = ("start", "ramp", "promote", "abort", "hold_out")
+ACTIONS = ("start", "ramp", "promote", "abort", "hold_out", "rollback")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,9 @@ class DesiredState:
     Attributes:
         state: number of the arms' record that brings it about: exposures name it. It only grows.
         action: one of `ACTIONS`.
-        time: when it was wanted, UTC, in ISO form.
-        by: the account that wanted it.
-        reason: what it said.
+        time: when the change was requested, UTC, in ISO form.
+        by: the account that requested it.
+        reason: the one that account gave.
         rollout: the salt of the arms' record: one for each rollout.
         stage: 0 where no rollout runs; else from 1, and each ramp is a stage of its own.
         arms: in the order of the arms' record.
@@ -61,15 +62,37 @@ class DesiredState:
 
     @property
     def champion(self) -> Arm:
+        """The arm that serves where no other does; there always is one."""
         return next(arm for arm in self.arms if arm.name == CHAMPION)
 
     @property
     def candidate(self) -> Arm | None:
+        """The arm that is tried, None where no rollout runs."""
         return next((arm for arm in self.arms if arm.name == CANDIDATE), None)
 
     @property
     def hold_out(self) -> Arm | None:
+        """The arm that is kept as it was for comparison, None where there is none."""
         return next((arm for arm in self.arms if arm.name == HOLD_OUT), None)
+
+
+def champion_before(history: Sequence[DesiredState]) -> tuple[Arm, str] | None:
+    """The champion that the present one took the place of, and the digest of its files; None where there is none.
+
+    A rollback takes back the last promotion that none took back yet, so that another one goes further back. The digest
+    is empty where the champion came by no rollout.
+    """
+    replaced: list[tuple[Arm, str]] = []
+    digests: dict[int, str] = {}
+    for before, after in pairwise(history):
+        if after.champion.version == before.champion.version:
+            continue
+        if after.action != "promote":  # a rollback, or the abort of a promotion that was killed
+            replaced[-1:] = []
+            continue
+        replaced.append((before.champion, digests.get(before.champion.version, "")))
+        digests[after.champion.version] = after.candidate_digest
+    return replaced[-1] if replaced else None
 
 
 def history_file(settings: Settings) -> Path:

@@ -1,6 +1,6 @@
 """What serving shares with the steps and the rollout: the arms' record, what is logged, what lies beside a model.
 
-`rollout.json`, the arms' record, says who is served by what. The rollout alone writes it, the gateway reads it; until a
+`rollout.json`, the arms' record, says which arm serves whom. The rollout alone writes it, the gateway reads it; until a
 rollout starts it has one arm. Publishing and rolling back change this record and nothing else.
 
 A version folder of the Triton model `reland_ranker` holds, beside `model.onnx`, what the gateway needs to speak of that
@@ -49,7 +49,7 @@ ITEM_VECTORS_FILE = "item_vectors.parquet"  # tables.vectors("item_id", e), rows
 POPULAR_ITEMS_FILE = "popular_items.parquet"
 RANKER_FILES = (CONFIG_FILE, ITEM_INDEX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE)
 
-# What is recommended to a user of whom nothing is known: every item of the ranker by its number of training visits,
+# What is recommended to a user without any history: every item of the ranker by its number of training visits,
 # most first, ties by item_id.
 POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("visits", pa.int64(), False)])
 
@@ -57,7 +57,9 @@ POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("vi
 # features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `popular`: no model at all.
 LADDER = ("fresh", "last_known", "id_only", "popular")
 RANKED_STEPS = LADDER[:2]  # those that the arm's own ranker answers
-OUTCOMES = ("click", "conversion")
+OUTCOMES = ("click", "conversion")  # what experiments and guardrails count
+# What else a user may do with a served item: logged, and counted by no analysis.
+OTHER_BEHAVIORS = ("cart", "favourite", "rating")
 
 
 def item_collection(version: int) -> str:
@@ -200,17 +202,17 @@ def read_arms(content: Any, path: Path) -> tuple[Arm, ...]:
 def _read_arm(content: Any, path: Path) -> Arm:
     names = {field.name for field in fields(Arm)}
     _check(isinstance(content, dict) and set(content) == names, path, f"an arm to have {', '.join(sorted(names))}")
-    told = f"arm {content['name']!r}: "
+    of_arm = f"arm {content['name']!r}: "
     for name in names - {"version", "weight"}:
-        _check(isinstance(content[name], str) and bool(content[name]), path, f"{told}{name} to be a text")
+        _check(isinstance(content[name], str) and bool(content[name]), path, f"{of_arm}{name} to be a text")
     # An arm's name becomes a label of metrics, a model's name a part of an address.
     for name in ("name", "model"):
-        _check(re.fullmatch(r"\w{1,64}", content[name]) is not None, path, f"{told}{name} of letters and digits")
-    _check(_is_whole(content["version"]) and content["version"] > 0, path, f"{told}version to be a number from 1")
-    _check(content["slot"] in SLOTS, path, f"{told}slot to be one of {', '.join(SLOTS)}")
+        _check(re.fullmatch(r"\w{1,64}", content[name]) is not None, path, f"{of_arm}{name} of letters and digits")
+    _check(_is_whole(content["version"]) and content["version"] > 0, path, f"{of_arm}version to be a number from 1")
+    _check(content["slot"] in SLOTS, path, f"{of_arm}slot to be one of {', '.join(SLOTS)}")
     weight = content["weight"]
-    _check(isinstance(weight, int | float) and not isinstance(weight, bool), path, f"{told}weight to be a number")
-    _check(0 <= weight <= 1, path, f"{told}weight to be from 0 to 1")
+    _check(isinstance(weight, int | float) and not isinstance(weight, bool), path, f"{of_arm}weight to be a number")
+    _check(0 <= weight <= 1, path, f"{of_arm}weight to be from 0 to 1")
     return Arm(**content)
 
 
@@ -224,7 +226,8 @@ def _check(condition: bool, path: Path, expected: str) -> None:
 
 
 def check_slot_is_free(settings: Settings, slot: str) -> None:
-    """
+    """Check that the user features of a slot may be overwritten.
+
     Raises:
         ConflictError: an arm is served from this slot of the user features, which must not be overwritten.
     """
@@ -238,10 +241,10 @@ def check_slot_is_free(settings: Settings, slot: str) -> None:
 
 
 def check_features_have_a_slot(settings: Settings) -> None:
-    """Whether a run that begins now may push its features in the end; asked before it pays for anything.
+    """Check that a run that begins now can push its features in the end, before it pays for anything.
 
     Raises:
-        InputError: the slot that the champion leaves free is another arm's; the message says what to do.
+        ConflictError: the slot that the champion leaves free is another arm's; the message says what to do.
     """
     path = rollout_file(settings)
     if path.exists():
@@ -286,12 +289,24 @@ OUTCOME_EVENTS = pa.schema(
     [
         _required("request_id", pa.string()),
         _required("item_id", pa.string()),
-        _required("outcome", pa.string()),  # OUTCOMES
+        _required("outcome", pa.string()),  # OUTCOMES, OTHER_BEHAVIORS
         _required("time", _TIME),
     ]
 )
 
-# What a model was asked and what it answered, for a sample of the exposures: replayed offline, these show skew.
+# Who asked for what, where keys or tokens say who it is: one row for each request that was answered. `request_id` is
+# that of the exposure, null for explanations and events; `user_id` is null for the events of a service.
+ACCESSES = pa.schema(
+    [
+        _required("principal", pa.string()),  # the name of the key, the subject of the token
+        _required("endpoint", pa.string()),  # rank, recommend, explanations, events
+        pa.field("user_id", pa.string()),
+        pa.field("request_id", pa.string()),
+        _required("time", _TIME),
+    ]
+)
+
+# A model's inputs and scores for a sample of the exposures: replayed offline, these show skew.
 # `history`, `rationale` (K × t, row after row) and `candidates` are the model's inputs of one user; `scores` is in the
 # order of `candidates`.
 RANKED_REQUESTS = pa.schema(
@@ -314,6 +329,7 @@ RANKED_REQUESTS = pa.schema(
 EXPOSURES_FOLDER = "exposures"
 EVENTS_FOLDER = "events"
 RANKED_REQUESTS_FOLDER = "ranked_requests"
+ACCESSES_FOLDER = "accesses"
 
 
 def log_folder(settings: Settings, name: str) -> Path:

@@ -157,14 +157,17 @@ def vectors(key: str, dimension: int) -> pa.Schema:
     return pa.schema([_required(key, pa.string()), _required("vector", pa.list_(pa.float32(), dimension))])
 
 
-def write_table(table: pa.Table, path: Path, schema: pa.Schema) -> None:
+def write_table(table: pa.Table, path: Path, schema: pa.Schema, mode: int = 0o644) -> None:
     """Write `table` to `path` as Parquet, all of it or nothing.
+
+    Args:
+        mode: permissions of the file, less the process's umask.
 
     Raises:
         ValueError: the table's columns, their order, their types or a null differ from `schema` (a programming error).
     """
     _check(table, schema, str(path), ValueError)
-    with replacing_file(path) as temporary:
+    with replacing_file(path, mode) as temporary:
         pq.write_table(table.cast(schema), temporary, compression="zstd")
 
 

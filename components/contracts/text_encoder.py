@@ -1,12 +1,15 @@
 """What `--text-encoder` may name: the packaged model, a folder, a Hugging Face id. Imports nothing heavy."""
 
 import os
+import re
 from pathlib import Path
 
 from components.foundation.errors import InputError
 
-# From a Python package that carries its weights, so no model hub is asked.
+# From a Python package that carries its weights, so no model hub is contacted.
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
+HUB_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")  # as huggingface_hub's validate_repo_id takes them
+HUB_EXAMPLE = "sentence-transformers/all-MiniLM-L6-v2"
 MODEL_FILES = ("modules.json", "config.json")  # sentence-transformers' own, or a bare transformers model
 
 
@@ -26,11 +29,13 @@ def check_text_encoder(model: str) -> None:
     """Check `model` without loading it.
 
     Raises:
-        InputError: it is empty, or written like a path and no model is there.
+        InputError: it is empty, written like a path and no model is there, or neither a folder nor written like an id.
     """
     if not model.strip():
         raise InputError(f"text_encoder: expected {PACKAGED_MODEL}, a Hugging Face id or a folder, found nothing")
     if not is_model_path(model):
+        if not HUB_ID.fullmatch(model):
+            raise InputError(f"text_encoder {model!r}: neither a folder nor a Hugging Face id, such as {HUB_EXAMPLE}")
         return
     folder = model_folder(model)
     if not folder.is_dir():

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.foundation.errors import InputError, first_line
-from components.foundation.files import replacing_file
+from components.foundation.files import PRIVATE, replacing_file
 
 
 class UserList:
@@ -65,9 +65,9 @@ def _read_parquet(path: Path) -> Iterator[str]:
 
 
 def write_user_list(path: Path, user_ids: Iterable[str]) -> UserList:
-    """Write the set of these users, each once."""
+    """Write the set of these users, each once, for nobody else to read: who has an id can look for its digest."""
     digests = np.unique(np.fromiter((_digest(user_id) for user_id in user_ids), np.uint64))
-    with replacing_file(path) as temporary, temporary.open("wb") as file:
+    with replacing_file(path, PRIVATE) as temporary, temporary.open("wb") as file:
         np.save(file, digests)
     return UserList(digests)
 

@@ -17,7 +17,7 @@ class DataSection(Section):
 
     Attributes:
         dataset: simulator (or simulator:USERS), ml-1m, amazon-beauty, or the path of a file or folder, whose format is
-            found out.
+            detected.
         data_dir: folder of the files of a data set that is given by name; empty: the setting RELAND_DATA_DIR.
         columns: names of the columns of a CSV or Parquet file that has names of its own, as
             user_id=customer,item_id=sku,timestamp=bought_at.
@@ -42,10 +42,13 @@ class DataSection(Section):
     previous: str = ""
 
     def __post_init__(self) -> None:
+        if not self.dataset:
+            raise InputError("dataset: expected a name or the path of a file or folder, found nothing")
         if self.minimum_interactions < 1:
             raise InputError(f"minimum_interactions {self.minimum_interactions}: expected at least 1")
 
     def resolved(self) -> Self:
+        """The same with absolute paths; a `dataset` given by name keeps it."""
         return replace(
             self,
             dataset=absolute_path(self.dataset) if is_path(self.dataset) else self.dataset,
@@ -54,4 +57,5 @@ class DataSection(Section):
         )
 
     def read_paths(self) -> list[Path]:
+        """The data set, the folder of data sets and the previous data, as far as they are absolute paths."""
         return [Path(path) for path in (self.dataset, self.data_dir, self.previous) if Path(path).is_absolute()]

@@ -35,9 +35,9 @@ def split_rows(
         fields = _split_quoted(rows, separator, refusals)
     else:
         fields = pc.split_pattern(rows.lines, separator)
-    found = pc.list_value_length(fields).to_numpy()
-    refusals.refuse(np.flatnonzero(found < len(names)), f"too few fields, expected {len(names)}")
-    refusals.refuse(np.flatnonzero(found > len(names)), f"too many fields, expected {len(names)}")
+    n_fields = pc.list_value_length(fields).to_numpy()
+    refusals.refuse(np.flatnonzero(n_fields < len(names)), f"too few fields, expected {len(names)}")
+    refusals.refuse(np.flatnonzero(n_fields > len(names)), f"too many fields, expected {len(names)}")
 
     accepted = refusals.accepted
     if len(accepted) == 0 and rows.is_first:

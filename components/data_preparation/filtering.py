@@ -109,16 +109,16 @@ def k_core(connection: ibis.BaseBackend, pairs: ir.Table, minimum: int) -> tuple
         kept = connection.create_table(f"core_{column}_{rounds}", enough, temp=True)
         return kept, kept.count().execute()
 
-    users, found = left(counted, "user", LEAST_OF_A_USER)
+    users, n_users = left(counted, "user", LEAST_OF_A_USER)
     while True:
         rounds += 1
         items, _items = left(counted.semi_join(users, "user"), "item", 1)
         # Equally many users: dropping these items left every user with enough, and so the items as they are.
-        before = found
-        users, found = left(counted.semi_join(users, "user").semi_join(items, "item"), "user", LEAST_OF_A_USER)
-        if found == before:
+        before = n_users
+        users, n_users = left(counted.semi_join(users, "user").semi_join(items, "item"), "user", LEAST_OF_A_USER)
+        if n_users == before:
             break
-    if found == 0:
+    if n_users == 0:
         expected = "a smaller number" if minimum > 1 else "more interactions"
         raise InputError(
             f"minimum_interactions {minimum} leaves no interactions of {pairs.count().execute():,}: each user and "

@@ -45,8 +45,8 @@ def read_headed(
     Args:
         path: the file, UTF-8.
         needed: names that line 1 must hold, after renaming.
-        rename: the names to use, given those in line 1; None: a needed name is known in any case, with or without
-            underscores.
+        rename: the names to use, given those in line 1; None: a needed name is recognised in any case, with or
+            without underscores.
         separators: that may stand between the fields; the first that gives the needed columns is taken.
 
     Raises:

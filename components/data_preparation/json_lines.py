@@ -21,7 +21,7 @@ def read_objects(refusals: Refusals) -> Iterator[tuple[int, dict[str, Any]]]:
         InputError: in the first block of a file no row holds an object.
     """
     rows = refusals.rows
-    found = 0
+    objects = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # unknown escapes in Python literals
         lines = rows.lines.to_pylist()
@@ -30,9 +30,9 @@ def read_objects(refusals: Refusals) -> Iterator[tuple[int, dict[str, Any]]]:
             if parsed is None:
                 refusals.refuse([index], "not a JSON object")
             else:
-                found += 1
+                objects += 1
                 yield index, parsed
-    if not found and rows.is_first:
+    if not objects and rows.is_first:
         raise InputError(f"{rows.path}: no row is a JSON object, expected one a line; line 1 begins {rows.beginning}")
 
 

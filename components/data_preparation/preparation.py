@@ -116,7 +116,7 @@ class PreparationConfig:
 
     Attributes:
         dataset: a name of `adapters.registry.DATASETS` (`simulator:USERS` too), or the path of a file or folder whose
-            format is found out.
+            format is detected.
         folder: of the files of a named data set; None for the simulator and for a path.
         seed: of the simulator.
         minimum_interactions: k of the k-core, see `filtering.k_core`.
@@ -153,7 +153,7 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
 
     Raises:
         InputError: an unknown data set, one that is read from files whose folder is not given or not there, a path that
-            is not there or together with a `data_dir`, columns that are not a path's, or a k below 1.
+            is not there, a path or the simulator together with a `data_dir`, or columns that are not a path's.
     """
     dataset, data_dir = data.dataset, data.data_dir
     splits = parse_splits(data.splits, data.validate_from, data.test_from)
@@ -171,6 +171,8 @@ def configure(data: DataSection, seed: int, settings: Settings) -> PreparationCo
         dataset, folder = str(path), None
     else:
         check_name(dataset)
+        if data_dir and is_simulated(dataset):
+            raise InputError(f"dataset {dataset} is read from no files, and data_dir {data_dir} is given: leave it out")
         folder = None if is_simulated(dataset) else _find_folder(dataset, data_dir, settings.data_dir)
     return PreparationConfig(
         dataset,
@@ -486,7 +488,7 @@ def _split_report(core: ir.Table, protocols: tuple[str, ...], bounds: tuple[int,
     """The sizes of the splits by each protocol, and T1 and T2 of the protocol `time`."""
     counts = {protocol: value_counts(core[SPLIT_PREFIX + protocol]) for protocol in protocols}
     report: dict[str, Any] = {
-        "splits": {protocol: {split: found[split] for split in SPLITS} for protocol, found in counts.items()}
+        "splits": {protocol: {split: sizes[split] for split in SPLITS} for protocol, sizes in counts.items()}
     }
     if bounds is not None:
         report["split_moments"] = {"validate_from": moment(bounds[0]), "test_from": moment(bounds[1])}
@@ -526,10 +528,10 @@ def _stopped(error: InputError, judged: dict[str, Any], folder: Path | None) -> 
 
 def _described(items: ir.Table, metadata: ir.Table) -> ir.Table:
     """`contracts.tables.ITEMS`: one row for each of `items`, sorted by item_id."""
-    known = items.select("item_id").left_join(metadata, "item_id").select(ITEMS.names)
-    texts = {name: known[name].fill_null("") for name in ("title", "brand", "description")}
+    described = items.select("item_id").left_join(metadata, "item_id").select(ITEMS.names)
+    texts = {name: described[name].fill_null("") for name in ("title", "brand", "description")}
     no_categories = ibis.literal([], type="array<string>")
-    whole = known.mutate(**texts, categories=ibis.coalesce(known.categories, no_categories))
+    whole = described.mutate(**texts, categories=ibis.coalesce(described.categories, no_categories))
     return whole.order_by("item_id")
 
 
@@ -552,7 +554,7 @@ def _find_folder(dataset: str, data_dir: str, default: Path | None) -> Path:
 def _output_folder(output: Path) -> Iterator[Path]:
     """A hidden folder in `output` for what is needed meanwhile; an `output` made here goes with it on failure.
 
-    Faults of reading are told by whoever reads, so an OSError in the block is one of writing: a full disk, for one.
+    Readers report their own faults, so an OSError in the block comes from writing: a full disk, for example.
     """
     made = not output.exists()
     try:

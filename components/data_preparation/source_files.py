@@ -186,8 +186,8 @@ def peek(path: Path, encoding: str = UTF_8, count: int = 20) -> list[str]:
 
 def most_match(rows: list[str], pattern: str) -> bool:
     """Whether at least half of `rows`, and at least one, match `pattern` as a whole."""
-    found = sum(re.fullmatch(pattern, row, re.DOTALL) is not None for row in rows)
-    return found > 0 and 2 * found >= len(rows)
+    matching = sum(re.fullmatch(pattern, row, re.DOTALL) is not None for row in rows)
+    return matching > 0 and 2 * matching >= len(rows)
 
 
 def read_blocks(path: Path, encoding: str = UTF_8, header: bool = False) -> Iterator[SourceRows]:
@@ -252,8 +252,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _state(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _whole_rows(file: IO[bytes]) -> Iterator[bytes]:
@@ -332,7 +332,7 @@ def _other_text(content: bytes) -> str:
 def other_encoding(head: bytes) -> str | None:
     """The encoding other than UTF-8 that a file seems to be in, by how it begins; None where nothing points to one.
 
-    UTF-16 and UTF-32 are known by their byte-order mark or, without one, by the zero bytes beside ASCII characters.
+    UTF-16 and UTF-32 are recognised by their byte-order mark or, without one, by zero bytes beside ASCII characters.
     """
     for mark, encoding in ENCODINGS_BY_MARK.items():
         if head.startswith(mark):

@@ -107,7 +107,7 @@ def time_bounds(pairs: ir.Table, splits: SplitConfig) -> tuple[int, int]:
 
     Args:
         pairs: the n rows that are left by filtering, at least one.
-        splits: what is asked for.
+        splits: with T1 and T2, where they are given.
 
     Raises:
         InputError: they leave a split without a row.
@@ -224,7 +224,7 @@ def _seconds(name: str, text: str) -> int | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text)
-        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+        parsed = datetime.fromisoformat(text)
+        return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         raise InputError(f"{name} {text!r}: expected an ISO date or datetime, as 2024-05-31T12:00") from None

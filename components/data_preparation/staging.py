@@ -59,6 +59,7 @@ class FileAccount:
 
     @property
     def accepted(self) -> int:
+        """Rows that were read and not rejected."""
         return self.read - self.rejected.total()
 
     @property

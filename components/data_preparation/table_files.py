@@ -58,7 +58,7 @@ def check_no_table_format(source: Path) -> None:
                     "read: write its current version as plain Parquet, spark.read…write.parquet(…), and give that"
                 )
     except OSError:
-        return  # what cannot be listed is told by whoever reads it
+        return  # the reader reports what cannot be listed
 
 
 def _table_format(folder: Path) -> str | None:
@@ -72,12 +72,12 @@ def _table_format(folder: Path) -> str | None:
 
 
 def _visible_files(folder: Path) -> list[Path]:
-    found = []
+    files = []
     for path in sorted(folder.iterdir()):
         if is_hidden(path):
             continue
         if path.is_dir():
-            found += _visible_files(path)
+            files += _visible_files(path)
         elif path.is_file():
-            found.append(path)
-    return found
+            files.append(path)
+    return files

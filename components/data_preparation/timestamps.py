@@ -46,7 +46,7 @@ def seconds(column: pa.Array | pa.ChunkedArray | list[str | None]) -> pa.Chunked
             a month are not read: no single row says which of the two it is.
             Arrow dates and timestamps: UTC where they name no zone.
 
-    A number beyond int64 becomes the nearest int64, so that it is told apart from what is no number.
+    A number beyond int64 becomes the nearest int64, to distinguish it from text that is no number.
     """
     if isinstance(column, list):
         column = pa.array(column, pa.large_string())
@@ -114,12 +114,12 @@ def _of_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pc.all(is_integer, min_count=0).as_py():
         return _scaled(column.cast(pa.int64()))
     is_integer = pc.match_substring_regex(column, INTEGER)
-    found = _scaled(_cast_where(column, is_integer, pa.int64()))
+    values = _scaled(_cast_where(column, is_integer, pa.int64()))
     is_number = pc.and_not(pc.match_substring_regex(column, NUMBER), is_integer)
-    found = pc.coalesce(found, _of_floats(_cast_where(column, is_number, pa.float64())))
-    if found.null_count > column.null_count:
-        found = pc.coalesce(found, _of_iso_8601(column))
-    return found
+    values = pc.coalesce(values, _of_floats(_cast_where(column, is_number, pa.float64())))
+    if values.null_count > column.null_count:
+        values = pc.coalesce(values, _of_iso_8601(column))
+    return values
 
 
 def _cast_where(column: pa.ChunkedArray, condition: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -47,11 +47,11 @@ def profiles_of(users: ir.Table, profiles: ir.Table) -> ir.Table:
 
 
 def profile_references(users: ir.Table, profiles: ir.Table) -> dict[str, int]:
-    """Users of whom no profile tells, and profiles of users who never interacted; arguments as of `profiles_of`."""
-    known = profiles.select("user_id").distinct()
+    """Counts of users without a profile and of profiles without interactions; arguments as of `profiles_of`."""
+    profiled = profiles.select("user_id").distinct()
     return {
-        "users_without_profile": int(users.anti_join(known, "user_id").count().execute()),
-        "profiles_without_interactions": int(known.anti_join(users, "user_id").count().execute()),
+        "users_without_profile": int(users.anti_join(profiled, "user_id").count().execute()),
+        "profiles_without_interactions": int(profiled.anti_join(users, "user_id").count().execute()),
     }
 
 

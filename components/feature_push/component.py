@@ -19,6 +19,7 @@ def push_features(
     from pathlib import Path
 
     from components.contracts import registry
+    from components.contracts.exclusions import exclusions_file, read_exclusions
     from components.contracts.serving import check_slot_is_free
     from components.feature_push.push import load_features, load_histories, push_features_to
     from components.foundation import mlflow_client
@@ -35,7 +36,8 @@ def push_features(
     features = replace(features, histories=load_histories(Path(prepared.path)))
     users, count = len(features.assignments), len(features.rationales)
     say(f"pushing {count} rationales, and the assignments and histories of {users} users to the slot {slot}")
-    push_features_to(open_feature_store(settings), feature_store_folder(settings), slot, features)
+    exclusions = read_exclusions(exclusions_file(settings))
+    push_features_to(open_feature_store(settings), feature_store_folder(settings), slot, features, exclusions)
     say("looked up again: the online store serves what was pushed")
     write_json(
         Path(report.path),

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
+from components.contracts.exclusions import Exclusions
+from components.contracts.lineage import pool_of
 from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, read_table, read_vectors
 from components.foundation.errors import InputError
 from components.foundation.files import read_json, replacing_file
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 VERIFIED_USERS = 200
+NOTHING_EXCLUDED = Exclusions()
 
 _TIME = pa.field(TIMESTAMP, pa.timestamp("us", tz="UTC"))
 _RATIONALE_ROWS = pa.schema(
@@ -54,6 +57,7 @@ _USER_ROWS = pa.schema(
         ("user_id", pa.string()),
         ("rationale_ids", pa.list_(pa.string())),
         ("similarities", pa.list_(pa.float32())),
+        ("pool", pa.string()),
         _TIME,
     ]
 )
@@ -92,11 +96,12 @@ def load_features(matches: Path, rationales: Path, embeddings: Path, generation:
             raise InputError(f"{embeddings}: has no vector of the rationale {rationale_id}")
 
     table = read_table(matches / MATCHES_FILE, MATCHES)
+    pool = pool_of(matches)
     assignments: dict[str, Assignment] = {}
     for row in table.sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist():
         if row["rationale_id"] not in explanation_by_id:
             raise InputError(f"{matches / MATCHES_FILE}: names the rationale {row['rationale_id']}, which is not there")
-        assignment = assignments.setdefault(row["user_id"], Assignment([], []))
+        assignment = assignments.setdefault(row["user_id"], Assignment([], [], pool))
         assignment.rationale_ids.append(row["rationale_id"])
         assignment.similarities.append(row["similarity"])
 
@@ -120,11 +125,18 @@ def load_histories(prepared: Path) -> dict[str, History]:
     return {user: History(visits) for user, visits in zip(users, items, strict=True)}
 
 
-def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: GenerationFeatures) -> None:
+def push_features_to(
+    store: "FeatureStore",
+    folder: Path,
+    slot: str,
+    features: GenerationFeatures,
+    exclusions: Exclusions = NOTHING_EXCLUDED,
+) -> None:
     """Push the rationales, then the features of the users, and check by look-up that they are served.
 
     All rows carry the time of the push, so a later push is the newer one in every store (SQLite lets any push
-    overwrite, Redis only a newer one). A rationale that was banned stays banned.
+    overwrite, Redis only a newer one). Rationales are marked as banned where `exclusions` says so; a mark in the store
+    of which it says nothing stays.
 
     Args:
         folder: where the batch sources lie (`feature_repo.store.feature_store_folder`).
@@ -134,19 +146,17 @@ def push_features_to(store: "FeatureStore", folder: Path, slot: str, features: G
         ServedFeaturesDifferError: a look-up gave something else than what was pushed.
     """
     now = datetime.now(UTC)
-    rationales = keep_bans(features.rationales, read_rationales(store, list(features.rationales)))
+    rationales = mark_bans(features.rationales, read_rationales(store, list(features.rationales)), exclusions)
     _push(store, folder, RATIONALE_VIEW, _RATIONALE_ROWS, rationales, now)
     _push(store, folder, user_view(slot), _USER_ROWS, features.assignments, now)
     _push(store, folder, HISTORY_VIEW, _HISTORY_ROWS, features.histories, now)
     verify(store, slot, replace(features, rationales=rationales))
 
 
-def keep_bans(new: dict[str, Rationale], stored: dict[str, Rationale]) -> dict[str, Rationale]:
-    """`new` with `banned` as it is stored; a push does not undo an operator's ban."""
+def mark_bans(new: dict[str, Rationale], stored: dict[str, Rationale], exclusions: Exclusions) -> dict[str, Rationale]:
+    """`new` with `banned` as the operators want it; a push does not undo a ban."""
     return {
-        key: Rationale(
-            row.embedding, row.text_encoder, row.explanation, row.generation, key in stored and stored[key].banned
-        )
+        key: replace(row, banned=exclusions.ban(key, row.explanation, key in stored and stored[key].banned))
         for key, row in new.items()
     }
 
@@ -204,6 +214,7 @@ def _push(
     if path.exists():
         # Rows that this push does not overwrite are still served, so they stay in the file as well.
         stored = pq.read_table(path, schema=schema)
+        # The rows of this push come last (`feature_repo.store.pool_of_slot`).
         whole = pa.concat_tables(
             [stored.filter(pc.invert(pc.is_in(stored[key], pushed[key].combine_chunks()))), pushed]
         )

@@ -10,8 +10,10 @@ calls before a run: a section imports none of it, so that every step can read it
 import dataclasses
 import difflib
 import inspect
+import math
 import re
 import typing
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from components.foundation.errors import InputError
 
 # The seed is given once, for the whole run; dataclasses that sections hold have a field for it.
 SEED = "seed"
+# A structured parameter of Kubeflow Pipelines is a float, which tells whole numbers apart up to here.
+LARGEST_NUMBER = 2**53
 _ENTRY = re.compile(r"^    (\w+): (.*)$")
 
 Configuration = TypeVar("Configuration")
@@ -164,11 +168,14 @@ def read_value(kind: Any, value: Any, place: str) -> Any:
     of a structured parameter into a float.
 
     Raises:
-        InputError: it is of another type.
+        InputError: it is of another type, a number that a pipeline cannot hand on as it is (not finite, a whole one
+            beyond 2^53), or a text with a character that names and paths do not have (a line break, a NUL byte).
     """
     if dataclasses.is_dataclass(kind) or typing.get_origin(kind) is dict or kind is dict:
         if isinstance(value, Mapping) or dataclasses.is_dataclass(value):
-            return {name: _literal(each) for name, each in value.items()} if isinstance(value, Mapping) else value
+            if not isinstance(value, Mapping):
+                return value
+            return {name: _transferable(_literal(each), f"{place}.{name}") for name, each in value.items()}
         raise InputError(f"{place}: expected names and values, found {value!r}")
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -176,6 +183,7 @@ def read_value(kind: Any, value: Any, place: str) -> Any:
         value = _number(value, place)
     if kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)
+    _transferable(value, place)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
@@ -216,6 +224,21 @@ def _literal(value: Any) -> Any:
         return _number(value, "")
     except InputError:
         return value
+
+
+def _transferable(value: Any, place: str) -> Any:
+    """The value itself, where a configuration file and a pipeline can hand it on."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{place}: expected a finite number, found {value}")
+    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        raise InputError(f"{place}: expected a number from -2^53 to 2^53, found a larger one")
+    if isinstance(value, str) and not all(map(_is_text, value)):
+        raise InputError(f"{place}: {value!r} holds a line break or another character that is no text")
+    return value
+
+
+def _is_text(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cs")
 
 
 def _number(text: str, place: str) -> int | float:
@@ -259,7 +282,7 @@ def nearest_path(name: str, paths: Iterable[str]) -> str | None:
 def _unknown(name: str, kind: Any, place: str) -> str:
     if name == SEED:
         return "the seed is given once, for the whole run"
-    known = list(fields_of(kind))
-    nearest = nearest_path(name, [f"{place}.{field}" for field in known]) or nearest_path(name, paths_of(kind, place))
-    meant = f"did you mean {nearest}?" if nearest else f"expected one of {', '.join(known)}"
+    fields = list(fields_of(kind))
+    nearest = nearest_path(name, [f"{place}.{field}" for field in fields]) or nearest_path(name, paths_of(kind, place))
+    meant = f"did you mean {nearest}?" if nearest else f"expected one of {', '.join(fields)}"
     return f"there is no such parameter, {meant}"

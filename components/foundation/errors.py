@@ -10,6 +10,8 @@
 import errno
 from typing import ClassVar
 
+from components.foundation.redaction import without_passwords
+
 # A write that fails for one of these fails wherever the user lets it write on this machine.
 _FAULTS_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
@@ -18,13 +20,13 @@ class RelandError(Exception):
     """A failure that ends a command with its message as one line, no traceback, and `exit_status`.
 
     Raise one of its kinds. The message names the file (and line), the setting or the server, says what is wrong with
-    it and, where it helps, what was expected.
+    it and, where it helps, what was expected. Passwords of addresses in it become stars: tracebacks show it, too.
     """
 
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+        super().__init__(without_passwords(" ".join(message.split())))
 
 
 class InputError(RelandError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import tomllib
@@ -12,12 +13,14 @@ from typing import Any
 
 from components.foundation.errors import InputError
 
+PRIVATE = 0o600  # of a file that names users
+
 
 def absolute_path(path: str) -> str:
     """A path as it is meant in the working folder of now; an empty one stays empty.
 
     Raises:
-        InputError: it begins with the home of a user who is not known.
+        InputError: it begins with the home of a user who does not exist.
     """
     try:
         return str(Path(path).expanduser().absolute()) if path else ""
@@ -26,15 +29,18 @@ def absolute_path(path: str) -> str:
 
 
 @contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it replaces `path` when the block ends well and is removed when not."""
+def replacing_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends well and is removed when not.
+
+    Args:
+        mode: permissions of the file, of which the process's umask takes away its own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    # The kernel applies the umask; to read it here, it would have to be changed, for all threads.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode))
     try:
         yield temporary
-        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,11 +86,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors write a byte order mark
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not readable as TOML ({error})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not readable as TOML, which is text in UTF-8 ({error.reason})") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, or a path with a NUL byte
+        raise InputError(f"{path}: not readable as TOML ({_said(error)})") from error
 
 
 def read_json(path: Path) -> Any:
@@ -97,5 +105,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, or a path with a NUL byte
+        raise InputError(f"{path}: not readable as JSON ({_said(error)})") from error
+
+
+def _said(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

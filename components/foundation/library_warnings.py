@@ -25,7 +25,7 @@ def silence_library_warnings() -> None:
     """
     print_warning = warnings.showwarning
 
-    def print_unless_known(
+    def print_unless_listed(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -36,4 +36,4 @@ def silence_library_warnings() -> None:
         if not any(re.match(beginning, str(message)) for beginning in LIBRARY_WARNINGS):
             print_warning(message, category, filename, lineno, file, line)
 
-    warnings.showwarning = print_unless_known
+    warnings.showwarning = print_unless_listed

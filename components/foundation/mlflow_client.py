@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.foundation.redaction import split_credentials
 from components.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def open_registry(settings: Settings) -> "MlflowClient":
-    """A client of the MLflow server, or of SQLite under `RELAND_HOME/mlflow`. MLflow's telemetry is off."""
+    """A client of the MLflow server, or of SQLite under `RELAND_HOME/mlflow`. MLflow's telemetry is off.
+
+    User and password of the server's address go to the environment variables that MLflow reads them from: the address
+    is in its errors.
+    """
     # MLflow reads this when it is imported.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from mlflow import MlflowClient
@@ -21,6 +26,9 @@ def open_registry(settings: Settings) -> "MlflowClient":
         folder = settings.home / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
         uri = sqlite_uri(folder / "mlflow.db")
+    uri, credentials = split_credentials(uri)
+    if credentials is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = credentials
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     ] = ""
     history_days: Annotated[
         int,
-        Field(ge=0, description="days before a seed user's last interaction that a prompt tells of; 0: all of them"),
+        Field(ge=0, description="days before a seed user's last interaction that a prompt includes; 0: all of them"),
     ] = 0
     items_name: Annotated[
         str, Field(pattern=r"^[\w -]{1,40}$", description="what prompts call the items, as `films` or `products`")
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     ] = SecretStr("")
     openai_concurrency: Annotated[int, Field(ge=1, description="requests that wait for that endpoint at a time")] = 32
     openai_timeout: Annotated[
-        float, Field(gt=0, description="seconds without an answer after which that endpoint is asked again")
+        float, Field(gt=0, description="seconds without an answer after which a request is sent again")
     ] = 60.0
 
     kfp_endpoint: Annotated[
@@ -180,6 +180,14 @@ class Settings(BaseSettings):
     gateway_log_requests: Annotated[
         bool, Field(description="log a line for each request, whose address may hold a user id")
     ] = False
+    gateway_log_days: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="days after which the gateway removes files of its logs under `RELAND_HOME/serving`; an "
+            "experiment needs those from its start on; 0: it keeps them",
+        ),
+    ] = 0.0
     ranked_requests_share: Annotated[
         float, Field(ge=0, le=1, description="share of the lists whose model inputs are logged, to be replayed offline")
     ] = 0.01

@@ -32,8 +32,10 @@ def evaluate_variants(inputs: RankerInputs, rankers: Path, seed: int) -> dict[st
     return {
         "protocol": PROTOCOL,
         "backbone": backbone,
-        "variants": {name: found.metrics() for name, found in ranks.items()},
-        "comparisons": {name: compare(found, ranks[BASELINE]) for name, found in ranks.items() if name != BASELINE},
+        "variants": {name: of_variant.metrics() for name, of_variant in ranks.items()},
+        "comparisons": {
+            name: compare(of_variant, ranks[BASELINE]) for name, of_variant in ranks.items() if name != BASELINE
+        },
     }
 
 

@@ -49,6 +49,7 @@ def evaluate_rankers(
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.Artifact],
 ) -> None:
+    """Compare the variants on the test items, and write the figures and the report."""
     from pathlib import Path
 
     from components.contracts.artifacts import METRICS_FILE

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from components.contracts.artifacts import CONFIG_FILE, MATCHES_FILE
+from components.contracts.lineage import pool_of
 from components.contracts.ranking_signature import RATIONALES_PER_USER
 from components.contracts.tables import MATCHES, read_table, read_vectors
 from components.foundation.errors import InputError
@@ -26,12 +27,14 @@ class RankerInputs:
         rationales: the matched rationales of the U users, t components each.
         item_text: float32[I + 1, t], row 0 (padding) zero.
         text_encoder: name of the encoder that made rationale and item embeddings.
+        pool: collection that the users were matched in.
     """
 
     sequences: InteractionSequences
     rationales: RationaleAssignments
     item_text: Tensor
     text_encoder: str
+    pool: str
 
 
 def read_ranker_inputs(
@@ -60,6 +63,7 @@ def read_ranker_inputs(
         rationales=rationales,
         item_text=_with_zero_row(item_vectors),
         text_encoder=text_encoder,
+        pool=pool_of(matches),
     )
 
 

@@ -42,7 +42,7 @@ def parse_variants(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in VARIANTS:
-            raise InputError(f"variants: unknown variant {name!r}, known are {', '.join(VARIANTS)}")
+            raise InputError(f"variants: unknown variant {name!r}, expected one of {', '.join(VARIANTS)}")
     if len(set(names)) != len(names):
         raise InputError(f"variants: {text!r} names a variant twice")
     for name in (BASELINE, SERVED):
@@ -72,6 +72,7 @@ def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, 
                 text_encoder=inputs.text_encoder,
                 text_dimension=inputs.item_text.shape[1],
                 backbone=section.backbone,
+                pool=inputs.pool,
                 **dataclasses.asdict(section.model),
             ),
             inputs.item_text,
@@ -106,7 +107,7 @@ def _write_artifact(
 
 
 def write_candidate_vectors(ranker: Ranker, item_ids: list[str], directory: Path) -> None:
-    """What candidates are found by: the user's side of the ranker and its item vectors, in the order of `item_ids`."""
+    """Write what candidate retrieval reads: the ranker's user side and its item vectors, in the order of `item_ids`."""
     export_user_vector(ranker, directory / USER_VECTOR_ONNX_FILE)
     matrix = item_vectors(ranker)
     rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])

@@ -24,7 +24,7 @@ class Account:
         new: requests with an answer that was made in this run.
         not_asked: requests that a ceiling kept out.
         behind: calls and tokens of all answers, whichever run made them.
-        ceiling: the name of the ceiling that kept a request from being asked; empty where none did.
+        ceiling: the name of the ceiling that kept a request from being sent; empty where none did.
         hours: how long the engine took, in this run.
     """
 

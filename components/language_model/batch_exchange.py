@@ -1,9 +1,9 @@
 """The batch exchange: from requests to one response each, through ledger, engine, validation and budget.
 
 What the ledger holds is taken from there; the rest is sent to the engine, and each answer is in the ledger before it
-counts. An invalid answer is asked for again, with another seed: that is another request, with a `custom_id` and a line
-of the ledger of its own, so that a job that is killed and run again goes the same way without asking anything twice. An
-answer without a text (a refusal, one that was cut off before its text began) is paid for once, and not asked for again.
+counts. An invalid answer is requested again, with another seed: that is another request, with a `custom_id` and a line
+of the ledger of its own, so that a job that is killed and run again goes the same way and sends nothing twice. An
+answer without a text (a refusal, one that was cut off before its text began) is paid for once, and not requested again.
 """
 
 import time
@@ -54,10 +54,10 @@ class BatchExchange:
     """Answers the requests of one shard by an engine that is paid, and keeps account of what that takes.
 
     Args:
-        validator: what it does not accept is asked for again.
+        validator: what it does not accept is requested again.
         ledger: where answers are kept.
         prompt_tokens: of each request, by `custom_id`.
-        attempts: how often an invalid answer is asked for again.
+        attempts: how often an invalid answer is requested again.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class BatchExchange:
             (self._worst_case(request["custom_id"], request) for request in new_requests), Usage()
         )
         words = self._account.forecast.describe(self._budget.prices)
-        say(f"forecast: at most {words}, and what is asked again on top; the ledger holds {kept} answers")
+        say(f"forecast: at most {words}, and repeated requests on top; the ledger holds {kept} answers")
         if ceiling := self._budget.exceeded(self._account.forecast):
             say(f"that is above the ceiling {ceiling}: what it keeps out stays without an answer")
 

@@ -1,4 +1,4 @@
-"""What can be found wrong with the section `rationales` before anything is asked."""
+"""The checks of the section `rationales` that come before any data are read or any request is sent."""
 
 from components.contracts.language_model import LanguageModel
 from components.contracts.text_encoder import check_text_encoder
@@ -14,7 +14,7 @@ from components.prompting.prompt_template import read_template
 
 
 def check_rationales(section: RationalesSection, settings: Settings) -> None:
-    """Find what can be found wrong without reading the data.
+    """Check what can be checked without reading the data.
 
     Raises:
         InputError: a value is at fault, or the engine lacks something; the message names the field or the setting.

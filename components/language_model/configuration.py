@@ -1,4 +1,4 @@
-"""The section `rationales`: who is asked about the seed users, how, and for how much."""
+"""The section `rationales`: which engine and model write the rationales, how, and at what cost at most."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from components.language_model.trained_models import absolute_model
 
 @dataclass(frozen=True)
 class RationalesSection(Section):
-    """Who is asked about the seed users, how, and for how much (section 3.1.2).
+    """Which engine and model write the rationales, how, and at what cost at most (section 3.1.2).
 
     Attributes:
         rationale_engine: who writes the rationales: template (no language model), recorded, vllm, or openai (an
@@ -24,9 +24,9 @@ class RationalesSection(Section):
         recorded_rationales: file of recorded rationales, for the engine recorded.
         language_model: Hugging Face id, folder, scratch (a small model, trained here on these data) or lora:BASE; for
             the engine openai its name there.
-        prompt_version: how the model is asked: a file of components/prompting/templates; empty: as the model can be.
+        prompt_version: name of a prompt in components/prompting/templates; empty: the one that suits the model.
         shards: tasks among which the requests are divided, 1 to 64.
-        attempts: how often an invalid answer is asked for again.
+        attempts: how often an invalid answer is requested again.
         max_calls: ceiling on calls of the language model in this run; 0: none.
         max_tokens: ceiling on tokens of prompts and answers; 0: none.
         max_cost: ceiling on their cost, at the prices of the settings RELAND_*_PRICE; 0: none.
@@ -59,6 +59,7 @@ class RationalesSection(Section):
         return Ceilings(self.max_calls, self.max_tokens, self.max_cost)
 
     def resolved(self) -> Self:
+        """The same with absolute paths; models given by name or Hugging Face id keep it."""
         return replace(
             self,
             recorded_rationales=absolute_path(self.recorded_rationales),
@@ -67,5 +68,6 @@ class RationalesSection(Section):
         )
 
     def read_paths(self) -> list[Path]:
+        """Recorded rationales, language model and text encoder, as far as they are absolute paths."""
         names = (self.recorded_rationales, self.language_model.removeprefix(LORA_PREFIX), self.text_encoder)
         return [Path(name) for name in names if Path(name).is_absolute()]

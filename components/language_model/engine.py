@@ -13,7 +13,7 @@ from components.prompting.catalogue import Catalogue
 
 # Codes of failures whose answer may have been made, and be charged for: it did not come through.
 LOST = "no_answer"
-NOT_REPEATED = "not_repeated"  # lost, and `may_repeat` said no
+NOT_REPEATED = "not_repeated"  # lost, and `may_repeat` returned False
 
 # How the code of a failure by the request itself begins, before the status: another attempt would be refused as well.
 REFUSED = "status_"
@@ -41,7 +41,7 @@ class RationaleEngine(ABC):
     Attributes:
         name: what `rationale_engine` calls it.
         infers: whether `generate` makes new answers, which count as inferences, or hands out answers made before.
-        paid: whether answers cost something: they are kept in the ledger, and asked for again where they are invalid.
+        paid: whether answers cost something: they are kept in the ledger, and requested again where they are invalid.
         free_text: whether an answer may be a free text, which no prompt of ours asks for.
         model: whose answers these are; the model is part of every request, so of its `custom_id`.
         may_repeat: called with the `custom_id` of a request before it is sent once more because an attempt got no

@@ -1,4 +1,4 @@
-"""The ledger: every answer that was paid for, kept so that none is asked for twice.
+"""The ledger: every answer that was paid for, kept so that none is paid for twice.
 
 A line holds one answer: the `custom_id` of its request, a checksum and the response, separated by tabs. The
 `custom_id` is a hash of the content (prompt with the template's text, model, sampling), so an answer holds for as long
@@ -11,9 +11,9 @@ The ledger is split into `PARTITIONS` files by request. A shard of a job owns so
 there are, and locks them while it works, so that an answer has one place and a file has one writer.
 
 - A killed process loses nothing: an answer is handed to the operating system before the next one is waited for.
-- A machine that loses its power loses at most the answers of the last `SYNC_SECONDS`, which are asked for again.
+- A machine that loses its power loses at most the answers of the last `SYNC_SECONDS`, which are requested again.
 - A line that was cut off is at the end of its file and has no end of line: it is removed before anything is added. A
-  line whose checksum does not hold is passed over, so that its request is asked again.
+  line whose checksum does not hold is passed over, so that its request is sent again.
 """
 
 import fcntl

@@ -26,7 +26,7 @@ from components.language_model.engine import LOST, NOT_REPEATED, REFUSED, Engine
 from components.prompting.catalogue import Catalogue
 
 SHOWN_CHARACTERS = 300  # of what an endpoint says is wrong
-# Codes and types of errors that no wait mends: somebody has to pay, whichever status comes with them.
+# Codes and types of errors that no wait mends: the account has to be paid, whichever status comes with them.
 NOTHING_LEFT = frozenset(
     (
         "insufficient_quota",
@@ -49,8 +49,8 @@ class Endpoint:
         concurrency: requests that wait for an answer at a time.
         timeout: seconds without a whole answer after which a request counts as failed.
         attempts: how often a request is sent that fails for a reason that may pass: a connection that breaks, silence,
-            a status of 500 and above, a body that is no answer. Being told to slow down is no failure, and an answer
-            without a text is an answer: it is paid for, and not asked for again.
+            a status of 500 and above, a body that is no answer. A request to slow down is no failure, and an answer
+            without a text is an answer: it is paid for, and not requested again.
         first_wait: seconds before the second attempt; each further wait is twice as long, up to `longest_wait`, and all
             are shortened by chance to between a half and the whole, so that requests do not come back together.
         patience: seconds for which an endpoint may tell everybody to slow down and answer nobody.

@@ -1,4 +1,4 @@
-"""Language models that are trained here: how they are asked for, and which engine loads them."""
+"""Language models that are trained here: their names, and the engine that loads them."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def is_trained_here(language_model: str) -> bool:
 
 
 def check_loading_engine(language_model: str, rationale_engine: str) -> None:
-    """Raises InputError where a model that is trained here would be asked of an engine that does not load it."""
+    """Raise InputError where a model that is trained here is to run on an engine that does not load it."""
     if is_trained_here(language_model) and rationale_engine != LOADING_ENGINE:
         raise InputError(
             f"language_model {language_model} is loaded by rationale_engine {LOADING_ENGINE}, not by {rationale_engine}"

@@ -1,4 +1,4 @@
-"""Pipeline step: describe or train the language model that is asked."""
+"""Pipeline step: describe or train the language model that writes the rationales."""
 
 from kfp import dsl
 

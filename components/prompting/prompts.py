@@ -1,4 +1,4 @@
-"""Steps 1 and 2 of the prompt (RELAND 3.1.2), asked of a chat model in one request with a JSON answer."""
+"""Steps 1 and 2 of the prompt (RELAND 3.1.2), sent to a chat model in one request with a JSON answer."""
 
 import json
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from components.contracts.registry import CHAMPION, RANKER_MODEL
+from components.contracts.rollout_history import champion_before, history_file, read_rollout_history
 from components.contracts.serving import Arm, RolloutRecord, read_rollout, rollout_file, write_rollout
 from components.foundation.errors import InputError
 from components.foundation.mlflow_client import aliases
@@ -32,6 +33,16 @@ def versions_in_use(settings: Settings, client: "MlflowClient") -> set[int]:
     path = rollout_file(settings)
     arms = read_rollout(path).arms if path.exists() else ()
     return {arm.version for arm in arms} | {int(version) for version in aliases(client, RANKER_MODEL).values()}
+
+
+def version_to_go_back_to(settings: Settings) -> set[int]:
+    """The version that `reland rollout rollback` would go back to, where there is one: its item index is needed.
+
+    Raises:
+        InputError: the rollout's history is not readable.
+    """
+    found = champion_before(read_rollout_history(history_file(settings)))
+    return {found[0].version} if found else set()
 
 
 def write_first_rollout(settings: Settings, version: int, generation: str, slot: str, item_collection: str) -> bool:

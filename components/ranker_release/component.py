@@ -13,11 +13,11 @@ def build_item_index(rankers: dsl.Input[dsl.Model], version: str, generation: st
     from components.foundation import mlflow_client
     from components.foundation.milvus import connect_milvus
     from components.foundation.settings import load_settings
-    from components.ranker_release.arms import parse_version, versions_in_use
+    from components.ranker_release.arms import parse_version, version_to_go_back_to, versions_in_use
     from components.ranker_release.item_index import build_index
 
     settings = load_settings()
-    used = versions_in_use(settings, mlflow_client.open_registry(settings))
+    used = versions_in_use(settings, mlflow_client.open_registry(settings)) | version_to_go_back_to(settings)
     with connect_milvus(settings) as client:
         return build_index(client, Path(rankers.path) / "reland", parse_version(version), generation, used)
 

@@ -1,4 +1,4 @@
-"""Skew between serving and training, found by replay: what the gateway logged is made again from a run's artifacts.
+"""Skew between serving and training, by replay: what the gateway logged is computed again from a run's artifacts.
 
     python -m components.ranker_release.replay --requests FOLDER --version 1 --rankers FOLDER --prepared FOLDER \\
         --matches FOLDER --rationale-embeddings FOLDER
@@ -58,7 +58,7 @@ class Artifacts:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found.
+    """The result of a replay.
 
     Attributes:
         requests: how many were replayed; those of other versions and models are not.
@@ -77,6 +77,7 @@ class Replay:
 
     @property
     def has_skew(self) -> bool:
+        """Whether any kind of skew was counted."""
         return any(self.skewed.values())
 
 
@@ -105,8 +106,8 @@ class OfflineFeatures:
             InputError: the run has no such rationale.
         """
         history = np.zeros(HISTORY_LENGTH, np.int64)
-        known = [self._index[item] for item in self._histories.get(user_id, []) if item in self._index]
-        history[: len(known[-HISTORY_LENGTH:])] = known[-HISTORY_LENGTH:]
+        indices = [self._index[item] for item in self._histories.get(user_id, []) if item in self._index]
+        history[: len(indices[-HISTORY_LENGTH:])] = indices[-HISTORY_LENGTH:]
         rationale = np.zeros(self._rationale_shape, np.float32)
         if rationale_id is not None:
             matched = self.rationale_id.get(user_id)
@@ -195,6 +196,7 @@ def _close(name: str, served: np.ndarray, made: np.ndarray) -> bool:
 
 
 def main() -> int:
+    """Replay a log of ranked requests, print the counts as JSON and return the exit status: 1 where there is skew."""
     parser = argparse.ArgumentParser(
         prog="python -m components.ranker_release.replay", description=__doc__.splitlines()[0]
     )
@@ -205,12 +207,12 @@ def main() -> int:
     given = vars(parser.parse_args())
     folder, version = given.pop("requests"), given.pop("version")
     try:
-        found = replay(read_log(folder, RANKED_REQUESTS), Artifacts(**given), version)
+        result = replay(read_log(folder, RANKED_REQUESTS), Artifacts(**given), version)
     except RelandError as error:
         print(f"reland: {error}", file=sys.stderr)
         return error.exit_status
-    print(json.dumps(asdict(found), indent=2))
-    return int(found.has_skew)
+    print(json.dumps(asdict(result), indent=2))
+    return int(result.has_skew)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def build_example(
     """
     histories = read_table(prepared / HISTORIES_FILE, HISTORIES)
     user_id, assignment, rationale = _first_user(sorted(histories["user_id"].to_pylist()), store, slot)
-    _check_fit(ranker, configuration, rationale)
+    _check_fit(ranker, configuration, assignment, rationale)
     item_ids = read_table(ranker / ITEM_INDEX_FILE, ITEM_INDEX).sort_by("index")["item_id"].to_pylist()
     index_by_id = {item_id: index for index, item_id in enumerate(item_ids, start=1)}
     candidates = np.linspace(1, len(item_ids), min(n_candidates, len(item_ids))).astype(np.int64)
@@ -84,11 +84,12 @@ def _first_user(users: list[str], store: "FeatureStore", slot: str) -> tuple[str
     raise InputError(f"feature slot {slot}: gives none of the {len(users)} users a rationale")
 
 
-def _check_fit(ranker: Path, configuration: dict[str, Any], rationale: Rationale) -> None:
-    """Refuse features of another text encoder or of other dimensions than the ranker was trained with."""
+def _check_fit(ranker: Path, configuration: dict[str, Any], assignment: Assignment, rationale: Rationale) -> None:
+    """Refuse features of another text encoder, of other dimensions or of another pool than the ranker's."""
     for what, wanted, served in (
         ("text_encoder", configuration["text_encoder"], rationale.text_encoder),
         ("text_dimension", configuration["text_dimension"], len(rationale.embedding)),
+        ("pool", configuration["pool"], assignment.pool),
     ):
         if wanted != served:
             raise InputError(f"{ranker / CONFIG_FILE}: {what} is {wanted!r}, the features have {served!r}")

@@ -101,19 +101,21 @@ def generate_rationales(
     settings = load_settings()
     configuration = RationalesSection.read(section)
     shards = configuration.shards
-    asked = read_seed_requests(Path(requests.path))
-    own = [request for request in asked.requests if shard_of(request["custom_id"], shards) == shard]
-    catalogue = load_catalogue(Path(prepared.path), asked.withheld)
+    seed_requests = read_seed_requests(Path(requests.path))
+    own = [request for request in seed_requests.requests if shard_of(request["custom_id"], shards) == shard]
+    catalogue = load_catalogue(Path(prepared.path), seed_requests.withheld)
     model = read_language_model(Path(tuned.path))
     options = EngineOptions(settings=settings, model=model, recorded_rationales=configuration.recorded_rationales)
-    with engine_class(configuration.rationale_engine).open(options, catalogue, asked.seed_of_request) as answering:
+    with engine_class(configuration.rationale_engine).open(
+        options, catalogue, seed_requests.seed_of_request
+    ) as answering:
         say(f"asking {answering.name}, model {answering.model}, {len(own)} requests, shard {shard + 1} of {shards}")
         if answering.paid:
             validator = load_validator(Path(prepared.path), catalogue, settings, free_text=False)
             budget = Budget(configuration.ceilings.share(shard, shards), Prices.of(settings))
             with Ledger(settings.resolved_ledger, shard, shards) as ledger:
                 exchange = BatchExchange(
-                    answering, validator, ledger, budget, asked.prompt_tokens, configuration.attempts
+                    answering, validator, ledger, budget, seed_requests.prompt_tokens, configuration.attempts
                 )
                 answers, account = exchange.answer(own)
         else:
@@ -155,13 +157,13 @@ def validate_rationales(
 
     settings = load_settings()
     answering = engine_class(RationalesSection.read(section).rationale_engine)
-    asked = read_seed_requests(Path(requests.path))
-    catalogue = load_catalogue(Path(prepared.path), asked.withheld)
+    seed_requests = read_seed_requests(Path(requests.path))
+    catalogue = load_catalogue(Path(prepared.path), seed_requests.withheld)
     validator = load_validator(Path(prepared.path), catalogue, settings, free_text=answering.free_text)
     folders = [Path(shard.path) for shard in responses]
     files = [folder / RESPONSES_FILE for folder in folders if (folder / RESPONSES_FILE).stat().st_size]
     answers = [row for file in files for _, row in read_lines(file)]
-    result = validate_responses(asked, answers, answering, validator)
+    result = validate_responses(seed_requests, answers, answering, validator)
     folder = Path(rationales.path)
     write_table(result.rationales, folder / RATIONALES_FILE, RATIONALES)
     write_table(result.rejected, folder / REJECTED_RATIONALES_FILE, REJECTED_RATIONALES)

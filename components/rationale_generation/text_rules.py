@@ -1,4 +1,4 @@
-"""What the free texts of an answer may hold: the language asked for, nobody's identity, no link, nothing forbidden."""
+"""What the free texts of an answer may hold: the required language, nobody's identity, no link, nothing forbidden."""
 
 import re
 from collections.abc import Iterable
@@ -80,7 +80,7 @@ class TextRules:
     """The rules that every free text of an answer has to keep.
 
     Args:
-        language: ISO 639-1 code of the language that was asked for, or empty: any.
+        language: ISO 639-1 code of the required language, or empty: any.
         forbidden: file of regular expressions that no text may match.
         user_ids: the users of the data, whom no text may name.
 
@@ -120,7 +120,7 @@ class TextRules:
             raise RejectedAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self._language!r}")
 
     def _may_be_in_language(self, text: str) -> bool:
-        """Whether the language asked for is at least as probable as by chance.
+        """Whether the required language is at least as probable as by chance.
 
         A lenient bound: titles are quoted in their own language, and a few words say little. A sentence of
         another language is still far below it (German, French, Spanish: 0.002 and less of 0.007).

@@ -83,7 +83,7 @@ class AnswerValidator:
         It is the one JSON object in the text; what stands around it is passed over (see `answer_text.read_object`).
 
         Raises:
-            RejectedAnswerError: the text is not JSON of a form that was asked for, a text is empty, too long or breaks
+            RejectedAnswerError: the text is not JSON of an accepted form, a text is empty, too long or breaks
                 the rules, or none of its categories and items is left.
         """
         answer = read_object(content)

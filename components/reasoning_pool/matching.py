@@ -90,7 +90,7 @@ def _vector_length(client: MilvusClient, collection: str) -> int:
 def _search(client: MilvusClient, collection: str, queries: np.ndarray) -> list[dict[str, Any]]:
     """The nearest seed user to each row of float32[n, d]."""
     hits: list[dict[str, Any]] = []
-    last_said = time.monotonic()
+    last_report = time.monotonic()
     for start in range(0, len(queries), SEARCH_BATCH):
         results = client.search(
             collection,
@@ -104,9 +104,9 @@ def _search(client: MilvusClient, collection: str, queries: np.ndarray) -> list[
             entity = nearest[0]["entity"]
             similarity = float(np.clip(nearest[0]["distance"], -1, 1))  # rounding may exceed 1
             hits.append({**entity, "similarity": similarity})
-        if time.monotonic() - last_said > PROGRESS_SECONDS:
+        if time.monotonic() - last_report > PROGRESS_SECONDS:
             say(f"matched {len(hits)} of {len(queries)} users")
-            last_said = time.monotonic()
+            last_report = time.monotonic()
     return hits
 
 

@@ -108,6 +108,7 @@ class RankerConfig(BackboneConfig):
         backbone: name of a backbone (`backbones.registry`).
         rationales_per_user: K.
         history_length: items of a history at most.
+        pool: collection that the users were matched in whose rationales it was trained on: serving gives it no others.
 
     Raises:
         InputError: an unknown variant or backbone, or a field that is out of its range.
@@ -120,11 +121,12 @@ class RankerConfig(BackboneConfig):
     backbone: str = "sasrec"
     rationales_per_user: int = RATIONALES_PER_USER
     history_length: int = HISTORY_LENGTH
+    pool: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.variant not in VARIANTS:
-            raise InputError(f"variant {self.variant!r}: unknown variant, known are {', '.join(VARIANTS)}")
+            raise InputError(f"variant {self.variant!r}: unknown variant, expected one of {', '.join(VARIANTS)}")
         for name in ("items", "text_dimension", "rationales_per_user", "history_length"):
             check_whole(name, getattr(self, name), 1)
         check_backbone(self.backbone, self)

@@ -34,6 +34,7 @@ class Ranks:
         return float(self.ndcg_by_user(cutoff).mean())
 
     def metrics(self) -> dict[str, float]:
+        """Hit ratio and NDCG at `CUTOFF`, by the names that reports use."""
         return {f"hr@{CUTOFF}": self.hit_ratio(), f"ndcg@{CUTOFF}": self.ndcg()}
 
 

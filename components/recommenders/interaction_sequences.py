@@ -38,10 +38,12 @@ class InteractionSequences:
 
     @property
     def n_users(self) -> int:
+        """Number of users."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
+        """Number of items; indices run from 1 to it, 0 is padding."""
         return len(self.item_ids)
 
     def training_pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -124,10 +126,10 @@ def number_rows(interactions: pa.Table, item_ids: pa.Array, path: Path) -> tuple
     user_ids, user_index = users.dictionary.to_pylist(), users.indices.to_numpy().astype(np.int64)
     if (np.diff(user_index) < 0).any() or user_ids != sorted(user_ids):
         raise InputError(f"{path}: rows are not sorted by user_id")
-    found = pc.index_in(interactions.column("item_id"), value_set=item_ids)
-    if found.null_count:
-        raise InputError(f"{path}: {found.null_count} interactions with items that {ITEMS_FILE} does not hold")
-    return user_ids, user_index, found.to_numpy().astype(np.int64) + 1
+    positions = pc.index_in(interactions.column("item_id"), value_set=item_ids)
+    if positions.null_count:
+        raise InputError(f"{path}: {positions.null_count} interactions with items that {ITEMS_FILE} does not hold")
+    return user_ids, user_index, positions.to_numpy().astype(np.int64) + 1
 
 
 def visit_begins(users: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ class Axis:
     logarithmic: bool = False
 
     def position(self, value: float) -> float:
+        """Where a value stands between the ends of the axis: 0 at the low end, 1 at the high one."""
         scale: Callable[[float], float] = math.log10 if self.logarithmic else float
         return (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
 

@@ -42,7 +42,9 @@ class SeedsSection(Section):
             raise InputError(f"tokens_per_call {self.tokens_per_call}: expected a number, 0 or more")
 
     def resolved(self) -> Self:
+        """The same, with the path of the previous seeds absolute."""
         return replace(self, previous_seeds=absolute_path(self.previous_seeds))
 
     def read_paths(self) -> list[Path]:
+        """The previous seeds, if they are given."""
         return [Path(self.previous_seeds)] if self.previous_seeds else []

@@ -42,15 +42,15 @@ def encode_texts(encoder: TextEncoder, texts: list[str]) -> np.ndarray:
     """
     distinct = sorted({text for text in texts if text})
     say(f"encoding {len(distinct)} different texts of {len(texts)} with {encoder.name}")
-    began = last_said = time.monotonic()
+    began = last_report = time.monotonic()
     vectors = np.zeros((len(distinct) + 1, encoder.dimension), np.float32)  # the last row is the empty text
     done = 0
     for batch in _batches(encoder.lengths(distinct) if distinct else []):
         vectors[batch] = encoder.encode_batch([distinct[row] for row in batch])
         done += len(batch)
-        if time.monotonic() - last_said > PROGRESS_SECONDS:
+        if time.monotonic() - last_report > PROGRESS_SECONDS:
             say(f"encoded {done} of {len(distinct)} texts")
-            last_said = time.monotonic()
+            last_report = time.monotonic()
     say(f"encoded {len(distinct)} texts, {len(distinct) / max(time.monotonic() - began, 1e-9):,.0f} a second")
     row_of = {text: row for row, text in enumerate(distinct)}
     return vectors[[row_of.get(text, -1) for text in texts]]

@@ -73,7 +73,7 @@ def _load(model: str, source: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    is_local = Path(source).is_absolute()  # then no model hub is asked
+    is_local = Path(source).is_absolute()  # then no model hub is contacted
     logging.disable_progress_bar()
     try:
         return SentenceTransformer(source, local_files_only=is_local).float()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.foundation.errors import KINDS, RelandError
 from components.foundation.progress import PROGRESS_PREFIX
+from components.foundation.redaction import without_passwords
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _STEP_BEGINS = re.compile(r"Executing task '([^']+)'")
@@ -21,7 +22,7 @@ class StepFailedError(RelandError):
 
 
 class RunLog(io.TextIOBase):
-    """A stream that takes everything that `kfp.local` and its steps print.
+    """A stream that takes everything that `kfp.local` and its steps print; passwords of addresses become stars.
 
     Attributes:
         seconds: how long each finished step took.
@@ -44,16 +45,19 @@ class RunLog(io.TextIOBase):
         self._in_traceback = False
 
     def write(self, text: str) -> int:
-        """Write to the file and interpret each complete line."""
-        self._file.write(_COLOR.sub("", text))
-        self._file.flush()
+        """Write each complete line to the file, and interpret it."""
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
-            self._take(_COLOR.sub("", line).strip())  # the runner indents what a step prints
+            shown = without_passwords(_COLOR.sub("", line))
+            self._file.write(f"{shown}\n")
+            self._take(shown.strip())  # the runner indents what a step prints
+        self._file.flush()
         return len(text)
 
     def close(self) -> None:
-        """Close the file."""
+        """Write the last line, if it has no end, and close the file."""
+        if not self._file.closed:
+            self._file.write(without_passwords(_COLOR.sub("", self._partial)))
         self._file.close()
         super().close()
 

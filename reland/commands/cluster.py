@@ -104,7 +104,7 @@ def submit(
     run_id = kubeflow.submit(version, experiment, run_name, parameters, service_account)
     answer = {**dataclasses.asdict(version), "experiment": experiment, "run": run_name, "run_id": run_id}
     if not as_json:
-        print(f"{_told(version)}\nrun {run_id}: {run_name}, in the experiment {experiment}", flush=True)
+        print(f"{_upload_line(version)}\nrun {run_id}: {run_name}, in the experiment {experiment}", flush=True)
     if wait:
         stream = sys.stderr if as_json else sys.stdout
         answer["state"] = kubeflow.wait(run_id, lambda state: print(state, file=stream, flush=True))
@@ -146,10 +146,10 @@ def schedule(
     from pipelines.running.kubeflow import CADENCE, Kubeflow, Schedule
 
     if not pipeline:
-        found = Kubeflow(load_settings()).schedules(experiment)
+        scheduled = Kubeflow(load_settings()).schedules(experiment)
         if as_json:
-            print(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
-        for each in [] if as_json else found:
+            print(json.dumps([dataclasses.asdict(each) for each in scheduled], indent=2))
+        for each in [] if as_json else scheduled:
             print(f"{each.pipeline:20s} {each.cron:18s} {_details(each.catch_up, each.parameters)}".rstrip())
         return
     if remove:
@@ -170,14 +170,14 @@ def schedule(
     if as_json:
         print(json.dumps({**dataclasses.asdict(wanted), "experiment": experiment, "changed": changed}, indent=2))
     else:
-        print(_told(version))
+        print(_upload_line(version))
         print(f"{'scheduled' if changed else 'scheduled as before'}: {cron} {_details(catch_up, parameters)}".rstrip())
 
 
 def _upload(
     pipeline: str, cluster: "Cluster", config: Path | None, assignments: list[str], given: list[str]
 ) -> "tuple[Kubeflow, Version, dict[str, object]]":
-    """Compile and upload it. What is wrong with the parameters is said before anything is sent.
+    """Compile and upload it. Faults of the parameters are reported before anything is sent.
 
     Args:
         config: TOML file with sections; those that the pipeline takes become parameters.
@@ -230,10 +230,10 @@ def _cluster(
     )
 
 
-def _told(version: "Version") -> str:
+def _upload_line(version: "Version") -> str:
     return f"{version.pipeline} {version.name}: {'uploaded' if version.is_new else 'there already'}"
 
 
 def _details(catch_up: bool, parameters: dict[str, object]) -> str:
-    told = [f"{name}={value}" for name, value in parameters.items()]
-    return " ".join([*(["catching up"] if catch_up else []), *told])
+    words = [f"{name}={value}" for name, value in parameters.items()]
+    return " ".join([*(["catching up"] if catch_up else []), *words])

@@ -37,7 +37,7 @@ Logs = Annotated[
 ]
 Timezone = Annotated[str, typer.Option(help="Whose midnight a day begins at, as Asia/Shanghai.")]
 Alpha = Annotated[float, typer.Option(help="Level of the tests; intervals are of 1 - alpha.")]
-Power = Annotated[float, typer.Option(help="Probability with which a detectable lift is found.")]
+Power = Annotated[float, typer.Option(help="Power of the tests: the probability of detecting a lift that is there.")]
 Window = Annotated[float, typer.Option(help="Hours after its list up to which an outcome counts.")]
 Metric = Annotated[
     str,
@@ -176,7 +176,7 @@ def plan(
     logs: Logs = None,
     metric: Metric = "ctr",
     lift: Annotated[
-        float | None, typer.Option(help="Relative lift that is to be found, 0.03 is 3%. Default: none in particular.")
+        float | None, typer.Option(help="Relative lift to be detected, 0.03 is 3%. Default: none in particular.")
     ] = None,
     weight: Annotated[
         float, typer.Option(help="Share of all users that the candidate is to have; the control has as many.")
@@ -249,7 +249,7 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of who comes when, and of what they do.")] = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was found as JSON, and progress to standard error.")
+        bool, typer.Option("--json", help="Print the result as JSON, and progress to standard error.")
     ] = False,
 ) -> None:
     """Let simulated users ask the running gateway, and hold what the experiment finds against what is true."""
@@ -285,7 +285,7 @@ def interleave(
     first: Annotated[str, typer.Option(help="A ranking: a variant of the champion's run, or popularity.")] = "reland",
     second: Annotated[str, typer.Option(help="Another one.")] = "id_only",
     seed: Annotated[int, typer.Option(help="Seed of who comes, and of what they do.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Interleave two rankings of the champion's run in its simulated market, without servers: which is preferred?"""
     import numpy as np
@@ -409,8 +409,8 @@ def _print_report(console: Console, content: dict[str, Any]) -> None:
 def _print_plan(console: Console, planned: "Plan", lift: float | None, power: float) -> None:
     """A line for each length, and what to do."""
     shown = Table(
-        title=f"Lift of {planned.metric} that is found with probability {power:.0%}, by the log of {planned.first_day} "
-        f"to {planned.last_day}",
+        title=f"Lift of {planned.metric} that is detected with probability {power:.0%}, by the log of "
+        f"{planned.first_day} to {planned.last_day}",
         title_justify="left",
     )
     for name in ("days", "users an arm", "one test", "daily looks"):
@@ -429,7 +429,9 @@ def _print_plan(console: Console, planned: "Plan", lift: float | None, power: fl
     longest = planned.lengths[-1]
     for how, needed in (("one test at the end", planned.needed), ("daily looks", planned.needed_with_looks)):
         if needed is None:
-            print(f"{how}: {lift:+.1%} is not found with probability {power:.0%} in the {longest.days} days of the log")
+            print(
+                f"{how}: {lift:+.1%} is not detected with probability {power:.0%} in the {longest.days} days of the log"
+            )
         else:
             print(f"{how}: {needed.days} days, {needed.users:,} users an arm")
     if planned.needed_with_looks is not None:

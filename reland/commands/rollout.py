@@ -84,6 +84,14 @@ def abort(reason: Reason = "") -> None:
     abort(_settings(), reason)
 
 
+@group.command()
+def rollback(reason: Reason = "") -> None:
+    """Go back to the champion before, in one step: pointers move, nothing is copied. Again, and further back."""
+    from serving.rollout.controller import rollback
+
+    rollback(_settings(), reason)
+
+
 @group.command(name="hold-out")
 def hold_out(
     share: Annotated[float, typer.Argument(help="Share of all users, up to 0.5; 0 ends the hold-out.")],
@@ -105,15 +113,15 @@ def resume() -> None:
 
 @group.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Show who is served by what, and the last changes."""
+    """Show the arms, their shares of the users, and the last change."""
     from dataclasses import asdict
 
     from serving.rollout.controller import status
 
-    found = status(_settings())
-    desired = found.desired
+    current = status(_settings())
+    desired = current.desired
     if as_json:
-        content = asdict(desired) | {"effective": found.effective, "running": desired.candidate is not None}
+        content = asdict(desired) | {"effective": current.effective, "running": desired.candidate is not None}
         print(json.dumps(content, indent=2, ensure_ascii=False))
         return
     console = Console()
@@ -125,7 +133,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
     console.print(table)
     if desired.time:
         console.print(f"{desired.action} by {desired.by} at {desired.time}" + f" {desired.reason}".rstrip())
-    if not found.effective:
+    if not current.effective:
         console.print("not in effect yet: a command runs, or was killed and `reland rollout resume` finishes it")
 
 

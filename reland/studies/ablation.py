@@ -32,7 +32,7 @@ def release_ablation(settings: Settings, generation: Generation) -> int:
     """Release the champion's variant `id_only` as a version, beside whatever is served; returns the version.
 
     It is registered with the champion's files, which hold both variants, and its tags, so a rollout finds its
-    generation and slot as those of any version. One that was released before is found again.
+    generation and slot as those of any version. If it was released before, that version is returned.
 
     Args:
         generation: the champion's.

@@ -15,7 +15,7 @@ STYLES = ((BLUE, ""), (ORANGE, "6 4"), (GREEN, "2 3"))
 
 
 def render(market: BlendMarket, best: np.ndarray, ways: Sequence[Regret], repetitions: int) -> str:
-    """Regret curves, and what the blends found are worth.
+    """Regret curves, and the worth of the blends that were learned.
 
     Args:
         best: the best fixed blend.
@@ -53,7 +53,7 @@ def render(market: BlendMarket, best: np.ndarray, ways: Sequence[Regret], repeti
             f"{escape(market.names[-1])} alone; a duel is judged on {LISTS_OF_DUEL} lists. Clicks missed are by the "
             "truth, against the list of the best fixed blend.</p>",
             f'<div class="grid"><figure>{chart}</figure></div>',
-            "<h2>What was found</h2>",
+            "<h2>Results</h2>",
             table(header, rows),
         ],
         "Yue and Joachims, ICML 2009; Radlinski, Kurup and Joachims, CIKM 2008.",

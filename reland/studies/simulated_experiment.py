@@ -49,7 +49,7 @@ TAKEN_OVER_SECONDS = 30.0  # that the gateway gets to serve the arms' record
 
 
 @dataclass(frozen=True)
-class Found:
+class EstimatedLift:
     """The lift of a metric as the analysis gives it, beside the true one; relative, 0.03 is +3%.
 
     Attributes:
@@ -81,14 +81,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SimulatedExperiment:
-    """What was served and found.
+    """What was served, and the lifts that were measured.
 
     Attributes:
         versions: of the ranker, by arm.
         days: simulated days that lists were served on.
         lost: lists and outcomes that the gateway's logs do not hold.
         steps: by arm, how many lists each step of the ladder answered.
-        agreement: share of the lists served that are what the arm's ladder gives again, asked for the truth.
+        agreement: share of the lists served that the arm's ladder gives again when the true lift is computed.
         true_rates: by arm, over the visits of both.
         lifts: by metric, `ctr` and `cvr`.
         by_day: likewise, by the simulated day.
@@ -107,8 +107,8 @@ class SimulatedExperiment:
     steps: dict[str, dict[str, int]]
     agreement: float
     true_rates: dict[str, TrueRates]
-    lifts: dict[str, Found]
-    by_day: dict[str, dict[str, Found]]
+    lifts: dict[str, EstimatedLift]
+    by_day: dict[str, dict[str, EstimatedLift]]
     warnings: list[str]
     interrupted: bool
     fault: str
@@ -131,7 +131,7 @@ def simulate_experiment(
         output: folder for the logs, the report and `simulation.json`; None: one below RELAND_HOME/experiments.
 
     Returns:
-        what was found, and the folder.
+        the result, and the folder.
 
     Raises:
         InputError: there is no truth, the arms cannot be compared, or the folder is there already.
@@ -250,7 +250,7 @@ def _analyse(
 
     Args:
         everything: by arm, what it gives for each visit.
-        activity: the market's prepared log, which tells of users before the experiment.
+        activity: the market's prepared log, which holds what users did before the experiment.
     """
     weights = [arms[name].weight for name in (comparison.treatment, comparison.baseline)]
     config = AnalysisConfig(
@@ -273,9 +273,9 @@ def _analyse(
     def rates(chosen: np.ndarray) -> dict[str, TrueRates]:
         return {name: true_rates(truth, users[chosen], days[chosen], everything[name][chosen]) for name in arms}
 
-    def found(estimates: dict[str, Any], true: dict[str, TrueRates]) -> dict[str, Found]:
+    def estimated_lifts(estimates: dict[str, Any], true: dict[str, TrueRates]) -> dict[str, EstimatedLift]:
         treatment, baseline = (asdict(true[name]) for name in (comparison.treatment, comparison.baseline))
-        return {name: _found(estimates[name], treatment[name] / baseline[name] - 1) for name in treatment}
+        return {name: _estimated_lift(estimates[name], treatment[name] / baseline[name] - 1) for name in treatment}
 
     overall = rates(compared)
     simulated = np.unique(days[compared])
@@ -294,9 +294,9 @@ def _analyse(
         },
         agreement=agreement,
         true_rates=overall,
-        lifts=found(analysis["overall"], overall),
+        lifts=estimated_lifts(analysis["overall"], overall),
         by_day={
-            group["name"]: found(group["metrics"], rates(compared & (days == day)))
+            group["name"]: estimated_lifts(group["metrics"], rates(compared & (days == day)))
             for group, day in zip(analysis["by_day"], simulated, strict=True)
         },
         warnings=warnings,
@@ -305,7 +305,7 @@ def _analyse(
     )
 
 
-def _found(estimate: dict[str, Any], true_lift: float) -> Found:
+def _estimated_lift(estimate: dict[str, Any], true_lift: float) -> EstimatedLift:
     lift, low, high, p_value = (estimate[name] for name in ("lift", "low", "high", "p_value"))
     covered = low is not None and high is not None and low <= true_lift <= high
-    return Found(lift, low, high, p_value, true_lift, covered)
+    return EstimatedLift(lift, low, high, p_value, true_lift, covered)

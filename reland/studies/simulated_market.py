@@ -57,7 +57,7 @@ def truth_of(generation: Generation) -> Truth:
 
 
 def read_ranked_market(generation: Generation) -> RankedMarket:
-    """Score every user and item with every ranker of a run, in this process: no server is asked.
+    """Score every user and item with every ranker of a run, in this process, without a server.
 
     Beside the run's variants there is `POPULARITY`, the logarithm of an item's training visits.
 

@@ -1,7 +1,7 @@
 """`reland experiment simulate`: simulated users ask the running gateway day by day, and do what the truth says.
 
 Everything between a user's request and the analysis is the real thing: HTTP, the gateway's assignment and ladder,
-Triton, the logs of exposures and events. Only the users are not, and so it is known what the experiment should find.
+Triton, the logs of exposures and events. Only the users are simulated, so the lift to measure is known.
 
 A simulated day takes seconds, and the gateway's logs tell real time. So the simulation leaves the logs alone and writes
 a copy of its own rows, in which the times are those of the simulated days and nothing else is changed: each list is
@@ -40,8 +40,8 @@ from components.marketplace.truth import Truth
 from components.marketplace.world import REPLAY, generator_of
 from reland.studies.true_lift import lists_of
 
-BATCH = 50  # visits that are asked for, drawn and told of together: at most 1,000 outcomes, as a request may hold
-CONCURRENCY = 8  # requests at a time; the gateway refuses what is more than it can do, and is asked again
+BATCH = 50  # visits served, drawn and reported together: at most 1,000 outcomes, as a request may hold
+CONCURRENCY = 8  # requests at a time; one that the gateway refuses for lack of capacity is sent again
 ATTEMPTS = 60  # for one request, a second apart at most
 LOG_SECONDS = 30.0  # that the gateway's logs get to hold what was served; they are written every ten seconds
 LOG_FILE = "00000.parquet"
@@ -71,7 +71,7 @@ class Served:
         days: the simulated day.
         lists: int64[n, L], the items in the truth's index, `NO_ITEM` where a list is shorter.
         moments: of the visits, simulated, seconds since 1970.
-        clicks, conversions: outcomes that were told to the gateway.
+        clicks, conversions: outcomes that were reported to the gateway.
         interrupted: whether visits are missing, and by what `fault`; by none after Ctrl-C.
     """
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from reland.studies.simulated_experiment import Found, SimulatedExperiment
+from reland.studies.simulated_experiment import EstimatedLift, SimulatedExperiment
 from serving.experiment.report import PAGE_FILE
 
 
 def print_simulation(console: Console, result: SimulatedExperiment, folder: Path) -> None:
-    """The lifts that were found beside the true ones, overall and by day, and what they rest on."""
+    """The measured lifts beside the true ones, overall and by day, and what they rest on."""
     table = Table(title=f"Lift of {result.comparison.title}", title_justify="left")
     for name in ("", "day", "found", "95% interval", "true", ""):
         table.add_column(name, justify="left" if name in ("", "day") else "right")
@@ -21,7 +21,7 @@ def print_simulation(console: Console, result: SimulatedExperiment, folder: Path
     console.print(table)
     console.print(
         f"{result.lists:,} lists, {result.clicks:,} clicks and {result.conversions:,} purchases of {result.users:,} "
-        f"users; the logs lost {result.lost:,}; asked again, {result.agreement:.1%} of the lists are the same",
+        f"users; the logs lost {result.lost:,}; computed again, {result.agreement:.1%} of the lists are the same",
         soft_wrap=True,
     )
     for warning in result.warnings:
@@ -29,7 +29,7 @@ def print_simulation(console: Console, result: SimulatedExperiment, folder: Path
     console.print(f"written: {folder} (open {folder / PAGE_FILE})", markup=False, soft_wrap=True)
 
 
-def _cells(result: Found) -> tuple[str, str, str, str]:
+def _cells(result: EstimatedLift) -> tuple[str, str, str, str]:
     true = f"{result.true_lift:+.2%}"
     if result.lift is None or result.low is None or result.high is None:
         return "none", "", true, ""

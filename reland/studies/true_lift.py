@@ -20,7 +20,7 @@ from components.foundation.settings import Settings
 from components.marketplace.sessions import NO_ITEM
 from components.marketplace.truth import Truth
 
-ASKED = 8  # users at a time
+CONCURRENCY = 8  # users at a time
 PATIENCE = 60.0  # seconds that an answer may take: here nobody waits for it
 
 
@@ -58,10 +58,10 @@ async def lists_of_arm(settings: Settings, triton: str, arm: Arm, truth: Truth, 
     ranker = RankerClient(triton)
     ranker.connect()
     features = FeatureReader(online, CircuitBreaker("feature_store"), metrics, PATIENCE, PATIENCE)
-    request_ids = RequestIds(secrets.token_bytes(KEY_BYTES))  # nobody answers to what is asked here
+    request_ids = RequestIds(secrets.token_bytes(KEY_BYTES))  # no event will name these lists
     ladder = Ladder(arms, features, ranker, CircuitBreaker, metrics, Budget.of(PATIENCE), request_ids)
     await online.start([arm.feature_service])
-    places = asyncio.Semaphore(ASKED)
+    places = asyncio.Semaphore(CONCURRENCY)
 
     async def ask(user_id: str) -> list[str]:
         async with places:

@@ -14,7 +14,7 @@ import duckdb
 
 from components.contracts.artifacts import INTERACTIONS_FILE
 from components.contracts.tables import check_table, interactions_schema, protocols_of
-from components.foundation.files import replacing_file
+from components.foundation.files import PRIVATE, replacing_file
 from serving.experiment.join import JoinConfig, join_outcomes
 from serving.experiment.tables import experiment_tables, text, view
 from serving.experiment.user_days import ACTIVITY, USER_DAYS
@@ -78,7 +78,7 @@ def activity_of_interactions(prepared: Path, before: datetime.datetime, output: 
 def activity_of_logs(
     exposures: Path, events: Path, before: datetime.datetime, days: int, output: Path, config: JoinConfig
 ) -> bool:
-    """Write `ACTIVITY` of what the gateway's logs tell of the days before a moment; False where they tell nothing.
+    """Write `ACTIVITY` from the gateway's logs of the days before a moment; False where they hold none.
 
     Every arm counts: before the experiment they were not those of the experiment.
 
@@ -112,5 +112,5 @@ def activity_of_logs(
 
 
 def _write(tables: duckdb.DuckDBPyConnection, query: str, output: Path) -> None:
-    with replacing_file(output) as temporary:
+    with replacing_file(output, PRIVATE) as temporary:
         tables.execute(f"COPY ({query}) TO {text(str(temporary))} (FORMAT parquet, COMPRESSION zstd)")

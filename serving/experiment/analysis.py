@@ -122,7 +122,7 @@ class Estimate:
         exact: an arm has no outcome, and test and interval are exact ones of users with an outcome.
         few: an arm has fewer than `FEWEST_OUTCOMES` outcomes.
         verdict: `better`, `worse`, `not worse` (by more than the margin) or `undecided`.
-        detectable: the relative lift that was found with the power asked for, at this many users.
+        detectable: the relative lift that is detected with the required power, at this many users.
         deviation: of one user's part in an arm's log rate: see `power`.
     """
 
@@ -720,7 +720,7 @@ def _of_randomisation(result: ExperimentResult, config: AnalysisConfig) -> list[
             warnings.append(
                 f"Sample-ratio mismatch{where}: {ratio.candidate:,} users of {config.candidate} and {ratio.control:,} "
                 f"of {config.control}, where {ratio.share:.1%} were to be the candidate's (p = {ratio.p_value:.2g}): "
-                "users went missing in one arm, and no lift can be relied on before it is known why."
+                "users went missing in one arm, and no lift can be relied on until the cause is clear."
             )
     balance = result.balance
     if balance is not None and not balance.balanced:

@@ -98,10 +98,12 @@ class Cells:
 
     @property
     def days(self) -> list[datetime.date]:
+        """The days of the cells, in order."""
         return sorted({day for _, day in self.cells})
 
     @property
     def stages(self) -> list[int]:
+        """The stages of the cells, in order."""
         return sorted({stage for stage, _ in self.cells})
 
     def users_of_stage(self, arm: str, stage: int) -> int:

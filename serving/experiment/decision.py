@@ -6,7 +6,7 @@
    With a planned size, all daily looks together are tested at a fifth of alpha by the sequential test and, on the day
    on which the size is reached, the fixed-horizon test is made once at the other four fifths. The chance of a false
    alarm is at most the sum, alpha, whatever the looks (Bonferroni). Without a planned size the sequential test decides.
-4. A secondary metric that is significantly worse, all of them tested together by Holm, is said beside the decision; one
+4. A secondary metric that is significantly worse, all tested together by Holm, is reported beside the decision; one
    whose interval does not exclude a loss beyond the margin is called undecided.
 """
 
@@ -73,9 +73,9 @@ def _primary(result: ExperimentResult, config: AnalysisConfig) -> tuple[str, str
     looks = result.sequential[config.primary].looks
     first = next((look for look in looks if look.significant), None)
     if first is not None and (end is None or first.day <= end.day):
-        return _found(name, first, f"by the sequential test since {first.day}")
+        return _significant_difference(name, first, f"by the sequential test since {first.day}")
     if end is not None and end.significant:
-        return _found(name, end, f"by the fixed-horizon test at the planned size, on {end.day}")
+        return _significant_difference(name, end, f"by the fixed-horizon test at the planned size, on {end.day}")
     if end is not None:
         return (
             "no difference found",
@@ -94,7 +94,7 @@ def _primary(result: ExperimentResult, config: AnalysisConfig) -> tuple[str, str
     return "go on", f"Go on: no difference of {name} is found yet, {_interval(latest)} by the sequential test."
 
 
-def _found(name: str, estimate: Look | PlannedEnd, how: str) -> tuple[str, str]:
+def _significant_difference(name: str, estimate: Look | PlannedEnd, how: str) -> tuple[str, str]:
     better = estimate.lift is None or estimate.lift > 0
     word = "better" if better else "worse"
     return word, f"The candidate is {word}: {name} {_interval(estimate)}, {how}."

@@ -1,7 +1,8 @@
 """Exposures and outcomes become user-days: what was shown to whom, and what came of it.
 
 An outcome belongs to the list that its `request_id` names. Each event has one of the fates below, the first that fits,
-and all of them are counted.
+and all of them are counted. Events of another behavior than `OUTCOMES` (`cart`, …) are no outcomes: they are passed
+over before, and their number is told.
 
 ===============  =======================================================================================================
 `unknown`        no list has its request id
@@ -32,7 +33,7 @@ import pyarrow as pa
 
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS, OUTCOMES
 from components.foundation.errors import InputError
-from components.foundation.files import replacing_file
+from components.foundation.files import PRIVATE, replacing_file
 from serving.experiment.tables import DEFAULT_MEMORY, experiment_tables, text, view
 from serving.experiment.user_days import ITEM_VALUES, USER_DAYS
 
@@ -79,11 +80,12 @@ class JoinAccount:
     Attributes:
         lists: lists logged, of all arms; each once.
         repeated_lists: rows beyond the first with a request id.
-        analysed_lists: of `lists`, those of the arms, states and time asked for.
-        immature_lists: of `lists`, those of the arms, states and time asked for whose window has not passed; with
+        analysed_lists: of `lists`, those of the arms, states and time that `JoinConfig` selects.
+        immature_lists: of `lists`, those of the selected arms, states and time whose window has not passed; with
             `JoinConfig.mature` they are not among `analysed_lists`.
         immature_from: the first day of such a list; None without one.
         events: events of each fate, by outcome.
+        other_events: events that are no outcomes, by behavior.
     """
 
     lists: int
@@ -92,6 +94,7 @@ class JoinAccount:
     immature_lists: int
     immature_from: datetime.date | None
     events: dict[str, dict[str, int]]
+    other_events: dict[str, int]
 
     def count(self, fate: str) -> int:
         """Events of a fate."""
@@ -109,7 +112,12 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
     with experiment_tables(config.memory) as tables:
         view(tables, "exposures", exposures, EXPOSURES)
         # The gateway makes the folder of events with the first one.
-        view(tables, "events", events if events.exists() else OUTCOME_EVENTS.empty_table(), OUTCOME_EVENTS)
+        view(tables, "logged_events", events if events.exists() else OUTCOME_EVENTS.empty_table(), OUTCOME_EVENTS)
+        is_outcome = f"outcome IN ({', '.join(map(text, OUTCOMES))})"
+        tables.execute(f"CREATE TEMP VIEW events AS SELECT * FROM logged_events WHERE {is_outcome}")
+        others = tables.sql(
+            f"SELECT outcome, count(*) FROM logged_events WHERE NOT {is_outcome} GROUP BY 1 ORDER BY 1"
+        ).fetchall()
         view(tables, "item_values", config.values or ITEM_VALUES.empty_table(), ITEM_VALUES)
         repeated = _make_lists(tables, config)
         ((immature, immature_from),) = tables.sql(
@@ -135,6 +143,7 @@ def join_outcomes(exposures: Path, events: Path, output: Path, config: JoinConfi
         immature_lists=immature,
         immature_from=immature_from,
         events=counted,
+        other_events=dict(others),
     )
 
 
@@ -189,7 +198,7 @@ def _repeated_numbers(tables: duckdb.DuckDBPyConnection) -> np.ndarray:
 
 
 def _make_outcomes(tables: duckdb.DuckDBPyConnection, config: JoinConfig) -> None:
-    """The table `outcomes`: each outcome of an item of a list once, with its fate and how many events told it."""
+    """The table `outcomes`: each outcome of an item of a list once, with its fate and how many events report it."""
     early, late = (
         f"INTERVAL '{_microseconds(length)} microseconds'" for length in (config.clock_difference, config.window)
     )
@@ -223,7 +232,7 @@ def _microseconds(length: datetime.timedelta) -> int:
 
 def _write_user_days(tables: duckdb.DuckDBPyConnection, output: Path) -> None:
     counts = ("lists", "impressions", "clicks", "conversions", "ranked_lists")
-    with replacing_file(output) as temporary:
+    with replacing_file(output, PRIVATE) as temporary:
         tables.execute(
             f"""
             COPY (

@@ -1,6 +1,6 @@
 """Sufficient statistics of a group of users: all that lifts and their variances are made of.
 
-A user is a row of features (clicks on a day, impressions on a day, clicks before the experiment), and a group is told
+A user is a row of features (clicks on a day, impressions on a day, clicks before the experiment), and a group is given
 by the number of its users, the sums of their features and the sums of the products of their features. They add up, so a
 table of any length is read once and never held, and every estimate after that is arithmetic on small matrices.
 

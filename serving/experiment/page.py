@@ -195,7 +195,7 @@ def _levels(analysis: dict[str, Any]) -> str:
     levels = analysis["by_level"]
     if not levels:
         return (
-            "<h2>Activity levels (Table 5 of the paper)</h2><p>Nothing is known of what users did before the "
+            "<h2>Activity levels (Table 5 of the paper)</h2><p>There is no record of what users did before the "
             "experiment: the logs begin with it, and no table of activity was given.</p>"
         )
     header = ["Activity level", *(f"#{level['name']}" for level in levels)]
@@ -403,13 +403,15 @@ def _rows(join: dict[str, Any]) -> str:
         ]
         for fate in reversed(FATES)
     ]
+    behaviors = ", ".join(f"{count:,} of {name}" for name, count in join["other_events"].items())
+    others = f" Events of other behaviors are logged and not analysed: {behaviors}." if behaviors else ""
     return (
         f"<h2>What became of the events</h2>{table(['Events', '#Clicks', '#Conversions'], rows)}"
         f"<p>{join['lists']:,} lists were logged, {join['analysed_lists']:,} of them are analysed; "
         f"{join['repeated_lists']:,} rows repeated a list and are left out. An outcome counts up to "
         f"{join['window_hours']:g} hours after its list, on the day of the list; a conversion counts whether or not a "
         f"click on its item was logged. {join['immature_lists']:,} lists are younger than that at the end of the log, "
-        f"and {'left out' if join['mature'] else 'analysed'}.</p>"
+        f"and {'left out' if join['mature'] else 'analysed'}.{others}</p>"
     )
 
 

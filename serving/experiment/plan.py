@@ -27,9 +27,9 @@ class Length:
         days: its length.
         users: expected in each arm.
         deviation: of one user's part in an arm's log rate.
-        detectable: relative lift that is found with the power asked for, by one test at the end.
+        detectable: relative lift that is detected with the required power, by one test at the end.
         detectable_with_looks: likewise, looked at daily.
-        power, power_with_looks: with which the lift asked for is found; None where none was.
+        power, power_with_looks: with which the given lift is detected; None where none is given.
     """
 
     days: int
@@ -48,7 +48,7 @@ class Plan:
     Attributes:
         first_day, last_day: of the log that it rests on.
         needed, needed_with_looks: the shortest length that finds the lift; None where none of these does, and where no
-            lift was asked for.
+            lift is given.
     """
 
     metric: str
@@ -67,7 +67,7 @@ def plan_experiment(
     Args:
         user_days: a file of `USER_DAYS`, of any arms, taken together.
         weight: share of all users that the candidate is to have; the control has as many.
-        lift: relative, that is to be found; None: none in particular.
+        lift: relative, that is to be detected; None: none in particular.
 
     Raises:
         InputError: the table does not hold its schema, or has too few outcomes to tell a variance.

@@ -16,7 +16,7 @@ def minimum_detectable_lift(
 ) -> float:
     """The least relative lift that a two-sided test of level `alpha` finds with probability `power`, 0.5 or more.
 
-    Not a number without users. That a lift is found on the wrong side is passed over: it has no part in such a power.
+    Not a number without users. Detecting the lift with the wrong sign is left out: at such a power it hardly happens.
     """
     if not (deviation > 0 and candidate_users > 0 and control_users > 0):
         return math.nan
@@ -26,7 +26,7 @@ def minimum_detectable_lift(
 
 
 def users_needed(deviation: float, lift: float, alpha: float, power: float) -> int:
-    """Users in each of two arms of equal size with which a relative lift is found with probability `power`.
+    """Users in each of two arms of equal size with which a relative lift is detected with probability `power`.
 
     Raises:
         ValueError: the lift is 0, which no number of users finds, or not above -1.

@@ -38,7 +38,7 @@ class ReportConfig:
 
     Attributes:
         activity: a Parquet file of `ACTIVITY`, or prepared interactions, a folder or file; None: the logs themselves.
-        activity_days: days of the logs before the experiment that tell of activity, where `activity` is None.
+        activity_days: days of the logs before the experiment that activity is counted over, where `activity` is None.
         attributes: a Parquet file of `contracts.tables.USERS`, by which users are divided once more.
         started: when the rollout began, by its history; None where there is none.
     """
@@ -91,7 +91,7 @@ def write_report(logs: Path, output: Path, config: ReportConfig) -> dict[str, An
         logs: folder of the folders `exposures` and `events`, as RELAND_HOME/serving.
 
     Raises:
-        InputError: a log or table does not hold its schema, or an arm served nobody in the time asked for.
+        InputError: a log or table does not hold its schema, or an arm served nobody in the time analysed.
     """
     exposures, events = logs / EXPOSURES_FOLDER, logs / EVENTS_FOLDER
     arms = (config.analysis.candidate, config.analysis.control)
@@ -139,14 +139,14 @@ def write_report(logs: Path, output: Path, config: ReportConfig) -> dict[str, An
 
 
 def _activity(config: ReportConfig, logs: Path, output: Path, before: datetime.datetime | None) -> Path | None:
-    """A file of `ACTIVITY`; None where nothing is known of the time before."""
+    """A file of `ACTIVITY`; None where the logs hold nothing from before."""
     if before is None:
         return None
     target, memory = output / ACTIVITY_FILE, config.join.memory
     if config.activity is None:
         folders = logs / EXPOSURES_FOLDER, logs / EVENTS_FOLDER
-        is_known = activity_of_logs(*folders, before, config.activity_days, target, config.join)
-        return target if is_known else None
+        is_written = activity_of_logs(*folders, before, config.activity_days, target, config.join)
+        return target if is_written else None
     if config.activity.is_file() and _column_names(config.activity) == ACTIVITY.names:
         check_table(config.activity, ACTIVITY)
         return config.activity

@@ -15,7 +15,7 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 # items shown; `clicks` and `conversions` are of lists of this day, each item of a list counted once. CTR is
 # clicks / impressions, CVR is conversions / clicks (Table 4 of the paper). `ranked_lists` are the lists for which
 # an arm can matter: new users are answered with what is popular by every arm. `value` is what the conversions are
-# worth, in the unit of `ITEM_VALUES`, and 0 where nobody said.
+# worth, in the unit of `ITEM_VALUES`, and 0 where no value is given.
 USER_DAYS = pa.schema(
     [
         _required("state", pa.int64()),
@@ -39,7 +39,7 @@ ITEM_VALUES = pa.schema([_required("item_id", pa.string()), _required("value", p
 ACTIVITY = pa.schema(
     [
         _required("user_id", pa.string()),
-        _required("impressions", pa.int64()),  # 0 where it is not known what was shown
+        _required("impressions", pa.int64()),  # 0 where it is unknown what was shown
         _required("clicks", pa.int64()),
         _required("conversions", pa.int64()),
     ]

@@ -10,7 +10,6 @@ import uvicorn
 from components.foundation.errors import RelandError
 from components.foundation.library_warnings import silence_library_warnings
 from components.foundation.progress import say
-from components.foundation.redaction import without_passwords
 from components.foundation.settings import Settings, load_settings
 from serving.gateway.app import create_app
 from serving.gateway.connections import KEEP_ALIVE_SECONDS, Connections, protocol_of
@@ -62,7 +61,7 @@ def main() -> None:
         say(f"gateway: http://{settings.gateway_host}:{settings.gateway_port}")
         serve(settings)
     except RelandError as error:
-        print(f"reland: {without_passwords(str(error))}", file=sys.stderr)
+        print(f"reland: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
 
 

@@ -114,6 +114,7 @@ class RankResponse(_Answer):
     model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
     items: Annotated[list[ScoredItem], Field(description="best first")]
     unknown_items: Annotated[list[str], Field(description="candidates that the model does not know: not scored")]
+    excluded_items: Annotated[list[str], Field(description="candidates that an operator keeps out: not scored")]
 
 
 class RecommendResponse(_Answer):
@@ -134,7 +135,12 @@ class Event(_Request):
 
     request_id: Annotated[str, Field(min_length=1, max_length=64, description="of the answer that showed the item")]
     item_id: ItemId
-    outcome: Literal["click", "conversion"]
+    outcome: Annotated[
+        Literal["click", "conversion", "cart", "favourite", "rating"],
+        Field(
+            description="experiments count clicks and conversions; the others are logged for you", examples=["click"]
+        ),
+    ]
     time: Annotated[
         Annotated[int, Field(ge=0, le=_LAST_MILLISECOND)]
         | Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
@@ -194,3 +200,4 @@ class Readiness(BaseModel):
     arms: dict[str, int]
     open_circuits: Annotated[list[str], Field(description="dependencies that do not answer")]
     newer_record_refused: Annotated[bool, Field(description="the arms' record on disk cannot be served")]
+    newer_exclusions_refused: Annotated[bool, Field(description="the exclusions on disk cannot be read")]

@@ -73,11 +73,14 @@ router = APIRouter(prefix="/v1", responses=_PROBLEMS, route_class=_StrictJsonRou
 
 @router.post("/rank", tags=["lists"], response_model=RankResponse, summary="Rank given items for a user")
 async def rank(asked: RankRequest, request: Request) -> Response:
-    """Scores the candidates that the model knows; the others come back as `unknown_items`."""
+    """Scores the candidates that the model knows; the others come back as `unknown_items`, or as `excluded_items` where
+    an operator keeps them out.
+    """
     gateway = _gateway(request, asked.user_id)
     served = await gateway.ladder.rank(asked.user_id, asked.candidates)
     gateway.log_exposure(served)
-    return _json({**_list(served), "unknown_items": served.unknown_items})
+    gateway.log_access(_name(request), "rank", asked.user_id, served.request_id)
+    return _json({**_list(served), "unknown_items": served.unknown_items, "excluded_items": served.excluded_items})
 
 
 @router.post("/recommend", tags=["lists"], response_model=RecommendResponse, summary="Find and rank items for a user")
@@ -86,6 +89,7 @@ async def recommend(asked: RecommendRequest, request: Request) -> Response:
     gateway = _gateway(request, asked.user_id)
     served = await gateway.ladder.recommend(asked.user_id, asked.count)
     gateway.log_exposure(served)
+    gateway.log_access(_name(request), "recommend", asked.user_id, served.request_id)
     return _json({**_list(served), "candidates_from": served.candidates_from})
 
 
@@ -115,6 +119,7 @@ async def events(asked: EventsRequest, request: Request) -> Response:
         if gateway.events_are_stuck:
             raise HTTPException(503, "events cannot be kept", {"Retry-After": "10"})
         raise HTTPException(429, "busy", {"Retry-After": "1"})
+    gateway.log_access(principal.name, "events", principal.user_id)
     refused = [{"index": index, "reason": reason} for index, is_own in enumerate(own) if not is_own]
     return _json({"accepted": accepted, "refused": refused}, 202)
 
@@ -134,6 +139,7 @@ async def explanations(user_id: Annotated[UserId, Path()], request: Request) -> 
     """The borrowed reasoning that goes into the user's rankings."""
     gateway = _gateway(request, user_id)
     served_arm, features = await gateway.ladder.explain(user_id)
+    gateway.log_access(_name(request), "explanations", user_id)
     known = features is not None and features.complete and not features.cold
     step = ("fresh" if features.fresh else "last_known") if features is not None and known else POPULAR
     return _json(
@@ -161,12 +167,14 @@ async def readyz(request: Request) -> Readiness:
     arms = {served.arm.name: served.arm.version for served in gateway.arms.served}
     state = gateway.arms.record.state
     circuits, refused = gateway.open_circuits, gateway.arms.refused is not None
+    unread = gateway.exclusions.refused is not None
     return Readiness(
-        status="degraded" if circuits or refused else "ready",
+        status="degraded" if circuits or refused or unread else "ready",
         state=state,
         arms=arms,
         open_circuits=circuits,
         newer_record_refused=refused,
+        newer_exclusions_refused=unread,
     )
 
 
@@ -238,6 +246,11 @@ def _gateway(request: Request, user_id: str | None) -> Gateway:
         raise HTTPException(403, "the token is of another user")
     gateway: Gateway = request.app.state.gateway
     return gateway
+
+
+def _name(request: Request) -> str:
+    principal: Principal = request.scope[PRINCIPAL]
+    return principal.name
 
 
 def _list(served: Served) -> dict[str, Any]:

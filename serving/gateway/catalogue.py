@@ -23,6 +23,7 @@ class Catalogue:
         item_ids: in the order of their numbers.
         popular: item ids, most visited first.
         visits: training visits of each item.
+        pool: the one whose rationales the ranker was trained on.
         inputs: what the models are given of a user (`contracts.ranking_signature`).
     """
 
@@ -35,6 +36,7 @@ class Catalogue:
     rationales_per_user: int
     text_encoder: str
     text_dimension: int
+    pool: str = ""
 
     def history(self, items: list[str]) -> np.ndarray:
         """int64[1, HISTORY_LENGTH]: the last of the items that the ranker knows, oldest first, 0-padded at the end."""
@@ -76,6 +78,7 @@ def read_catalogue(folder: Path) -> Catalogue:
             rationales_per_user=configuration["rationales_per_user"],
             text_encoder=configuration["text_encoder"],
             text_dimension=configuration["text_dimension"],
+            pool=configuration["pool"],
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG_FILE}: lacks {error}, expected the configuration of a ranker") from error

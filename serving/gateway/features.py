@@ -1,19 +1,20 @@
 """The features of a user at request time: read now, or remembered for a bounded time, or the last that are known.
 
 A read goes from the user to rationale ids to rationales. Users are remembered for `user_seconds`. A rationale never
-changes under its id, so its vector could be kept for ever, but an operator may ban it: its row is read again after
-`rationale_seconds`, which is how long a ban may take to be seen. Where a read fails, what was read before is used,
-however old, and the features say so.
+changes under its id, so its vector could be kept for ever; its row is read again after `rationale_seconds` for the mark
+of a ban that is in no decision of `contracts.exclusions`. Those decisions are asked at every request. Where a read
+fails, what was read before is used, however old, and the features say so.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from components.contracts.exclusions import Exclusions
 from feature_repo.online import OnlineFeatures, OnlineRationale, OnlineUser
 from serving.gateway.batching import BatchReader
 from serving.gateway.breaker import CircuitBreaker, DependencyError
@@ -45,8 +46,9 @@ class Features:
         rationale: float32[1, K, t], a zero row is no rationale.
         explanation: of the first rationale, None without one.
         fresh: False where a part is what an earlier read gave.
-        complete: False where a rationale could not be read at all, or where a part was made by another text encoder or
-            has another length than the ranker's, so that only a model which does not look at them may answer.
+        complete: False where a rationale could not be read at all, or where a part was made by another text encoder,
+            has another length or was matched in another pool than the ranker's, so that only a model which does not
+            look at them may answer.
         cold: nothing is known of the user.
     """
 
@@ -68,13 +70,16 @@ class FeatureReader:
         metrics: Metrics,
         seconds: float,
         user_seconds: float,
+        exclusions: Callable[[], Exclusions] = Exclusions,
         rationale_seconds: float = 30.0,
     ):
-        """`seconds` bounds a whole read: of the user, then of the rationales in what is left."""
+        """`seconds` bounds a whole read: of the user, then of the rationales in what is left; `exclusions` gives those
+        in force."""
         self._online = online
         self._breaker = breaker
         self._metrics = metrics
         self._seconds = seconds
+        self._exclusions = exclusions
         self._users: Recent[tuple[str, str], OnlineUser] = Recent(REMEMBERED_USERS, user_seconds)
         self._rationales: Recent[str, OnlineRationale] = Recent(REMEMBERED_RATIONALES, rationale_seconds)
         self._user_reads: dict[str, BatchReader[str, OnlineUser]] = {}
@@ -90,6 +95,7 @@ class FeatureReader:
         user, fresh = await self._user(service, user_id, deadline)
         chosen: list[tuple[str, float, OnlineRationale]] = []
         complete = True
+        exclusions = self._exclusions()
         read = await asyncio.gather(*(self._rationale(rationale_id, deadline) for rationale_id in user.rationale_ids))
         for rationale_id, similarity, found in zip(user.rationale_ids, user.similarities, read, strict=True):
             if found is None:
@@ -97,7 +103,9 @@ class FeatureReader:
                 continue
             rationale, newly = found
             fresh = fresh and newly
-            if rationale is not None and not rationale.banned and len(chosen) < catalogue.rationales_per_user:
+            if rationale is None or exclusions.ban(rationale_id, rationale.explanation, rationale.banned):
+                continue
+            if len(chosen) < catalogue.rationales_per_user:
                 chosen.append((rationale_id, similarity, rationale))
         return self._shape(user, chosen, fresh, complete, catalogue)
 
@@ -165,6 +173,8 @@ class FeatureReader:
                 rationale[0, row] = found.embedding
             else:
                 complete = self._refuse("rationale")
+        if user.rationale_ids and user.pool != catalogue.pool:
+            complete = self._refuse("assignment")
         explanation = None
         if chosen:
             rationale_id, similarity, first = chosen[0]

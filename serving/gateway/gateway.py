@@ -4,8 +4,11 @@ import asyncio
 import time
 from typing import Any
 
+from components.contracts.exclusions import exclusions_file
 from components.contracts.ranking_signature import CANDIDATES, HISTORY, RATIONALE
 from components.contracts.serving import (
+    ACCESSES,
+    ACCESSES_FOLDER,
     EVENTS_FOLDER,
     EXPOSURES,
     EXPOSURES_FOLDER,
@@ -23,11 +26,13 @@ from feature_repo.store import open_feature_store
 from serving.gateway.api import Event, moment_of
 from serving.gateway.arms import Arms
 from serving.gateway.breaker import CircuitBreaker
+from serving.gateway.exclusions import FollowedExclusions
 from serving.gateway.features import FeatureReader
 from serving.gateway.ladder import Budget, Ladder, Served
 from serving.gateway.metrics import Metrics
 from serving.gateway.ranker_client import RankerClient
 from serving.gateway.request_ids import open_request_ids
+from serving.gateway.retention import keep_days
 from serving.gateway.row_log import Row, RowLog
 
 START_SECONDS = 60.0  # what the feature store gets to answer for the first time
@@ -53,16 +58,36 @@ class Gateway:
         # Without a Milvus server there is the exact index alone: Milvus Lite's file is for one process, not this one.
         self.arms = Arms(rollout_file(settings), settings.resolved_model_repository, settings.milvus_uri, metrics)
         budget = Budget.of(settings.gateway_budget_ms / 1_000)
+        self.exclusions = FollowedExclusions(exclusions_file(settings), metrics)
         features = FeatureReader(
-            self._online, self.breaker("feature_store"), metrics, budget.features, settings.gateway_feature_seconds
+            self._online,
+            self.breaker("feature_store"),
+            metrics,
+            budget.features,
+            settings.gateway_feature_seconds,
+            lambda: self.exclusions.current,
         )
         self.request_ids = open_request_ids(rollout_file(settings).parent)
-        self.ladder = Ladder(self.arms, features, self._ranker, self.breaker, metrics, budget, self.request_ids)
+        self.ladder = Ladder(
+            self.arms,
+            features,
+            self._ranker,
+            self.breaker,
+            metrics,
+            budget,
+            self.request_ids,
+            lambda: self.exclusions.current.items,
+        )
         self._exposures = self._open_log(settings, EXPOSURES_FOLDER, EXPOSURES)
         self._events = self._open_log(settings, EVENTS_FOLDER, OUTCOME_EVENTS)
         self._ranked = self._open_log(settings, RANKED_REQUESTS_FOLDER, RANKED_REQUESTS)
-        self._logs = (self._exposures, self._events, self._ranked)
-        self._following: asyncio.Task[None] | None = None
+        self._logs = [self._exposures, self._events, self._ranked]
+        self._accesses: RowLog | None = None
+        if settings.gateway_auth != "none":
+            self._accesses = self._open_log(settings, ACCESSES_FOLDER, ACCESSES)
+            self._logs.append(self._accesses)
+        self._log_days = settings.gateway_log_days
+        self._following: list[asyncio.Task[None]] = []
 
     def _open_log(self, settings: Settings, name: str, schema: Any) -> RowLog:
         lost, failures = self.metrics.log_lost.labels(name), self.metrics.log_failures.labels(name)
@@ -95,7 +120,10 @@ class Gateway:
         self._ranker.connect()
         for log in self._logs:
             log.start()
-        self._following = asyncio.create_task(self.arms.follow())
+        self._following = [asyncio.create_task(each.follow()) for each in (self.arms, self.exclusions)]
+        if self._log_days:
+            folders = [log.folder for log in self._logs]
+            self._following.append(asyncio.create_task(keep_days(folders, self._log_days)))
         services = sorted({served.arm.feature_service for served in self.arms.served})
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -105,13 +133,19 @@ class Gateway:
 
     async def close(self) -> None:
         """Write the logs and close the connections."""
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
         for log in self._logs:
             await asyncio.to_thread(log.close)
         await self._ranker.close()
         await self._online.close()
         await self.arms.close()
+
+    def log_access(self, principal: str, endpoint: str, user_id: str | None, request_id: str | None = None) -> None:
+        """Log who asked for what, where keys or tokens say who it is."""
+        if self._accesses is not None:
+            row = {"principal": principal, "endpoint": endpoint, "user_id": user_id, "request_id": request_id}
+            self._accesses.append(row | {"time": time.time_ns() // 1_000})
 
     def log_exposure(self, served: Served) -> None:
         """Log what was served, and of a share of it also what the model was asked."""

@@ -15,6 +15,7 @@ from serving.gateway.catalogue import Catalogue
 if TYPE_CHECKING:
     from pymilvus import AsyncMilvusClient
 
+MILVUS_LIMIT = 16_384  # results of one search that a server gives
 RENEW_SECONDS = 5.0  # for one attempt to connect and load
 
 
@@ -65,7 +66,7 @@ class MilvusIndex:
             (found,) = await self._client.search(
                 self.collection,
                 [vector.tolist()],
-                limit=count,
+                limit=min(count, MILVUS_LIMIT),
                 anns_field="vector",
                 search_params={"metric_type": "IP"},
                 output_fields=["item_id"],

@@ -9,6 +9,8 @@ step             features                                   scores
 `popular`        none, or the user is new                   training visits of the arm's version
 ===============  =========================================  ==========================================================
 
+No step gives an item that operators exclude (`contracts.exclusions`).
+
 A request's time is divided beforehand (`Budget`), so that a stage that takes too long is cancelled while there is time
 for the step below. Candidates of a recommendation have a ladder of their own: the item index, the exact index in this
 process, popular items.
@@ -80,6 +82,7 @@ class Served:
     items: list[str]
     scores: list[float]
     unknown_items: list[str]
+    excluded_items: list[str]
     explanation: Explanation | None
     candidates_from: str | None
     seconds: dict[str, float]  # by stage, and `total`
@@ -118,8 +121,10 @@ class Ladder:
         metrics: Metrics,
         budget: Budget,
         request_ids: RequestIds,
+        excluded_items: Callable[[], frozenset[str]] = frozenset,
     ):
-        """`breaker` gives the circuit breaker of a dependency's name, always the same for the same name."""
+        """`breaker` gives the circuit breaker of a dependency's name, always the same for the same name;
+        `excluded_items` those that no list may hold now."""
         self._arms = arms
         self._features = features
         self._ranker = ranker
@@ -127,17 +132,21 @@ class Ladder:
         self._metrics = metrics
         self._budget = budget
         self._request_ids = request_ids
+        self._excluded_items = excluded_items
 
     async def rank(self, user_id: str, candidates: list[str]) -> Served:
-        """The candidates that the ranker knows, ranked; the others are listed as unknown."""
+        """The candidates that the ranker knows, ranked; the others are listed as unknown, or as excluded."""
         request = self._begin(user_id, "rank")
         known_items = request.served_arm.catalogue.index_of
-        known = [item for item in candidates if item in known_items]
+        excluded = self._excluded_items()
+        known = [item for item in candidates if item in known_items and item not in excluded]
         unknown = [item for item in candidates if item not in known_items]
+        kept_out = [item for item in candidates if item in known_items and item in excluded]
         features = await self._read_features(request)
         # What finding candidates would take is the ranker's here.
         seconds = self._budget.user_vector + self._budget.item_index + self._budget.ranking
-        return await self._rank(request, features, known, len(known), None, unknown, seconds)
+        served = await self._rank(request, features, known, len(known), None, seconds)
+        return replace(served, unknown_items=unknown, excluded_items=kept_out)
 
     async def recommend(self, user_id: str, count: int) -> Served:
         """The best `count` items among the candidates of the user's item index that are not in the history."""
@@ -147,7 +156,7 @@ class Ladder:
         candidates, source = await self._find_candidates(request.served_arm, features, max(RECOMMENDED_FROM, count))
         request.seconds["candidates"] = time.perf_counter() - began
         self._metrics.candidates.labels(source).inc()
-        return await self._rank(request, features, candidates, count, source, [], self._budget.ranking)
+        return await self._rank(request, features, candidates, count, source, self._budget.ranking)
 
     async def explain(self, user_id: str) -> tuple[ServedArm, Features | None]:
         """The features that hold a user's explanation, None where the store does not answer and nothing is known."""
@@ -168,20 +177,21 @@ class Ladder:
             request.seconds["features"] = time.perf_counter() - began
 
     async def _find_candidates(self, arm: ServedArm, features: Features | None, count: int) -> tuple[list[str], str]:
-        """At most `count` items that are not in the history, and where they came from."""
-        consumed = set(features.history) if features is not None else set()
+        """At most `count` items that are neither in the history nor excluded, and where they came from."""
+        left_out = {item for item in self._excluded_items() if item in arm.catalogue.index_of}
+        left_out |= set(features.history) if features is not None else set()
         vector = await self._search_vector(arm, features) if features is not None and not features.cold else None
         if vector is not None:
             for name, index in arm.indexes.items():
-                search = partial(index.search, vector, count + len(consumed))
+                search = partial(index.search, vector, count + len(left_out))
                 try:
                     found = await self._breaker(f"{name}:{arm.arm.version}").call(search, self._budget.item_index)
                 except DependencyError:
                     continue
                 # An index of another version would name items that the ranker does not know.
-                known = [item for item in found if item not in consumed and item in arm.catalogue.index_of]
+                known = [item for item in found if item not in left_out and item in arm.catalogue.index_of]
                 return known[:count], name
-        popular = [item for item in arm.catalogue.popular[: count + len(consumed)] if item not in consumed]
+        popular = [item for item in arm.catalogue.popular[: count + len(left_out)] if item not in left_out]
         return popular[:count], POPULAR
 
     async def _search_vector(self, arm: ServedArm, features: Features) -> np.ndarray | None:
@@ -203,7 +213,6 @@ class Ladder:
         candidates: list[str],
         count: int,
         source: str | None,
-        unknown: list[str],
         seconds: float,
     ) -> Served:
         began = time.perf_counter()
@@ -235,7 +244,8 @@ class Ladder:
             cold_start=cold,
             items=[candidates[row] for row in order],
             scores=scored.scores[order].tolist(),
-            unknown_items=unknown,
+            unknown_items=[],
+            excluded_items=[],
             explanation=explanation,
             candidates_from=source,
             seconds=request.seconds,

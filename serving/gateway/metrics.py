@@ -48,6 +48,10 @@ class Metrics:
         self.log_lost = self._counter("log_lost", "rows of a log that were lost", "log")
         self.log_failures = self._counter("log_failures", "files of a log that the disk did not take", "log")
         self.record_errors = self._counter("record_errors", "arms' records that could not be used")
+        self.exclusion_errors = self._counter("exclusion_errors", "files of exclusions that could not be used")
+        self.excluded_items = Gauge(
+            "reland_gateway_excluded_items", "items that operators keep out of all lists", registry=self.registry
+        )
         self.record_state = Gauge(
             "reland_gateway_record_state", "state of the arms' record that is served", registry=self.registry
         )

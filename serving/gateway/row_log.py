@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from components.contracts.tables import write_table
 from components.foundation.errors import first_line
+from components.foundation.files import PRIVATE
 from components.foundation.progress import say
 
 Row = dict[str, Any]
@@ -41,7 +42,7 @@ class RowLog:
         seconds: float = 10.0,
     ):
         """`on_loss` gets the number of rows that were lost."""
-        self._folder = folder
+        self.folder = folder
         self._schema = schema
         self._on_loss = on_loss
         self._on_failure = on_failure
@@ -88,7 +89,7 @@ class RowLog:
         if self._tables and not self._write():
             lost = sum(len(table) for table in self._tables)
             self._on_loss(lost)
-            say(f"{self._folder.name}: {lost} rows are lost, the disk does not take them")
+            say(f"{self.folder.name}: {lost} rows are lost, the disk does not take them")
 
     def _convert(self, limited: bool = True) -> None:
         while self._rows and not (limited and sum(len(table) for table in self._tables) >= self._rows_per_file):
@@ -102,17 +103,15 @@ class RowLog:
         """Write all rows as one file; False where the disk does not take them."""
         name = f"{time.time_ns() // 1_000:020d}-{os.getpid()}-{next(self._number):06d}.parquet"
         try:
-            write_table(pa.concat_tables(self._tables), self._folder / name, self._schema)
+            write_table(pa.concat_tables(self._tables), self.folder / name, self._schema, PRIVATE)
         except (OSError, pa.ArrowException) as error:
             self._on_failure()
             if not self.is_stuck:
-                say(
-                    f"{self._folder.name}: cannot be written, up to {self._capacity} rows are kept: {first_line(error)}"
-                )
+                say(f"{self.folder.name}: cannot be written, up to {self._capacity} rows are kept: {first_line(error)}")
             self.is_stuck = True
             return False
         if self.is_stuck:
-            say(f"{self._folder.name}: is written again")
+            say(f"{self.folder.name}: is written again")
         self.is_stuck = False
         self._tables.clear()
         return True

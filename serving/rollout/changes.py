@@ -4,6 +4,7 @@
     ramp       more weight; users only move from the champion to the candidate and to the control
     promote    the candidate becomes the champion of everybody but the hold-out
     abort      the champion serves everybody again but the hold-out
+    rollback   the champion before is that of everybody but the hold-out again; between rollouts alone
     hold_out   who is held out from the rollouts to come; between rollouts alone
 
 A rollout deals users by a salt of its own, so its groups are independent of those of the last one. The hold-out is
@@ -118,6 +119,22 @@ def hold_out(base: DesiredState, change: Change, share: float) -> DesiredState:
     ended = before.version if before is not None and before.version != champion.version else None
     arms = (champion,) if held_out is None else (held_out, champion)
     return replace(_changed(base, change, "hold_out"), arms=arms, ended=ended)
+
+
+def rollback(base: DesiredState, change: Change, before: Arm, digest: str) -> DesiredState:
+    """
+    Args:
+        before: the champion that the present one took the place of.
+        digest: of its files; empty where it is not known.
+
+    Raises:
+        ConflictError: a rollout runs.
+    """
+    if base.candidate is not None:
+        raise ConflictError(
+            f"a rollout of version {base.candidate.version} runs: `reland rollout abort` gives its users back first"
+        )
+    return replace(_end(base, change, "rollback", before, base.champion), candidate_digest=digest)
 
 
 def _running(base: DesiredState) -> Arm:

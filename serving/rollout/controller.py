@@ -5,10 +5,8 @@ before the append, nothing is desired and nobody has moved; killed after it, the
 """
 
 import fcntl
-import getpass
 import hashlib
 import os
-import platform
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.contracts.registry import CANDIDATE, CHAMPION, RANKER_MODEL, SLOTS, TAG_GENERATION, TAG_SLOT
-from components.contracts.rollout_history import DesiredState, append_state, history_file, read_rollout_history
+from components.contracts.rollout_history import (
+    DesiredState,
+    append_state,
+    champion_before,
+    history_file,
+    read_rollout_history,
+)
 from components.contracts.serving import Arm, item_collection, read_rollout, rollout_file, rollout_folder
 from components.contracts.user_list import read_user_ids, write_user_list
+from components.foundation.account import account
 from components.foundation.errors import ConflictError, InputError, write_failure
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.progress import say
 from components.foundation.settings import Settings
+from serving.gateway.catalogue import read_catalogue
 from serving.rollout import changes
 from serving.rollout.reconciler import bring_about, make_ready
 from serving.triton.repository import release_digest
@@ -63,16 +69,18 @@ def start(
         base = _finished(settings)
         client = open_registry(settings)
         candidate = _candidate(settings, client, version)
+        digest = release_digest(settings.resolved_model_repository, candidate.version)
         state = changes.start(
             base,
             _change(base, reason),
             candidate,
             weight,
             salt=uuid.uuid4().hex,
-            candidate_digest=release_digest(settings.resolved_model_repository, candidate.version),
+            candidate_digest=digest,
             allow_list=_keep_users(settings, allow_list),
             segment=_keep_users(settings, segment),
         )
+        _check_features(settings, candidate)
         return _change_to(settings, state)
 
 
@@ -122,6 +130,28 @@ def hold_out(settings: Settings, share: float, reason: str = "") -> DesiredState
         return _change_to(settings, changes.hold_out(base, _change(base, reason), share))
 
 
+def rollback(settings: Settings, reason: str = "") -> DesiredState:
+    """Make the champion before the champion again: pointers move, nothing is copied. Raises as `start`."""
+    with _controlling(settings):
+        base = _finished(settings)
+        history = read_rollout_history(history_file(settings))
+        found = champion_before(history)
+        if found is None or history[-1].champion != base.champion:
+            raise InputError(
+                f"{history_file(settings)}: no rollout made version {base.champion.version} the champion, so there is "
+                "none before it to go back to; `reland rollout start --version` tries another one"
+            )
+        before, digest = found
+        state = changes.rollback(base, _change(base, reason), before, digest)
+        _check_features(settings, state.champion)
+        _change_to(settings, state)
+        say(
+            f"went back from version {base.champion.version} to version {before.version} (generation "
+            f"{before.generation}, features of the slot {before.slot}); nothing was copied"
+        )
+        return state
+
+
 def resume(settings: Settings) -> DesiredState:
     """Finish what a killed command has begun. Raises as `start`."""
     with _controlling(settings):
@@ -168,7 +198,7 @@ def _controlling(settings: Settings) -> Iterator[None]:
                 f"{path}: another rollout command runs ({lock.read().strip()}), wait for its end"
             ) from None
         lock.truncate(0)
-        lock.write(f"process {os.getpid()} of {_account()} since {_now()}\n")
+        lock.write(f"process {os.getpid()} of {account()} since {_now()}\n")
         lock.flush()
         yield
 
@@ -220,19 +250,11 @@ def _change_to(settings: Settings, state: DesiredState) -> DesiredState:
 
 
 def _change(base: DesiredState, reason: str) -> changes.Change:
-    return changes.Change(base.state + 1, _now(), _account(), reason)
+    return changes.Change(base.state + 1, _now(), account(), reason)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _account() -> str:
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a pod's user need not have a name
-        name = f"user {os.getuid()}"
-    return f"{name} on {platform.node()}"
 
 
 def _candidate(settings: Settings, client: "MlflowClient", version: int | None) -> Arm:
@@ -262,6 +284,23 @@ def _candidate(settings: Settings, client: "MlflowClient", version: int | None) 
         item_collection=item_collection(version),
         weight=0.0,
     )
+
+
+def _check_features(settings: Settings, arm: Arm) -> None:
+    """
+    Raises:
+        InputError: the arm's slot holds features of another pool than the ranker of its version was trained on.
+    """
+    from feature_repo.store import pool_of_slot
+
+    wanted = read_catalogue(settings.resolved_model_repository / arm.model / str(arm.version)).pool
+    pool = pool_of_slot(settings, arm.slot)
+    if pool != wanted:
+        held = "no features" if pool is None else f"features of the pool {pool or 'without a name'}"
+        raise InputError(
+            f"{RANKER_MODEL} version {arm.version}: reads features of the pool {wanted or 'without a name'}, and the "
+            f"slot {arm.slot} holds {held}: a later run has filled it. `reland run` makes a version for what is there"
+        )
 
 
 def _keep_users(settings: Settings, path: Path | None) -> str | None:

@@ -12,6 +12,7 @@ A gateway writes its log every 10 seconds; the guard looks once a second, and th
 abort within a second or two.
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from components.contracts.serving import (
     EXPOSURES,
     EXPOSURES_FOLDER,
     OUTCOME_EVENTS,
+    OUTCOMES,
     log_folder,
 )
 from components.contracts.tables import read_table
@@ -108,13 +110,14 @@ class OutcomeJoin:
     """Which arm and group of users the events of a stage belong to."""
 
     def __init__(self) -> None:
-        # By request id, oldest first: when it was seen, place of its arm (0: candidate), group, outcomes so far.
-        self._lists: dict[str, tuple[float, int, int, set[tuple[str, str]]]] = {}
+        # By request id, oldest first: when it was seen, place of its arm (0: candidate), group, items, outcomes so far.
+        self._lists: dict[str, tuple[float, int, int, tuple[str, ...], set[tuple[str, str]]]] = {}
         self._waiting: pa.Table = OUTCOME_EVENTS.empty_table()
 
     def add(self, exposures: pa.Table, events: pa.Table, now: float) -> tuple[Outcomes, Outcomes]:
         """What new lists and events add to the candidate's and the control's outcomes.
 
+        As in an experiment's analysis, events of another behavior, and of an item that is not in the list, add nothing.
         An event may be written before its list is: one whose list is not seen yet waits for the next call.
         """
         outcomes = Outcomes(), Outcomes()
@@ -123,9 +126,11 @@ class OutcomeJoin:
         for request_id, arm, user_id, items in zip(*columns, strict=True):
             if arm in arms and request_id not in self._lists:
                 group = group_of(user_id)
-                self._lists[request_id] = now, arms[arm], group, set()
+                # Many lists hold the same items: each id is kept once.
+                self._lists[request_id] = now, arms[arm], group, tuple(map(sys.intern, items)), set()
                 outcomes[arms[arm]].impressions[group] += len(items)
         unknown = []
+        events = events.filter(pc.is_in(events["outcome"], pa.array(OUTCOMES)))
         waited = pa.concat_tables([self._waiting, events])
         columns = (waited[name].to_pylist() for name in ("request_id", "item_id", "outcome"))
         for row, (request_id, item_id, outcome) in enumerate(zip(*columns, strict=True)):
@@ -133,8 +138,8 @@ class OutcomeJoin:
                 if row >= self._waiting.num_rows:
                     unknown.append(row)
                 continue
-            _, arm, group, counted = self._lists[request_id]
-            if (item_id, outcome) not in counted:
+            _, arm, group, items, counted = self._lists[request_id]
+            if item_id in items and (item_id, outcome) not in counted:
                 counted.add((item_id, outcome))
                 counts = outcomes[arm].clicks if outcome == "click" else outcomes[arm].conversions
                 counts[group] += 1

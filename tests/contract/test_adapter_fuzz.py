@@ -25,7 +25,7 @@ from components.data_preparation.adapters.contract import Adapter, Layout, RowBa
 from components.data_preparation.adapters.registry import ADAPTERS, adapter_named, detect
 from components.data_preparation.source_files import BYTE_ORDER_MARK, GZIP_MAGIC, LONGEST_RAW, LONGEST_ROW
 from components.data_preparation.validation import INTERACTION_SCHEMA, ITEM_SCHEMA, USER_SCHEMA, validate
-from components.foundation.errors import InputError
+from components.foundation.errors import InputError, RelandError
 
 
 def fuzz(cases: int) -> settings:
@@ -124,7 +124,7 @@ class Case:
         kind = kinds_of[target]
         try:
             batches = list(getattr(self.adapter, kind)(self.layout))
-        except InputError as error:
+        except RelandError as error:
             assert str(error).startswith(str(self.folder / target))
             assert "\n" not in str(error)
             return None
@@ -331,7 +331,7 @@ def test_a_file_that_changes_while_it_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(source_files, "BLOCK_BYTES", len(content) // 2)
         batches = case.adapter.interactions(case.layout)
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(RelandError) as caught:
             for number, _ in enumerate(batches):
                 if number == min(after, 1):
                     change(path, content, how)
@@ -492,6 +492,6 @@ def test_parquet_that_changes_while_it_is_read(monkeypatch: pytest.MonkeyPatch, 
         batches = case.adapter.interactions(case.layout)
         next(batches)
         change(path, case.files[case.interactions_file], how)
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(RelandError) as caught:
             list(batches)
         assert str(caught.value).startswith(str(path))

@@ -269,7 +269,7 @@ def test_onnx_answers_as_pytorch_does(rankers: dict[str, Ranker], name: str, tmp
 
 def test_a_name_that_is_no_backbone() -> None:
     for call in (lambda: make_ranker("masknet"), lambda: build_backbone("masknet", asdict(SMALL), 12)):
-        with pytest.raises(InputError, match=r"backbone 'masknet': unknown backbone, known are .*sasrec"):
+        with pytest.raises(InputError, match=r"backbone 'masknet': unknown backbone, expected one of .*sasrec"):
             call()
 
 

@@ -116,7 +116,7 @@ def test_every_encoder_is_in_the_suite() -> None:
     for name, config in CONFIGS.items():
         assert encoder_class(name).name == name and type(config) is encoder_class(name).config_type
         assert configured_encoder(name, {}, seed=3).config.seed == 3
-    with pytest.raises(InputError, match=r"encoder 'word2vec': unknown encoder, known are .*lightgcn, sasrec"):
+    with pytest.raises(InputError, match=r"encoder 'word2vec': unknown encoder, expected one of .*lightgcn, sasrec"):
         configured_encoder("word2vec", {}, seed=0)
 
 

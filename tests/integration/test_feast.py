@@ -18,7 +18,14 @@ import pyarrow as pa
 import pytest
 from redis import Redis
 
-from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
+from components.contracts.artifacts import (
+    CONFIG_FILE,
+    EMBEDDINGS_FILE,
+    HISTORIES_FILE,
+    LINEAGE_FILE,
+    MATCHES_FILE,
+    RATIONALES_FILE,
+)
 from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, vectors, write_table
 from components.feature_push import push
 from components.feature_push.push import (
@@ -37,6 +44,7 @@ from feature_repo.store import feature_store_folder, open_feature_store, read_as
 DIMENSION = 4
 USERS = 250
 RATIONALE_IDS = ["r0", "r1", "r2"]
+POOL = "reland_pool_one"
 
 
 def write_artifacts(folder: Path, shift: int = 0) -> tuple[Path, Path, Path]:
@@ -60,6 +68,7 @@ def write_artifacts(folder: Path, shift: int = 0) -> tuple[Path, Path, Path]:
         matches / MATCHES_FILE,
         MATCHES,
     )
+    (matches / LINEAGE_FILE).write_text(json.dumps({"encoder_version": "1", "collection": POOL}))
     texts = dict.fromkeys(("seed_user_id", "recommendation", "engine", "model", "prompt_version", "custom_id"), "-")
     numbers = {"prompt_tokens": 0, "completion_tokens": 0, "categories": [], "items": []}
     write_table(
@@ -228,7 +237,7 @@ def test_a_request_reads_all_of_a_user_at_once_and_what_is_not_there_is_empty(se
 
     blue, green, rationales = asyncio.run(read())
     user = blue["user 1"]
-    assert (user.history, user.rationale_ids, user.similarities) == (["b", "a"], ["r1"], [0.5])
+    assert (user.history, user.rationale_ids, user.similarities, user.pool) == (["b", "a"], ["r1"], [0.5], POOL)
     assert before - 1 < user.pushed < datetime.now(UTC).timestamp() + 1
     assert blue["user 2"].history == ["b"]
     assert blue["nobody"] == OnlineUser([], [], [], None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.contracts.artifacts import CONFIG_FILE, ITEM_INDEX_FILE, ONNX_FILE
@@ -37,6 +38,8 @@ from components.foundation.errors import ConflictError, EnvironmentFaultError, I
 from components.foundation.files import write_json
 from components.foundation.mlflow_client import aliases, open_registry
 from components.foundation.settings import Settings
+from feature_repo.definitions import batch_file, user_view
+from feature_repo.store import feature_store_folder
 from pipelines.rollout import promote_rollout, ramp_rollout, start_rollout, watch_rollout
 from serving.rollout import controller, guard, reconciler
 from serving.rollout.guardrails import Limits
@@ -63,6 +66,7 @@ def write_release(settings: Settings, version: int, served: set[int]) -> None:
     folder.mkdir(parents=True)
     (folder / ONNX_FILE).write_text(f"graph {version}")
     described = {"rationales_per_user": 1, "text_dimension": 3, "text_encoder": "tiny", "inputs": list(USER_INPUTS)}
+    described["pool"] = "pool_one"
     write_json(folder / CONFIG_FILE, described)
     write_table(pa.table([ITEMS, [1, 2, 3]], schema=ITEM_INDEX), folder / ITEM_INDEX_FILE, ITEM_INDEX)
     schema = vectors("item_id", 4)
@@ -85,7 +89,15 @@ def released(tmp_path_factory) -> Settings:
         write_release(settings, version, served=set())
         tags = {TAG_GENERATION: f"g{version}", TAG_SLOT: "blue"} if version < 3 else {}
         client.create_model_version(RANKER_MODEL, "nowhere", tags=tags)
+    fill_slot(settings, "pool_one")
     return settings
+
+
+def fill_slot(settings: Settings, pool: str) -> None:
+    """What a push leaves: every user of the slot was matched in a pool."""
+    path = batch_file(feature_store_folder(settings), user_view("blue"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"user_id": ["gone", "here"], "pool": ["pool_zero", pool]}), path)
 
 
 @pytest.fixture
@@ -131,6 +143,7 @@ COMMANDS = {
     "ramp": (["start"], lambda settings: controller.ramp(settings, 0.2)),
     "promote": (["start"], controller.promote),
     "abort": (["start"], controller.abort),
+    "rollback": (["start", "promote"], controller.rollback),
     "hold_out": ([], lambda settings: controller.hold_out(settings, 0.1)),
 }
 
@@ -280,6 +293,7 @@ def test_lists_of_users_are_copied_to_where_gateways_read_them(settings, tmp_pat
         (lambda s: controller.start(s, 2, 0.7), r"weight 0\.7: expected more than 0 and at most 0\.5"),
         (lambda s: controller.promote(s), "no rollout runs"),
         (lambda s: controller.abort(s), "no rollout runs"),
+        (lambda s: controller.rollback(s), "no rollout made version 1 the champion, so there is none before it"),
         (lambda s: guard.watch(s, Limits()), "no rollout runs"),
     ],
 )
@@ -301,6 +315,52 @@ def test_without_the_alias_or_the_files_a_version_is_no_candidate(settings):
     open_registry(settings).delete_registered_model_alias(RANKER_MODEL, "candidate")
     with pytest.raises(InputError, match="no version with the alias 'candidate': name a version"):
         controller.start(settings, None, 0.1)
+
+
+def test_a_rollback_goes_back_one_promotion_at_a_time(settings, capsys):
+    old = seen(settings)
+    controller.start(settings, 2, 0.1)
+    with pytest.raises(ConflictError, match="a rollout of version 2 runs"):
+        controller.rollback(settings)
+    promoted = controller.promote(settings)
+    state = controller.rollback(settings, "worse at night")
+    assert (state.action, state.reason, state.ended) == ("rollback", "worse at night", 2)
+    assert seen(settings)["arms"] == old["arms"] and seen(settings)["aliases"] == {"champion": "1"}
+    assert served_versions(settings.resolved_model_repository)[MODEL_NAME] == {1}
+    assert "went back from version 2 to version 1 (generation g1, features of the slot blue)" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no rollout made version 1 the champion"):
+        controller.rollback(settings)
+    # Further on from there, and back again: what was promoted keeps the digest of its files.
+    controller.start(settings, 2, 0.1)
+    assert controller.promote(settings).candidate_digest == promoted.candidate_digest
+    assert controller.rollback(settings).champion.version == 1
+
+
+def test_a_promotion_that_was_aborted_on_the_way_is_none_to_go_back_from(settings):
+    controller.start(settings, 2, 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconciler, "write_rollout", lambda *_: (_ for _ in ()).throw(KilledError()))
+        with pytest.raises(KilledError):
+            controller.promote(settings)
+    controller.abort(settings)
+    with pytest.raises(InputError, match="no rollout made version 1 the champion"):
+        controller.rollback(settings)
+
+
+@pytest.mark.parametrize("pool", ["pool_two", ""])
+def test_a_version_whose_features_were_overwritten_is_neither_gone_back_to_nor_started(settings, pool):
+    controller.start(settings, 2, 0.1)
+    controller.promote(settings)
+    promoted, history = seen(settings), history_file(settings).read_bytes()
+    fill_slot(settings, pool)
+    try:
+        expected = f"features of the pool pool_one, and the slot blue holds features of the pool {pool or 'without'}"
+        for act in (controller.rollback, lambda s: controller.start(s, 1, 0.1)):
+            with pytest.raises(InputError, match=f"reland-ranker version 1: reads {expected}"):
+                act(settings)
+    finally:
+        fill_slot(settings, "pool_one")
+    assert seen(settings) == promoted and history_file(settings).read_bytes() == history
 
 
 def test_a_record_of_other_hands_is_what_is_gone_on_from(settings):

@@ -366,6 +366,6 @@ def test_the_request_is_the_first_users_whom_the_slot_gives_a_rationale(settings
 
     with pytest.raises(InputError, match="feature slot green: gives none of the 3 users a rationale"):
         build_example(*build, "green", 100)
-    for name, value in (("text_encoder", "other"), ("text_dimension", 7)):
+    for name, value in (("text_encoder", "other"), ("text_dimension", 7), ("pool", "other")):
         with pytest.raises(InputError, match=f"{name} is {value!r}, the features have"):
             build_example(ranker, configuration | {name: value}, *build[2:], "blue", 100)

@@ -12,11 +12,14 @@ from components.data_preparation.source_files import files_in, find_file
 
 
 class Amazon2014(AmazonObjects):
+    """Reviews and metadata of the release of 2014; no profiles of users."""
+
     name = "amazon-2014"
     keys = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
     description = "objects with reviewerID, asin and unixReviewTime, one a line, metadata in meta_*.json beside them"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file of reviews in the folder, with every `meta_*` file whose objects have an `asin`."""
         files = files_in(source)
         reviews = [path for path in files if holds(path, self.keys.required)]
         if len(reviews) != 1:

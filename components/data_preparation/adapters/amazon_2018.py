@@ -13,6 +13,8 @@ from components.data_preparation.source_files import files_in
 
 
 class Amazon2018(AmazonObjects):
+    """Reviews and metadata of the release of 2018; no profiles of users."""
+
     name = "amazon-2018"
     keys = ReviewKeys(user="reviewerID", item="asin", time="unixReviewTime", rating="overall")
     description = (
@@ -20,6 +22,7 @@ class Amazon2018(AmazonObjects):
     )
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file of reviews; `verified`, or `category` in the metadata, sets them apart from those of 2014."""
         reviews = [path for path in files_in(source) if holds(path, self.keys.required)]
         if len(reviews) != 1:
             return None

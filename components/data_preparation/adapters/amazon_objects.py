@@ -29,7 +29,7 @@ from components.data_preparation.plain_text import plain_text
 from components.data_preparation.source_files import Refusals, SourceRows, files_in, peek, read_blocks
 from components.data_preparation.timestamps import seconds
 
-# "All_Beauty.train.csv.gz", "reviews_Beauty_5.json.gz" and "All_Beauty_5core.jsonl" tell of their category.
+# "All_Beauty.train.csv.gz", "reviews_Beauty_5.json.gz" and "All_Beauty_5core.jsonl" name their category.
 REVIEWS_NAME = re.compile(
     r"(?:reviews_|ratings_)?(?P<category>.+?)(?:_[0-9]+(?:core)?)?(?:\.(?:train|valid|validation|test))?"
     r"\.(?:jsonl?|csv)(?:\.gz)?"
@@ -47,6 +47,7 @@ class ReviewKeys:
 
     @property
     def required(self) -> set[str]:
+        """The keys without which an object is no review."""
         return {self.user, self.item, self.time}
 
 
@@ -56,11 +57,13 @@ class AmazonObjects(Adapter):
     keys: ReviewKeys
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read each review as a rating."""
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 yield reviews_batch(path.name, rows, self.keys)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read title, brand, categories and description from the metadata files."""
         for path in layout.items:
             for rows in read_blocks(path, "utf-8"):
                 yield metadata_batch(path.name, rows)
@@ -117,7 +120,7 @@ def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
     for index, item in read_objects(refusals):
         try:
             key = "parent_asin" if "parent_asin" in item else "asin"
-            found = {
+            row = {
                 "item_id": text(required(item, key), key),
                 "title": _title(item),
                 "brand": _readable(item.get("brand") or item.get("store")),
@@ -127,7 +130,7 @@ def metadata_batch(file: str, rows: SourceRows) -> RowBatch:
         except RowError as error:
             refusals.refuse([index], str(error))
             continue
-        for name, value in found.items():
+        for name, value in row.items():
             columns[name].append(value)
     return row_batch(file, refusals, columns, UNCHECKED_ITEMS)
 

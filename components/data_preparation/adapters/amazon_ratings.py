@@ -25,10 +25,13 @@ NAMED_COLUMNS = ("user_id", "parent_asin", "rating", "timestamp")
 
 
 class AmazonRatings(Adapter):
+    """Ratings without review texts: comma-separated lines, with or without a header."""
+
     name = "amazon-ratings"
     description = f"lines user,item,rating,seconds with Amazon's numbers, or the columns {', '.join(NAMED_COLUMNS)}"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file of ratings in the folder, by its header or by the form of its lines."""
         ratings = [
             path
             for path in files_in(source)
@@ -37,12 +40,14 @@ class AmazonRatings(Adapter):
         return Layout(ratings[0].parent, (ratings[0],), metadata_beside(ratings[0])) if len(ratings) == 1 else None
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read each line as a rating."""
         for path in layout.interactions:
             for refusals, fields in _split(path):
                 columns = rating_columns(*(fields[name] for name in ("user_id", "parent_asin", "timestamp", "rating")))
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the metadata files beside the ratings, which hold one object a line."""
         for path in layout.items:
             for rows in read_blocks(path, "utf-8"):
                 yield metadata_batch(path.name, rows)

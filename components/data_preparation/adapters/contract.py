@@ -137,9 +137,9 @@ class Adapter(ABC):
         return iter(())
 
     def expect(self, source: Path) -> Layout:
-        """The layout of a source that is said to be of this format.
+        """The layout of a source that is expected to be of this format.
 
-        Overridden where the names of the files are fixed: then a damaged file is told as such.
+        Overridden where the names of the files are fixed: then the message names the file that is damaged.
 
         Raises:
             InputError: it is not.

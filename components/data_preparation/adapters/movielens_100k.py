@@ -37,12 +37,15 @@ PROFILE_FIELDS = ["age", "gender", "occupation", "zip"]
 
 
 class MovieLens100K(Adapter):
+    """`u.data`, `u.item` and `u.user`, whose names are fixed."""
+
     name = "movielens-100k"
     description = (
         "u.data with user, movie, stars and seconds between tabs, movies in u.item and profiles in u.user beside it"
     )
 
     def recognise(self, source: Path) -> Layout | None:
+        """`u.data` if its lines are ratings, with `u.item` and `u.user` where they lie beside it."""
         ratings = _named(source, "u.data")
         if not ratings or not most_match(peek(ratings[0]), RATING):
             return None
@@ -50,6 +53,7 @@ class MovieLens100K(Adapter):
         return Layout(root, ratings, _named(root, "u.item"), _named(root, "u.user"))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read ratings between tabs from `u.data`."""
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 refusals, fields = split_rows(rows, "\t", RATING_FIELDS)
@@ -57,6 +61,7 @@ class MovieLens100K(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read titles and genre flags from `u.item`, which is in Windows-1252."""
         for path in layout.items:
             for rows in read_blocks(path, LEGACY_ENCODING):
                 refusals, fields = split_rows(rows, "|", MOVIE_FIELDS)
@@ -72,6 +77,7 @@ class MovieLens100K(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read age, gender, occupation and zip code from `u.user`."""
         for path in layout.users:
             for rows in read_blocks(path, "utf-8"):
                 refusals, fields = split_rows(rows, "|", ["user_id", *PROFILE_FIELDS])

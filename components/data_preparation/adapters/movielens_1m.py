@@ -32,10 +32,13 @@ PROFILE_FIELDS = ["gender", "age", "occupation", "zip"]
 
 
 class MovieLens1M(Adapter):
+    """`ratings.dat`, `movies.dat` and `users.dat`, with fields between double colons."""
+
     name = "movielens-1m"
     description = "lines user::movie::stars::seconds, movies in movies.dat and profiles in users.dat beside them"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file of ratings, with `movies.dat` and `users.dat` where they are in the folder."""
         files = files_in(source)
         ratings = [path for path in files if most_match(peek(path), RATING)]
         if len(ratings) != 1:
@@ -48,11 +51,13 @@ class MovieLens1M(Adapter):
         return Layout(root, (ratings[0],), tuple(movies), tuple(users))
 
     def expect(self, source: Path) -> Layout:
+        """`ratings.dat` and `movies.dat`, which must be there, and `users.dat`, which many copies leave out."""
         ratings, movies = find_file(source, "ratings.dat"), find_file(source, "movies.dat")
         users = tuple(path for path in files_in(source) if path.name == "users.dat")  # many copies leave it out
         return Layout(source, (ratings,), (movies,), users)
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read ratings from `ratings.dat`."""
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 refusals, columns = split_rows(rows, SEPARATOR, ["user_id", "item_id", "stars", "timestamp"])
@@ -60,6 +65,7 @@ class MovieLens1M(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read titles and genres from `movies.dat`, which is in Windows-1252."""
         for path in layout.items:
             for rows in read_blocks(path, LEGACY_ENCODING):
                 refusals, columns = split_rows(rows, SEPARATOR, ["item_id", "title", "genres"])
@@ -74,6 +80,7 @@ class MovieLens1M(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read gender, age, occupation and zip code from `users.dat`."""
         for path in layout.users:
             for rows in read_blocks(path, "utf-8"):
                 refusals, fields = split_rows(rows, SEPARATOR, ["user_id", *PROFILE_FIELDS])

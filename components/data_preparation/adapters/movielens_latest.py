@@ -3,7 +3,7 @@
 `ratings.csv` has userId, movieId, rating and timestamp, `movies.csv` has movieId, title and genres ("Drama|Comedy");
 both name their columns in line 1 and quote a field that holds a comma; copies with another separator are read. A
 rating is behavior "rating" with the stars as its value; genres are categories, "(no genres listed)" is none. Not read:
-`tags.csv`, because a tag is what a user did at a moment, and as a text of the movie it would tell of held-out
+`tags.csv`, because a tag is what a user did at a moment, and as a text of the movie it would reveal held-out
 interactions; `links.csv`; the tag genome. There are no profiles.
 """
 
@@ -31,10 +31,13 @@ NO_GENRES = ("", "(no genres listed)")
 
 
 class MovieLensLatest(Adapter):
+    """`ratings.csv` and `movies.csv`, with the columns named in line 1; no profiles of users."""
+
     name = "movielens-latest"
     description = f"ratings.csv with the columns {', '.join(RATING_COLUMNS)}, movies in movies.csv beside it"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file with the columns of ratings, with those beside it that have the columns of movies."""
         ratings = [path for path in files_in(source) if separator_of(path, RATING_COLUMNS)]
         if len(ratings) != 1:
             return None
@@ -43,12 +46,14 @@ class MovieLensLatest(Adapter):
         return Layout(root, (ratings[0],), tuple(movies))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read ratings from `ratings.csv`."""
         for path in layout.interactions:
             for refusals, fields in read_headed(path, RATING_COLUMNS):
                 columns = rating_columns(*(fields[name] for name in ("userId", "movieId", "timestamp", "rating")))
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read titles and genres from `movies.csv`; the mark for no genres becomes an empty list."""
         for path in layout.items:
             for refusals, fields in read_headed(path, MOVIE_COLUMNS):
                 genres = pc.utf8_trim_whitespace(fields["genres"]).to_pylist()

@@ -42,6 +42,8 @@ VALUE_SYNONYM = "rating"
 
 
 class NamedColumns(Adapter):
+    """Delimited text with a header: the platform's column names, or a team's own by `--columns`."""
+
     name = "named-columns"
     description = f"delimited text whose line 1 names the columns {', '.join(NEEDED_COLUMNS)}"
 
@@ -49,6 +51,7 @@ class NamedColumns(Adapter):
         self.mapping = mapping
 
     def recognise(self, source: Path) -> Layout | None:
+        """One log with the needed columns, or several named `part-*`, with `items` and `users` beside them."""
         logs = [path for path in files_in(source) if separator_of(path, NEEDED_COLUMNS, self._interaction_names)]
         if not logs or (len(logs) > 1 and not all(path.name.startswith("part-") for path in logs)):
             return None
@@ -58,6 +61,7 @@ class NamedColumns(Adapter):
         return Layout(root, tuple(logs), tuple(items), tuple(users))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the log: columns and behaviors by the mapping, times in any unit that `seconds` reads."""
         for path in layout.interactions:
             for refusals, fields in read_headed(path, NEEDED_COLUMNS, self._interaction_names):
                 columns = {name: fields[name] for name in INTERACTION_COLUMNS if name in fields}
@@ -72,6 +76,7 @@ class NamedColumns(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the items; texts that have no column are empty."""
         for path in layout.items:
             for refusals, fields in read_headed(path, ("item_id",), self._item_names):
                 empty = pa.repeat(pa.scalar("", pa.large_string()), len(fields["item_id"]))
@@ -84,6 +89,7 @@ class NamedColumns(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the profiles: every column with a name but `user_id` is an attribute."""
         for path in layout.users:
             for refusals, fields in read_headed(path, ("user_id",), self._user_names):
                 users = fields.pop("user_id")

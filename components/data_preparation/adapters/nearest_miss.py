@@ -1,4 +1,4 @@
-"""What a file or folder in no known format seems to be, and what to type or to do about it, in one short sentence."""
+"""What a file or folder that no adapter recognises seems to be, and what to type or do about it, in one sentence."""
 
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def nearest_miss(source: Path, mapping: ColumnMapping) -> str:
 
 def _of_folder_without_files(source: Path, mapping: ColumnMapping) -> str:
     parts = source / "interactions"
-    found = parquet_parts(parts)
-    if found:
-        return f"{found[0].relative_to(source)} {_of_file(found[0], mapping)}"
+    tables = parquet_parts(parts)
+    if tables:
+        return f"{tables[0].relative_to(source)} {_of_file(tables[0], mapping)}"
     try:
         inside = sorted(parts.iterdir() if parts.is_dir() else source.iterdir())
     except OSError:
@@ -134,7 +134,7 @@ def _of_file(path: Path, mapping: ColumnMapping) -> str:
     row = parse_object(peek(path, count=1)[0]) if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{") else None
     if row is not None:
         keys = [str(key) for key in row]
-        return f"is JSON with the keys {_list(keys)}, which are no known release's: write it as CSV or Parquet"
+        return f"is JSON with the keys {_list(keys)}, which no supported release has: write it as CSV or Parquet"
     if head.lstrip().startswith((b"[", b"{")):
         return "is JSON that is not one object a line: write it as CSV or Parquet"
     if len(guess) >= 2:
@@ -195,7 +195,7 @@ def _columns(path: Path) -> list[str]:
 
 
 def _is_refused(path: Path) -> bool:
-    """Whether what a file begins with says why it is not read, so that it is the one to tell of."""
+    """Whether what a file begins with says why it is not read, so that it is the one to report."""
     head = beginning(path)
     return any(head.startswith(magic) for magic in (*PACKED, *OTHER_FORMATS)) or other_encoding(head) is not None
 

@@ -67,6 +67,8 @@ LARGEST_WHOLE_FLOAT = 2**53  # beyond it not every whole number is a float
 
 
 class PlatformParquet(Adapter):
+    """Parquet files or folders of parts in the platform's columns, or in a team's own by `--columns`."""
+
     name = "platform-parquet"
     description = f"Parquet with the columns {', '.join(NEEDED_COLUMNS)}, items and users in files of that name"
 
@@ -74,6 +76,7 @@ class PlatformParquet(Adapter):
         self.mapping = mapping
 
     def recognise(self, source: Path) -> Layout | None:
+        """A Parquet file, the parts of `interactions`, or unnamed parts, if all of them have the columns of a log."""
         is_file = source.is_file()
         root = source.parent if is_file else source
         interactions = (source,) if is_file else _parts(source, "interactions") or _unnamed_parts(source)
@@ -86,6 +89,7 @@ class PlatformParquet(Adapter):
         return set(NEEDED_COLUMNS) <= set(self.mapping.resolve(names, NEEDED_COLUMNS))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the log, columns from Hive partition names included; `channel` stands in for a missing `scene`."""
         for path in layout.interactions:
             names = [*_columns_of(path), *partition_values(layout.root, path)]
             own = self.mapping.resolve(names, INTERACTION_COLUMNS)
@@ -99,6 +103,7 @@ class PlatformParquet(Adapter):
                 yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_INTERACTIONS)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the items; texts that are missing are empty."""
         for path in layout.items:
             own = self.mapping.resolve(_columns_of(path), ITEM_COLUMNS)
             for rows, fields in _read(path, layout.root, ITEM_COLUMNS, NEEDED_OF_ITEMS, own):
@@ -110,6 +115,7 @@ class PlatformParquet(Adapter):
                 yield row_batch(_name(layout, path), refusals, columns, UNCHECKED_ITEMS)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the profiles, wide (a column for each attribute) or long (the columns `attribute` and `value`)."""
         for path in layout.users:
             names = _columns_of(path)
             user = self.mapping.resolve(names, NEEDED_OF_USERS)
@@ -308,7 +314,7 @@ def _lists(column: pa.ListArray) -> tuple[pa.ListArray, np.ndarray]:
     values = column.cast(pa.list_(pa.large_binary())).to_pylist()
     kept = [[value for value in row or [] if value is not None] for row in values]
     texts = [[value.decode(errors="backslashreplace") for value in row] for row in kept]
-    bad = [[text.encode() for text in row] != found for row, found in zip(texts, kept, strict=True)]
+    bad = [[text.encode() for text in row] != original for row, original in zip(texts, kept, strict=True)]
     return pa.array(texts, STRINGS), np.array(bad, dtype=bool)
 
 
@@ -317,5 +323,5 @@ def _holds_control_characters(column: pa.LargeStringArray) -> np.ndarray:
     content = column.buffers()[2]
     if content is None or not (np.frombuffer(content, np.uint8) < ord(" ")).any():
         return np.zeros(len(column), dtype=bool)
-    found = pc.match_substring_regex(column, r"[\x00-\x08\x0a-\x1f\x7f]")
-    return pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    has_control = pc.match_substring_regex(column, r"[\x00-\x08\x0a-\x1f\x7f]")
+    return pc.fill_null(has_control, False).to_numpy(zero_copy_only=False)

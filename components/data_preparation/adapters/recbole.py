@@ -6,7 +6,7 @@ and the like) and timestamp. A
 `rating` makes behavior "rating" with its value; otherwise a column of behaviors is read by its common names (pv, click,
 cart, fav, buy ...); otherwise a `label` other than 0 makes it "click", and 0 (shown, but not chosen) is no behavior, so
 such rows are rejected; without any of these it is "click". `query` and `scene` (or `channel`) are read; `category_id`
-and `brand_id` of an interaction tell of its item, "category 833" and "brand 2661", where no `.item` does. Every column
+and `brand_id` of an interaction describe its item, "category 833" and "brand 2661", where no `.item` does. Every column
 of `.user` but user_id is an attribute of the profile, under its name without the type, as it is written. Where a folder
 holds the parts of a benchmark (`<name>.train.inter` ...), all are read, those to train on before those to test. Not
 read: `.kg`, `.link`, `.net`, and histories prepared as sequences (item_id_list).
@@ -66,10 +66,13 @@ NAMES = {
 
 
 class RecBole(Adapter):
+    """One data set in RecBole's atomic files, `.inter` alone or with `.item` and `.user`."""
+
     name = "recbole"
     description = "<name>.inter with the columns user_id:token, item_id:token and timestamp:float between tabs"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The `.inter` files of one data set, which may be in parts, with its `.item` and `.user` files."""
         interactions = [path for path in files_in(source) if _is_atomic(path, ".inter", {"user_id", "item_id"})]
         if len({path.name.partition(".")[0] for path in interactions}) != 1:
             return None
@@ -81,6 +84,7 @@ class RecBole(Adapter):
         return Layout(interactions[0].parent, tuple(interactions), tuple(items), tuple(users))
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the `.inter` files: ratings where there is such a column, else the behaviors named, else clicks."""
         for path in layout.interactions:
             for refusals, fields in read_headed(path, NEEDED, _names, SEPARATORS):
                 columns = {
@@ -106,6 +110,7 @@ class RecBole(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS, described)
 
     def items(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read title, brand, categories and description from the `.item` files."""
         for path in layout.items:
             for refusals, fields in read_headed(path, ("item_id",), _item_names, SEPARATORS):
                 empty = pa.repeat("", len(fields["item_id"]))
@@ -119,6 +124,7 @@ class RecBole(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_ITEMS)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the `.user` files: every column but `user_id` is an attribute."""
         for path in layout.users:
             # All columns are read, so none may be named twice.
             needed = ("user_id", *_without_types(header(path, *SEPARATORS)))

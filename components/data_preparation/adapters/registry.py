@@ -1,4 +1,4 @@
-"""The formats the platform understands, in the order in which they are looked for, and how a data set is found."""
+"""The formats the platform understands, in the order in which they are tried, and how a format is detected."""
 
 import re
 import shlex
@@ -90,7 +90,7 @@ def simulated_market(dataset: str) -> MarketConfig:
 
 
 def check_name(dataset: str) -> None:
-    """Raises InputError, naming the known ones, where there is no data set of this name."""
+    """Raise InputError, which lists the names there are, unless there is a data set of this name."""
     if is_simulated(dataset):
         simulated_market(dataset)
     elif dataset not in DATASETS:
@@ -154,7 +154,7 @@ def open_source(dataset: str, folder: Path | None, mapping: ColumnMapping = NO_M
     """The rows of a data set that is read from files.
 
     Args:
-        dataset: a name of `NAMED_FORMATS`, or the path of a file or folder whose format is found out.
+        dataset: a name of `NAMED_FORMATS`, or the path of a file or folder whose format is detected.
         folder: of the files of a named data set.
         mapping: names of a team's own, for a path.
 

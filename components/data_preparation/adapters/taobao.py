@@ -1,7 +1,7 @@
 """Taobao's `UserBehavior.csv` (Tianchi data set 649): user, item, category, behavior, seconds; line 1 is data.
 
 The behavior is pv (a look at the item's page: click), cart, fav (favourite) or buy (purchase). The category of an item
-is known from the log alone and becomes its metadata, "category 149192". There are no profiles, titles or queries.
+comes from the log alone and becomes its metadata, "category 149192". There are no profiles, titles or queries.
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,18 @@ ROW = rf'[^,]+,[^,]+,[^,]*,"?({"|".join(MEANING)})"?,[^,]+'
 
 
 class Taobao(Adapter):
+    """Taobao's log of behaviors; items are described by its category column, users not at all."""
+
     name = "taobao"
     description = "lines user,item,category,behavior,seconds with the behavior pv, cart, fav or buy"
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one file in the folder whose first lines are of this form."""
         logs = [path for path in files_in(source) if most_match(peek(path), ROW)]
         return Layout(logs[0].parent, (logs[0],)) if len(logs) == 1 else None
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read views, carts, favourites and purchases, and the category of each item along the way."""
         for path in layout.interactions:
             for rows in read_blocks(path, "utf-8"):
                 refusals, fields = split_rows(rows, ",", FIELDS, quoted=True)

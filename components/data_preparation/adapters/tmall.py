@@ -7,7 +7,7 @@ with the sale of 11 November 2014, so the year is 2014. A day with its year (201
 Mobile recommendation: user_id, item_id, behavior_type, user_geohash, item_category, time; the behavior is 1 click, 2
 favourite, 3 cart, 4 purchase, the time an hour ("2014-12-06 02").
 
-Times are as coarse as that, so the order of lines breaks many ties. Category, brand and merchant are known from the log
+Times are as coarse as that, so the order of lines breaks many ties. Category, brand and merchant come from the log
 alone and become the item's metadata, the categories "category 833" and "merchant 2882", and "brand 2661". The table of
 profiles that the first release has (user_id, age_range, gender) is read as it is written: 1 to 8 for spans of age, 0 or
 nothing where it is unknown; 0 female, 1 male, 2 or nothing unknown. Not read: the place.
@@ -73,10 +73,13 @@ RELEASES = (
 
 
 class Tmall(Adapter):
+    """A log of one of the `RELEASES`, with profiles of users where the folder holds them."""
+
     name = "tmall"
     description = "columns " + " or ".join(", ".join(release.columns) for release in RELEASES)
 
     def recognise(self, source: Path) -> Layout | None:
+        """The one log whose header is that of a release, with the file of profiles if it is there."""
         logs = [path for path in files_in(source) if _release(path) is not None]
         if len(logs) != 1:
             return None
@@ -85,8 +88,9 @@ class Tmall(Adapter):
         return Layout(logs[0].parent, (logs[0],), users=users)
 
     def interactions(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the log, and the category, brand and merchant of each item along the way."""
         for path in layout.interactions:
-            release = _release(path) or RELEASES[0]  # whose columns are then told to be missing
+            release = _release(path) or RELEASES[0]  # the reader then names the columns that are missing
             for refusals, fields in read_headed(path, release.columns):
                 columns = {
                     "user_id": fields["user_id"],
@@ -100,6 +104,7 @@ class Tmall(Adapter):
                 yield row_batch(path.name, refusals, columns, UNCHECKED_INTERACTIONS, described)
 
     def users(self, layout: Layout) -> Iterator[RowBatch]:
+        """Read the profiles, age range and gender by their codes."""
         for path in layout.users:
             for refusals, fields in read_headed(path, ("user_id", *PROFILE_COLUMNS)):
                 users = fields["user_id"]

@@ -146,8 +146,8 @@ def _by_hour(interactions: ir.Table) -> dict[str, list[int]]:
     """24 counts for each behaviour, in the order of `contracts.tables.BEHAVIORS`, others after them by name."""
     hour = (_second_of_day() // HOUR).cast("int64")
     rows = interactions.group_by("behavior", hour=hour).agg(rows=_.count()).to_pyarrow().to_pylist()
-    found = {row["behavior"] for row in rows}
-    ordered = [name for name in BEHAVIORS if name in found] + sorted(found - set(BEHAVIORS))
+    present = {row["behavior"] for row in rows}
+    ordered = [name for name in BEHAVIORS if name in present] + sorted(present - set(BEHAVIORS))
     counts = {behavior: [0] * 24 for behavior in ordered}
     for row in rows:
         counts[row["behavior"]][row["hour"]] = row["rows"]
@@ -201,14 +201,14 @@ def _cold(holders: ir.Table, protocols: list[str], last_day: int) -> dict[str, A
         wanted[f"tested_{protocol}"] = tested.sum()
         wanted[f"untrained_{protocol}"] = (tested & (training == 0)).sum()
         wanted[f"cold_{protocol}"] = (tested & (training < COLD_INTERACTIONS)).sum()
-    found = _row(holders.agg(**wanted))
+    counted = _row(holders.agg(**wanted))
     return {
-        "new_on_last_day": found["new_on_last_day"],
+        "new_on_last_day": counted["new_on_last_day"],
         "splits": {
             protocol: {
-                "in_test": found[f"tested_{protocol}"],
-                "without_training": found[f"untrained_{protocol}"],
-                "few_training": found[f"cold_{protocol}"],
+                "in_test": counted[f"tested_{protocol}"],
+                "without_training": counted[f"untrained_{protocol}"],
+                "few_training": counted[f"cold_{protocol}"],
             }
             for protocol in protocols
         },
@@ -224,8 +224,8 @@ def _metadata(items: ir.Table) -> dict[str, Any]:
     }
     nothing = ~ibis.or_(*filled.values())
     counts = {name: present.sum().fill_null(0) for name, present in filled.items()}
-    found = _row(items.agg(items_without_metadata=nothing.sum().fill_null(0), **counts))
-    return {"items_without_metadata": found.pop("items_without_metadata"), "items_with_attribute": found}
+    counted = _row(items.agg(items_without_metadata=nothing.sum().fill_null(0), **counts))
+    return {"items_without_metadata": counted.pop("items_without_metadata"), "items_with_attribute": counted}
 
 
 def _rejected(rejected: ir.Table) -> dict[str, Any]:

@@ -154,8 +154,8 @@ def _time(time: dict[str, Any] | None) -> str:
 
 def _rules(validation: dict[str, Any]) -> str:
     parts = [
-        "<h2>Rules</h2><p>The declared schemas. Where several reasons hold for a row, the first is told. Before them "
-        "the format refuses what it cannot read, such as a row with too few fields.</p>"
+        "<h2>Rules</h2><p>The declared schemas. Where several reasons hold for a row, only the first is given. Before "
+        "them the format refuses what it cannot read, such as a row with too few fields.</p>"
     ]
     for kind, columns in validation["rules"].items():
         rows = [

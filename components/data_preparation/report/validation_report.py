@@ -112,15 +112,15 @@ def _examples(rejected: ir.Table) -> dict[str, dict[str, list[dict[str, Any]]]]:
     by_line = ibis.window(group_by=["file", "reason"], order_by="source_line")
     first = rejected.mutate(place=ibis.row_number().over(by_line)).filter(_.place < EXAMPLES)
     rows = first.semi_join(listed, ["file", "reason"]).order_by(["file", "reason", "source_line"]).to_pyarrow()
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    examples: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in rows.to_pylist():
         raw = row["raw"]
         example = {
             "source_line": row["source_line"],
             "raw": raw if len(raw) <= LONGEST_EXAMPLE else raw[:LONGEST_EXAMPLE] + "…",
         }
-        found.setdefault(row["file"], {}).setdefault(row["reason"], []).append(example)
-    return found
+        examples.setdefault(row["file"], {}).setdefault(row["reason"], []).append(example)
+    return examples
 
 
 def _time(interactions: ir.Table) -> dict[str, Any] | None:

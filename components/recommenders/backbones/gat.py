@@ -151,6 +151,7 @@ class GATLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def edge_types_into(self, kind: str) -> list[EdgeType]:
+        """The edge types whose targets are nodes of this kind."""
         return [edge_type for edge_type in self.edge_types if edge_type[2] == kind]
 
     def forward(self, kind: str, x: Tensor, incoming: dict[EdgeType, tuple[Tensor, Tensor, Tensor]]) -> Tensor:

@@ -42,7 +42,7 @@ def backbone_entry(name: str) -> BackboneEntry:
         InputError: there is no backbone of this name.
     """
     if name not in BACKBONES:
-        raise InputError(f"backbone {name!r}: unknown backbone, known are {', '.join(sorted(BACKBONES))}")
+        raise InputError(f"backbone {name!r}: unknown backbone, expected one of {', '.join(sorted(BACKBONES))}")
     return BACKBONES[name]
 
 

@@ -45,7 +45,7 @@ def current_share() -> Share:
 
 
 def default_device() -> str:
-    """The name of the device to train on where none is asked for: a GPU where there is one."""
+    """The name of the device to train on by default: a GPU where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -71,8 +71,8 @@ def cut_windows(sequences: InteractionSequences, length: int, generator: np.rand
     """User, start in `sequences.items` and number of inputs of each window, at most `length` inputs a window.
 
     A user with n training items has n - 1 inputs (each predicts its successor). The first window is cut at a random
-    length, the others follow without a gap, and the last one reaches back to full length: it is the one that looks most
-    like what is asked when serving.
+    length, the others follow without a gap, and the last one reaches back to full length: it is the one most like
+    the histories that serving sends.
     """
     inputs = np.maximum(sequences.train_lengths - 1, 0)
     first = np.where(inputs > length, generator.integers(1, length + 1, size=len(inputs)), inputs)

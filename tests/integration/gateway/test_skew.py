@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, MATCHES_FILE, RATIONALES_FILE
+from components.contracts.artifacts import CONFIG_FILE, HISTORIES_FILE, LINEAGE_FILE, MATCHES_FILE, RATIONALES_FILE
 from components.contracts.ranking_signature import HISTORY_LENGTH
 from components.contracts.serving import (
     RANKED_REQUESTS,
@@ -52,6 +52,7 @@ def artifacts(stack, tmp_path) -> Artifacts:
         if user not in WITHOUT_RATIONALE
     ]
     write_table(pa.Table.from_pylist(matched, MATCHES), found.matches / MATCHES_FILE, MATCHES)
+    write_json(found.matches / LINEAGE_FILE, {"encoder_version": "1", "collection": ""})  # of the stack's rankers
     return found
 
 

@@ -194,5 +194,5 @@ def test_a_run_is_told_before_it_begins_that_no_slot_is_left_for_its_features(tm
     (*first, last) = blue.arms
     held = replace(last, slot="green")
     write_rollout(rollout_file(home), replace(blue, arms=(*first, held)))
-    with pytest.raises(InputError, match=rf"the arm '{last.name}' is served from the slot green"):
+    with pytest.raises(ConflictError, match=rf"the arm '{last.name}' is served from the slot green"):
         check_features_have_a_slot(home)

@@ -24,6 +24,7 @@ def test_a_user_is_kept_as_the_first_eight_bytes_of_the_hash_and_no_id_is_in_the
     # `printf 'a user' | sha256sum` begins with 38 64 98
     assert hex(int(np.load(tmp_path / "users.npy")[0]))[:8] == "0x386498"
     assert b"a user" not in (tmp_path / "users.npy").read_bytes()
+    assert (tmp_path / "users.npy").stat().st_mode & 0o077 == 0
 
 
 def test_users_come_a_line_each_or_as_a_column(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from components.contracts.artifacts import INTERACTIONS_FILE
 from components.data_preparation.adapters.registry import detect
 from components.data_preparation.column_mapping import NO_MAPPING, ColumnMapping
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import configure, prepare
 from components.foundation.errors import InputError
 from components.foundation.settings import Settings
@@ -84,12 +85,13 @@ def test_behaviors_by_their_numbers_in_text_and_in_parquet(tmp_path: Path) -> No
     pq.write_table(pa.table(columns | {"action_type": numbers}), tmp_path / "orders.parquet")
     tables = []
     for name in ("orders.csv", "orders.parquet"):
-        config = configure(
+        data = DataSection(
             str(tmp_path / name),
-            *("", 0, 2, Settings(home=tmp_path)),
             columns=f"{COLUMNS},behavior=action_type",
             behaviors="0=click,1=cart,2=purchase",
+            minimum_interactions=2,
         )
+        config = configure(data, 0, Settings(home=tmp_path))
         prepare(config, tmp_path / f"out {name}")
         tables.append(pq.read_table(tmp_path / f"out {name}" / INTERACTIONS_FILE))
     assert tables[0].drop(["sequence"]).equals(tables[1].drop(["sequence"]))
@@ -110,15 +112,15 @@ def test_behaviors_by_their_numbers_in_text_and_in_parquet(tmp_path: Path) -> No
 )
 def test_mappings_that_do_not_fit_the_file(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     (tmp_path / "orders.csv").write_text("\n".join(rows(tmp_path, ";", ("customer", "sku", "bought_at"))))
-    dataset = changes.pop("dataset", str(tmp_path / "orders.csv"))
+    data = DataSection(**{"dataset": str(tmp_path / "orders.csv"), "minimum_interactions": 2} | changes)
     with pytest.raises(InputError, match=message):
-        configure(dataset, "", 0, 2, Settings(home=tmp_path), **changes)
+        configure(data, 0, Settings(home=tmp_path))
 
 
 def test_meanings_of_behaviors_that_no_column_holds(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").write_text("\n".join(rows(tmp_path, ",", ("customer", "sku", "bought_at"))))
-    config = configure(
-        str(tmp_path / "orders.csv"), "", 0, 2, Settings(home=tmp_path), columns=COLUMNS, behaviors="0=click"
-    )
+    dataset = str(tmp_path / "orders.csv")
+    data = DataSection(dataset, columns=COLUMNS, behaviors="0=click", minimum_interactions=2)
+    config = configure(data, 0, Settings(home=tmp_path))
     with pytest.raises(InputError, match="behaviors are given meanings and no column holds them"):
         prepare(config, tmp_path / "out")

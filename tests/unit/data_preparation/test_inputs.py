@@ -10,6 +10,7 @@ import pytest
 
 from components.contracts.artifacts import ITEMS_FILE
 from components.data_preparation.adapters.registry import detect
+from components.data_preparation.configuration import DataSection
 from components.data_preparation.preparation import configure, prepare
 from components.foundation.errors import InputError
 from components.foundation.settings import Settings
@@ -22,7 +23,7 @@ def prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[],
     """Prepare the folder "source", and give the report and what was said."""
 
     def run() -> tuple[dict[str, Any], str]:
-        config = configure(str(tmp_path / "source"), "", 0, 2, Settings(home=tmp_path))
+        config = configure(DataSection(str(tmp_path / "source"), minimum_interactions=2), 0, Settings(home=tmp_path))
         report = prepare(config, tmp_path / "out")["dataset"]
         assert report["accepted"] + report["rejected"] == sum(
             file["read"] for name, file in report["files"].items() if "items" not in name and "movies" not in name

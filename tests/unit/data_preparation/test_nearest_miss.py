@@ -128,7 +128,7 @@ def test_parquet_with_names_of_its_own(tmp_path: Path) -> None:
         (
             "log.json",
             json.dumps({"who": "a", "what": "b"}).encode(),
-            "is JSON with the keys who, what, which are no kno",
+            "is JSON with the keys who, what, which no supported release has",
         ),
         ("log.json", b"[\n{}]\n", "is JSON that is not one object a line"),
         ("log.db", b"SQLite format 3\0" + bytes(100), "is an SQLite database, expected text or Parquet"),

@@ -1,7 +1,8 @@
 import pytest
 
+from components.contracts.exclusions import Exclusions
 from components.contracts.registry import free_slot
-from components.feature_push.push import keep_bans, sample
+from components.feature_push.push import mark_bans, sample
 from feature_repo.store import Rationale
 
 
@@ -16,7 +17,11 @@ def test_a_ban_is_kept_and_only_for_the_rationale_that_has_it():
 
     new = {"a": row("two", False), "b": row("two", False), "c": row("two", False)}
     stored = {"a": row("one", True), "b": row("one", False), "gone": row("one", True)}
-    assert keep_bans(new, stored) == {"a": row("two", True), "b": row("two", False), "c": row("two", False)}
+    assert mark_bans(new, stored, Exclusions()) == {
+        "a": row("two", True),
+        "b": row("two", False),
+        "c": row("two", False),
+    }
 
 
 def test_the_sample_is_spread_over_the_keys_from_the_first_to_the_last():

@@ -1,6 +1,8 @@
 """Writing is done or not begun; reports are united; generations are named and described."""
 
 import json
+import os
+import stat
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from components.contracts.artifacts import merge_reports
 from components.contracts.generation import generation_id, manifest
 from components.foundation.errors import InputError
-from components.foundation.files import creating_directory, read_json, replacing_file, write_json
+from components.foundation.files import PRIVATE, creating_directory, read_json, replacing_file, write_json
 from components.foundation.progress import say
 
 
@@ -24,6 +26,18 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "one" and names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o644), (0o077, 0o600)])
+def test_a_file_has_the_permissions_asked_for_less_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "file", {})
+        with replacing_file(tmp_path / "names users", PRIVATE) as temporary:
+            temporary.write_text("ann")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names(tmp_path)] == [mode, 0o600]
 
 
 def test_a_folder_is_made_whole_or_not_at_all(tmp_path):

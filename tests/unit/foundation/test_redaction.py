@@ -1,7 +1,8 @@
 import pytest
 
+from components.foundation.errors import EnvironmentFaultError
 from components.foundation.progress import say
-from components.foundation.redaction import without_passwords
+from components.foundation.redaction import split_credentials, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,21 @@ def test_passwords_become_stars_and_nothing_else_does(text, expected):
 def test_no_line_of_progress_holds_one(capsys):
     say("mlflow at http://u:p4ss@host")
     assert capsys.readouterr().out == "[reland] mlflow at http://u:***@host\n"
+
+
+def test_no_message_of_an_error_holds_one():
+    assert str(EnvironmentFaultError("http://u:p4ss@host:\n no answer")) == "http://u:***@host: no answer"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://u:p%40ss@host:5000/x?y=z", ("http://host:5000/x?y=z", ("u", "p@ss"))),
+        ("https://u@[::1]:5000", ("https://[::1]:5000", ("u", ""))),
+        ("http://host:5000", ("http://host:5000", None)),
+        ("postgresql://u:p@host/mlflow", ("postgresql://u:p@host/mlflow", None)),
+        ("", ("", None)),
+    ],
+)
+def test_user_and_password_are_taken_out_of_http_addresses_alone(url, expected):
+    assert split_credentials(url) == expected

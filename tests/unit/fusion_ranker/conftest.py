@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEMS_FILE, MATCHES_FILE
+from components.contracts.artifacts import CONFIG_FILE, INTERACTIONS_FILE, ITEMS_FILE, LINEAGE_FILE, MATCHES_FILE
 from components.contracts.tables import INTERACTIONS, ITEMS, MATCHES, write_table, write_vectors
 from components.foundation.files import write_json
 from components.fusion_ranker.configuration import RankingSection
@@ -41,6 +41,7 @@ class Artifacts:
             for user, rationale, rank in pairs
         ]
         write_table(pa.Table.from_pylist(rows, schema=MATCHES), self.matches / MATCHES_FILE, MATCHES)
+        write_json(self.matches / LINEAGE_FILE, {"encoder_version": "1", "collection": "pool_one"})
 
     def embed(self, folder: Path, key: str, keys: list[str], dimension: int, text_encoder: str = "minilm") -> None:
         """Write vectors of this dimension that nothing but the key and the place decides."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, INTERACTIONS_FILE, MATCHES_FILE
+from components.contracts.artifacts import CONFIG_FILE, EMBEDDINGS_FILE, INTERACTIONS_FILE, LINEAGE_FILE, MATCHES_FILE
 from components.contracts.tables import read_vectors
 from components.foundation.errors import InputError
 from components.foundation.files import write_json
@@ -72,6 +72,7 @@ def test_a_configuration_that_names_no_text_encoder(artifacts: Any) -> None:
     [
         ("prepared", INTERACTIONS_FILE),
         ("matches", MATCHES_FILE),
+        ("matches", LINEAGE_FILE),
         ("rationale_embeddings", EMBEDDINGS_FILE),
         ("rationale_embeddings", CONFIG_FILE),
         ("item_text_embeddings", EMBEDDINGS_FILE),

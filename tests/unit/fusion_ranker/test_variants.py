@@ -34,7 +34,7 @@ def test_variants_are_parsed_in_the_order_given() -> None:
     [
         (
             "id_only,reland,relnad",
-            "unknown variant 'relnad', known are id_only, item_features, reland, reland_shuffled",
+            "unknown variant 'relnad', expected one of id_only, item_features, reland, reland_shuffled",
         ),
         ("id_only,reland,id_only", "'id_only,reland,id_only' names a variant twice"),
         ("reland", "'id_only' is missing"),

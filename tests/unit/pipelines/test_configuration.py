@@ -45,7 +45,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
     [
         ({"seeds": {"seed_fraction": 0.0}}, r"seed.fraction 0.0: expected a share in \(0, 1\]"),
         ({"seeds": {"seed_fraction": 1.5}}, "seed.fraction 1.5"),
-        ({"seeds": {"seed_fraction": float("nan")}}, "seed.fraction nan"),
+        ({"seeds": {"seed_fraction": float("nan")}}, r"seeds\.seed_fraction: expected a finite number, found nan"),
         ({"seeds": {"clusters": -1}}, "clusters -1"),
         ({"seeds": {"seed_policy": "best"}}, "seed.policy 'best': expected one of adaptive"),
         ({"seeds": {"previous_seeds": "none.parquet"}}, "previous.seeds none.parquet: no such file"),
@@ -57,7 +57,7 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ({"encoder": {"encoder": "word2vec"}}, "encoder 'word2vec': unknown encoder.*lightgcn.*sasrec"),
         (
             {"encoder": {"encoder": "nowhere/encoder"}},
-            "encoder 'nowhere/encoder': unknown encoder.*or folders of trained ones",
+            "encoder 'nowhere/encoder': unknown encoder.*or the folder of a trained one",
         ),
         ({"encoder": {"encoder": "tests"}}, "config.json: no such file"),
         ({"seed": -1}, "seed -1"),
@@ -96,8 +96,11 @@ def test_vllm_is_needed_by_the_engine_of_that_name_alone(settings, tmp_path):
         ),
         ({"data": {"splits": "leave_one_out,time", "test_from": "May"}}, "test.from 'May': expected an ISO date"),
         ({"data": {"previous": "nowhere"}}, "previous .*nowhere: expected a folder that `reland prepare` has written"),
-        ({"ranking": {"backbone": "masknet"}}, "backbone 'masknet': unknown backbone, known are gru4rec, sasrec"),
+        ({"ranking": {"backbone": "masknet"}}, "backbone 'masknet': unknown backbone, expected one of gru4rec, sasrec"),
         ({"ranking": {"backbone": "gru4rec", "model": {"heads": 4}}}, "heads 4: backbone gru4rec has no heads"),
+        ({"data": {"dataset": ""}}, "dataset: expected a name or the path"),
+        ({"data": {"data_dir": "tests"}}, "dataset simulator is read from no files, and data_dir tests is given"),
+        ({"encoder": {"encoder": ""}}, "encoder: expected one of gat, lightgcn, sasrec or the folder of one"),
         ({"data": {"minimum_interactions": 0}}, "minimum.interactions 0: expected at least 1"),
     ],
 )
@@ -178,6 +181,14 @@ def test_an_unknown_section_names_the_nearest_and_the_file(tmp_path):
     path.write_text('dataset = "ml-1m"\n')
     with pytest.raises(InputError, match=r"dataset: there is no such section, did you mean data\.dataset\?"):
         read_configuration(path, [], {})
+    path.write_bytes(b"\xef\xbb\xbfseed = 3\n")  # as Windows editors write it
+    assert read_configuration(path, [], {}).seed == 3
+    path.write_bytes("[data]\ndataset = 'caf\xe9'\n".encode("cp1252"))
+    with pytest.raises(InputError, match=r"config\.toml: not readable as TOML, which is text in UTF-8"):
+        read_configuration(path, [], {})
+    for unreadable in (tmp_path, tmp_path / "a\0b"):
+        with pytest.raises(InputError, match="not readable as TOML"):
+            read_configuration(unreadable, [], {})
     path.write_text("[ranking\n")
     with pytest.raises(InputError, match=r"config\.toml: not readable as TOML"):
         read_configuration(path, [], {})

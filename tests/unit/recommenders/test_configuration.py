@@ -35,10 +35,10 @@ ID_ONLY = SIZES | {"variant": "id_only"}
         (BackboneConfig, {"dropout": -0.1}, "dropout -0.1: expected a number, 0 or more and below 1"),
         (BackboneConfig, {"embedding_dimension": 0}, "embedding_dimension 0: expected a whole number, 1 or more"),
         (BackboneConfig, {"layers": 0}, "layers 0: expected a whole number, 1 or more"),
-        (RankerConfig, SIZES | {"variant": "relnad"}, "variant 'relnad': unknown variant, known are id_only"),
+        (RankerConfig, SIZES | {"variant": "relnad"}, "variant 'relnad': unknown variant, expected one of id_only"),
         (RankerConfig, ID_ONLY | {"items": 0}, "items 0: expected a whole number, 1 or more"),
         (RankerConfig, ID_ONLY | {"heads": 3}, "heads 3: expected a divisor of embedding_dimension, which is 64"),
-        (RankerConfig, ID_ONLY | {"backbone": "masknet"}, "backbone 'masknet': unknown .* known are .*sasrec"),
+        (RankerConfig, ID_ONLY | {"backbone": "masknet"}, "backbone 'masknet': unknown .* expected one of .*sasrec"),
     ],
 )
 def test_a_value_that_is_not_allowed(kind: type, settings: dict[str, object], message: str) -> None:

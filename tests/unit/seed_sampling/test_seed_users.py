@@ -190,7 +190,7 @@ def test_last_weeks_seeds_with_a_user_twice(prepared, embeddings, tmp_path):
     table = read_table(first, SEEDS)
     write_table(pa.concat_tables([table, table.slice(0, 1)]), tmp_path / "last.parquet", SEEDS)
     config = replace(CONFIG, previous_seeds=str(tmp_path / "last.parquet"))
-    with pytest.raises(InputError, match=r"--previous-seeds .*last\.parquet: a seed user is there twice"):
+    with pytest.raises(InputError, match=r"previous_seeds .*last\.parquet: a seed user is there twice"):
         sample_seed_users(prepared, embeddings, config, tmp_path / "b", seed=11)
 
 

@@ -61,6 +61,8 @@ def test_a_folder_is_named_by_its_content(packaged, folder, tmp_path):
         ("./none", "text_encoder ./none: no such folder"),
         ("~nobody-at-all/model", "text_encoder ~nobody-at-all/model: no such folder"),
         ("models/of/mine", "text_encoder models/of/mine: no such folder"),
+        ("two words", r"text_encoder 'two words': neither a folder nor a Hugging Face id"),
+        ("owner/näme", r"text_encoder 'owner/näme': neither a folder nor a Hugging Face id"),
         (".", r"text_encoder \.: no model in this folder, expected modules.json or config.json"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from components.contracts.serving import EXPOSURES, OUTCOME_EVENTS
 from components.contracts.tables import read_table
 from components.foundation.errors import InputError
-from serving.experiment.join import JoinAccount, JoinConfig, join_outcomes
+from serving.experiment.join import FATES, JoinAccount, JoinConfig, join_outcomes
 from serving.experiment.user_days import USER_DAYS
 
 NOON = datetime.datetime(2024, 1, 14, 12, tzinfo=datetime.UTC)
@@ -139,6 +139,14 @@ def test_every_event_has_one_fate(tmp_path: Path) -> None:
     }
     assert rows == [row(3, "candidate", "ada", 14, 1, 3, 2, 0)]
     assert (account.lists, account.analysed_lists) == (3, 1)
+
+
+def test_events_of_other_behaviors_are_counted_and_passed_over(tmp_path: Path) -> None:
+    events = [happened("1", item, outcome, 1) for item, outcome in (("a", "cart"), ("b", "cart"), ("a", "click"))]
+    account, rows = joined(tmp_path, [shown("1")], [*events, happened("1", "a", "rating", 1)])
+    assert account.other_events == {"cart": 2, "rating": 1}
+    assert sum(map(account.count, FATES)) == account.count("attributed") == 1
+    assert rows == [row(3, "candidate", "ada", 14, 1, 3, 1, 0)]
 
 
 def test_a_list_that_was_logged_twice_counts_once(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ CONFIGURATION = {
     "rationales_per_user": 1,
     "text_encoder": "tiny",
     "text_dimension": 3,
+    "pool": "pool_one",
 }
 
 
@@ -46,7 +47,7 @@ def test_items_have_the_rankers_numbers_vectors_and_visits(folder):
     np.testing.assert_array_equal(catalogue.item_vectors, np.array(VECTORS, np.float32))
     assert catalogue.popular == ["c", "a", "b"] and catalogue.visits["c"] == 9
     assert catalogue.inputs == ("history", "rationale")
-    assert (catalogue.text_encoder, catalogue.text_dimension) == ("tiny", 3)
+    assert (catalogue.text_encoder, catalogue.text_dimension, catalogue.pool) == ("tiny", 3, "pool_one")
 
 
 def test_a_history_is_the_last_known_items_padded_at_the_end(folder):
@@ -88,7 +89,7 @@ def test_a_missing_file_and_a_configuration_of_something_else_are_named(folder):
     with pytest.raises(InputError, match="lacks 'inputs', expected the configuration of a ranker"):
         read_catalogue(folder)
     write_json(folder / CONFIG_FILE, CONFIGURATION | {"inputs": ["history", "mood"]})
-    with pytest.raises(InputError, match="inputs mood: unknown, known are history, rationale"):
+    with pytest.raises(InputError, match="inputs mood: unknown, expected history, rationale"):
         read_catalogue(folder)
     (folder / ITEM_VECTORS_FILE).unlink()
     with pytest.raises(InputError, match=ITEM_VECTORS_FILE):

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from components.contracts.exclusions import ADMIT, EXCLUDE, TEXT, decide, read_exclusions
 from feature_repo.online import OnlineRationale, OnlineUser
 from serving.gateway.breaker import CircuitBreaker, DependencyError
 from serving.gateway.catalogue import Catalogue
@@ -55,7 +56,7 @@ class Store:
 
 def make_reader(store, user_seconds=60.0, rationale_seconds=60.0):
     breaker = CircuitBreaker("feature_store", failures=10_000)
-    return FeatureReader(store, breaker, Metrics(), 600.0, user_seconds, rationale_seconds)
+    return FeatureReader(store, breaker, Metrics(), 600.0, user_seconds, rationale_seconds=rationale_seconds)
 
 
 def test_a_slow_read_of_the_user_may_take_what_the_rationales_leave():
@@ -85,6 +86,33 @@ def test_a_banned_rationale_gives_its_place_to_the_next():
     features = asyncio.run(make_reader(store).read("blue", "u", CATALOGUE))
     assert features.rationale.tolist() == [[[2.0] * 3, [0.0] * 3]]
     assert features.explanation.preference_summary == "text 2" and features.complete
+
+
+def test_a_ban_by_text_is_in_force_with_the_next_request_whatever_is_remembered(tmp_path):
+    file = tmp_path / "exclusions.jsonl"
+    store = Store({"u": user(["r1", "r2"])}, {"r1": rationale(1), "r2": rationale(2)})
+    breaker = CircuitBreaker("feature_store")
+    reader = FeatureReader(store, breaker, Metrics(), 600.0, 60.0, lambda: read_exclusions(file))
+
+    async def scene():
+        first = await reader.read("blue", "u", CATALOGUE)
+        decide(file, EXCLUDE, TEXT, ["TEXT 1"], "why")
+        banned = await reader.read("blue", "u", CATALOGUE)
+        decide(file, ADMIT, TEXT, ["text 1"], "why")
+        return first, banned, await reader.read("blue", "u", CATALOGUE)
+
+    first, banned, lifted = asyncio.run(scene())
+    assert first.explanation.rationale_id == lifted.explanation.rationale_id == "r1"
+    assert banned.explanation.rationale_id == "r2" and banned.complete
+
+
+def test_an_assignment_of_another_pool_is_not_given_to_the_ranker():
+    of_another = OnlineUser(["a"], ["r1"], [0.9], 1.0, pool="another")
+    store = Store({"u": of_another, "bare": user([])}, {"r1": rationale(1)})
+    reader = make_reader(store)
+    features = asyncio.run(reader.read("blue", "u", CATALOGUE))
+    assert not features.complete and features.history == ["a"]
+    assert asyncio.run(reader.read("blue", "bare", CATALOGUE)).complete  # of no pool, so it is of none that is wrong
 
 
 @pytest.mark.parametrize("odd", [rationale(1, encoder="another"), rationale(1, dimension=4)])

@@ -33,6 +33,7 @@ def test_rows_come_back_in_order_from_files_that_are_rotated_by_rows_and_the_res
     for number in range(64, 100):
         log.append(event(number))
     log.close()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir()), "what is logged names users"
     table = read_log(tmp_path, OUTCOME_EVENTS)
     assert table["request_id"].to_pylist() == [f"r{number}" for number in range(100)]
     assert table["time"].cast(pa.int64()).to_pylist() == list(range(100))

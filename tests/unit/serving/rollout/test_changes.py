@@ -85,6 +85,19 @@ def test_the_hold_out_stays_with_its_version_whatever_rollouts_do_until_it_is_se
     assert weights(changes.hold_out(anew, CHANGE, 0.0)) == {"champion": (3, 1.0)}
 
 
+def test_a_rollback_gives_everybody_but_the_hold_out_to_the_champion_before():
+    held = changes.hold_out(IDLE, CHANGE, 0.2)
+    second = changes.promote(start(held, weight=0.4), CHANGE)
+    third = changes.promote(start(second, version=3), CHANGE)
+    back = changes.rollback(third, CHANGE, second.champion, "digest of 2")
+    assert weights(back) == {"hold_out": (1, 0.2), "champion": (2, 0.8)}
+    assert (back.action, back.ended, back.candidate_digest, back.stage) == ("rollback", 3, "digest of 2", 0)
+    further = changes.rollback(back, CHANGE, held.champion, "")
+    assert (weights(further), further.ended) == ({"hold_out": (1, 0.2), "champion": (1, 0.8)}, 2)
+    with pytest.raises(ConflictError, match="a rollout of version 3 runs: `reland rollout abort`"):
+        changes.rollback(start(second, version=3), CHANGE, IDLE.champion, "")
+
+
 def test_the_allowed_have_an_arm_of_their_own_while_the_rollout_runs():
     state = start(allow_list="a.npy", segment="s.npy")
     assert weights(state)["allowed"] == (2, 0.0)

@@ -55,6 +55,13 @@ def test_each_outcome_counts_once_for_the_arm_of_its_list() -> None:
     assert (candidate.clicks.sum(), candidate.conversions.sum()) == (0, 1)
 
 
+def test_no_other_behavior_and_no_item_that_was_not_shown_counts() -> None:
+    join = OutcomeJoin()
+    events = happened(("candidate 0", "a", "cart"), ("candidate 0", "z", "click"), ("candidate 0", "e", "conversion"))
+    candidate, _ = join.add(served("candidate", range(1)), events, 0.0)
+    assert (candidate.clicks.sum(), candidate.conversions.sum()) == (0, 1)
+
+
 def test_lists_wait_for_their_outcomes_for_a_time() -> None:
     join = OutcomeJoin()
     join.add(served("candidate", range(1)), NOTHING, 0.0)
