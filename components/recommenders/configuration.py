@@ -57,8 +57,8 @@ class BackboneConfig:
 
     Attributes:
         embedding_dimension: components of an item's vector and of a user's.
-        layers: of the network.
-        heads: of each layer of self-attention; a divisor of the dimension.
+        layers: number of layers of the network.
+        heads: attention heads of each layer, for sasrec; their number must divide the dimension.
         dropout: share of the components that training drops, 0 or more and below 1.
 
     Raises:

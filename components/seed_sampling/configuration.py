@@ -20,7 +20,7 @@ class SeedsSection(Section):
     Attributes:
         seed_fraction: share of the users that become seed users, above 0 and at most 1.
         seed_policy: who becomes a seed user: adaptive, random, representative, important, facility_location.
-        clusters: K of the representativeness-aware sampling; 0: 5% of the users.
+        clusters: number of clusters that seed users represent (the paper's K); 0: 5% of the users.
         previous_seeds: last week's seeds.parquet, whose seed users stay where they still fit; empty: a new sampling.
         tokens_per_call: tokens of a request and its answer, for what another number of seeds would cost.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Accelerator = Annotated[
     str, typer.Option(help="Resource for steps that load a language model, as nvidia.com/gpu. Default: none.")
 ]
-Accelerators = Annotated[int, typer.Option(help="How many of it, for each shard.")]
+Accelerators = Annotated[int, typer.Option(help="How many accelerators each shard gets.")]
 NodeSelector = Annotated[
     list[str] | None, typer.Option(help="Label of the nodes of these steps, KEY=VALUE; may be repeated.")
 ]
@@ -83,7 +83,7 @@ def submit(
     experiment: Experiment = "reland",
     service_account: ServiceAccount = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Until the run has ended; status 1 unless it succeeded.")
+        bool, typer.Option("--wait", help="Wait until the run has ended; status 1 unless it succeeded.")
     ] = False,
     accelerator: Accelerator = "",
     accelerators: Accelerators = 1,
@@ -119,7 +119,7 @@ def schedule(
     cron: Annotated[
         str,
         typer.Option(
-            help="When, in six fields of which the first is the second, UTC. Default: the pipeline's cadence."
+            help="When (UTC): cron in six fields, seconds first, as '0 30 4 * * *'. Default: the pipeline's cadence."
         ),
     ] = "",
     catch_up: Annotated[
@@ -141,7 +141,7 @@ def schedule(
     retries: Retries = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Have Kubeflow run a pipeline at its cadence, with the code as it is now; again replaces it."""
+    """Have Kubeflow run a pipeline at its cadence, with the code as it is now; an earlier schedule is replaced."""
     from components.foundation.settings import load_settings
     from pipelines.running.kubeflow import CADENCE, Kubeflow, Schedule
 
@@ -162,7 +162,7 @@ def schedule(
     if not cron:
         raise InputError(f"--cron: {pipeline} is run on demand, expected six fields, as '0 30 4 * * *'")
     if len(cron.split()) != 6:
-        raise InputError(f"--cron {cron}: expected six fields, of which the first is the second, as '0 30 4 * * *'")
+        raise InputError(f"--cron {cron}: expected six fields, seconds first, as '0 30 4 * * *'")
     cluster = _cluster(accelerator, accelerators, node_selector, toleration, model_claim, home_claim, registry, retries)
     kubeflow, version, parameters = _upload(pipeline, cluster, config, assignments or [], parameter or [])
     wanted = Schedule(pipeline, cron, catch_up, version.version_id, parameters)

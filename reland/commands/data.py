@@ -23,7 +23,7 @@ def prepare(
     output: Annotated[Path, typer.Option(help="Folder to write the tables into; must be new or empty.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables alone: interactions, items, rejected rows, statistics and a summary; a simulation's truth."""
+    """Make the tables of a log (interactions, items, rejected rows) and the pages on it, and no more of the chain."""
     import contextlib
 
     from components.contracts.artifacts import STATISTICS_PAGE_FILE, SUMMARY_FILE, TRUTH_FOLDER, VALIDATION_PAGE_FILE

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Check all that the settings name: there, the right version, allowed. Status 1 where something is not."""
+    """Check that what the settings name is there, has the right version and may be used; status 1 where not."""
     from components.foundation.loopback import without_proxy
     from components.foundation.settings import load_settings
     from reland.environment_checks import examine

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 group = typer.Typer(
-    help="What a rollout changed: lift with its intervals, and experiments on a simulated market.",
+    help="Plan and evaluate rollouts (lifts with intervals), and try experiments on a simulated market.",
     no_args_is_help=True,
 )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-group = typer.Typer(help="What finished runs have made: list, show, and compare two.", no_args_is_help=True)
+group = typer.Typer(help="List, show and compare what finished runs have made.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Id of a generation, as `reland generations list` prints it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]

@@ -13,7 +13,7 @@ from components.foundation.errors import ConflictError
 from components.foundation.settings import Settings
 
 group = typer.Typer(
-    help="Serve a candidate to a share of the users, then promote or abort it; killed, `resume` goes on.",
+    help="Serve a candidate to a share of the users, then promote or abort it; `resume` finishes a killed command.",
     no_args_is_help=True,
 )
 

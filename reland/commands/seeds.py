@@ -25,7 +25,7 @@ def seeds(
     output: Annotated[Path, typer.Option(help="Folder to write seeds and diagnostics into; must be new or empty.")],
     as_json: AsJson = False,
 ) -> None:
-    """Choose the seed users alone: their table, how well they stand for all users, and what another number costs."""
+    """Choose the seed users; report how well they stand for all users and what another number of them costs."""
     import contextlib
 
     from components.contracts.artifacts import SEEDS_PAGE_FILE, SUMMARY_FILE

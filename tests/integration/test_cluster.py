@@ -154,10 +154,7 @@ def test_a_schedule_that_is_there_twice_is_left_once(stub, compiled):
         (("submit", "reland", "-p", "sed=3"), "--parameter sed: reland has no such parameter, it has data, encoder, "),
         (("submit", "reland", "-p", "seed=many"), "--parameter seed=many: expected number integer"),
         (("submit", "reland", "-p", "seed"), "--parameter seed: expected NAME=VALUE"),
-        (
-            ("submit", "reland", "-O", "ranking.epoch=3"),
-            "ranking.epoch: there is no such parameter, did you mean ",
-        ),
+        (("submit", "reland", "-O", "ranking.epoch=3"), "ranking.epoch: there is no such parameter, did you mean "),
         (("submit", "reland", "--config", "none.toml"), "none.toml: no such file"),
         (("submit", "reland", "--node-selector", "pool"), "--node-selector pool=: expected KEY=VALUE"),
         (("submit", "reland", "--retries", "-1"), "--retries -1: expected a number of further attempts"),

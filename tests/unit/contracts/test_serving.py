@@ -167,7 +167,7 @@ def test_a_slot_that_an_arm_is_served_from_is_not_free(tmp_path):
 
 
 def test_a_missing_record_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"rollout\.json: no such file"):
+    with pytest.raises(InputError, match=r"rollout\.json: no such file, the record of arms: `reland run` makes it"):
         read_rollout(tmp_path / "rollout.json")
 
 

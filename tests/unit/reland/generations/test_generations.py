@@ -73,6 +73,8 @@ def test_generations_are_those_of_finished_runs_oldest_first(settings, tmp_path)
     assert arms_by_generation(settings) == {ONE: ["champion"]}
     with pytest.raises(InputError, match=f"no finished run has made the generation 'three', the newest: {ONE}, {TWO}"):
         find_generation(settings, "three")
+    with pytest.raises(InputError, match="no run has finished yet, so there is no generation 'three'"):
+        find_generation(Settings(home=tmp_path / "new"), "three")
 
 
 def test_what_two_generations_have_not_in_common(settings):
