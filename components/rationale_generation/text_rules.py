@@ -1,7 +1,7 @@
 """What the free texts of an answer may hold: the language asked for, nobody's identity, no link, nothing forbidden."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -97,8 +97,11 @@ class TextRules:
         self._forbidden = read_patterns(forbidden)
         self._user_ids = user_ids or UserIds()
 
-    def check(self, name: str, text: str) -> None:
+    def check(self, name: str, text: str, titles: Container[str] = frozenset()) -> None:
         """Pass over a text that keeps the rules.
+
+        Args:
+            titles: normalised titles of the catalogue: "Startup.com" is a link unless it is one of them.
 
         Raises:
             RejectedAnswerError: it does not; `name` is what the message calls the text.
@@ -110,7 +113,7 @@ class TextRules:
                 raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
         if self._user_ids.named_in(text):
             raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
-        if _LINK.search(fold(without_titles_like_links(text))):
+        if _LINK.search(fold(without_titles_like_links(text, titles))):
             raise RejectedAnswerError(Reason.LINK, f"{name} holds a link")
         if holds_instruction(text):
             raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
