@@ -22,6 +22,9 @@ DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE = "duplicate", "duplicate it
 # They are dropped and counted, but no faults: trackers that retry deliver an event at least once, so often more.
 REPEATS = (DUPLICATE, DUPLICATE_ITEM, DUPLICATE_USER_ATTRIBUTE)
 
+# What databases and pandas write into a text where there is no value: taken as an id, it would be one user with the
+# events of everybody who is not logged in.
+MISSING_VALUE = r"(?i)^\s*(null|none|nan|nat|<na>|n/a|\\N)\s*$"
 LATEST_TIMESTAMP = 4_133_980_799  # the last second of the year 2100
 
 
@@ -34,6 +37,7 @@ def _identifier(name: str) -> pandera.Column:
     column = pl.col(name)
     checks = [
         _check(column.str.contains(r"\S"), f"empty {name}"),
+        _check(column.is_null() | ~column.str.contains(MISSING_VALUE), f"{name} stands for a missing value"),
         _check(
             column.is_null() | (column.str.len_bytes() <= IDENTIFIER_BYTES),
             f"{name} is longer than {IDENTIFIER_BYTES} bytes",

@@ -6,6 +6,9 @@ digits, stay as they are, so that the rules of `text_rules` see them unchanged.
 
 import re
 import unicodedata
+from collections.abc import Container
+
+from components.prompting.catalogue import normalise
 
 _PLACEHOLDER = " something "  # keeps the words on both sides apart
 
@@ -81,14 +84,18 @@ def without_product_numbers(text: str) -> str:
     return _GROUPS.sub(lambda match: _PLACEHOLDER if _is_harmless(match) else match[0], text)
 
 
-def without_titles_like_links(text: str) -> str:
+def without_titles_like_links(text: str, titles: Container[str] = frozenset()) -> str:
     """The text with a word in place of titles that end like the name of a site, where films, books and the like are
     listed by name and nothing invites to go anywhere.
+
+    Args:
+        titles: those of the catalogue, normalised. A name that is none of them may be a site, and stays: all but
+            "dot.com", which is a word.
     """
     text = _SOFTWARE_LIKE_A_LINK.sub(_PLACEHOLDER, text)
     if _INVITES.search(text) or _hides_something(text):
         return text
-    return _TITLE_LIKE_A_LINK.sub(lambda match: _PLACEHOLDER if _is_title(match) else match[0], text)
+    return _TITLE_LIKE_A_LINK.sub(lambda match: _PLACEHOLDER if _is_title(match, titles) else match[0], text)
 
 
 def _hides_something(text: str) -> bool:
@@ -96,11 +103,13 @@ def _hides_something(text: str) -> bool:
     return any(unicodedata.category(sign)[0] == "C" or unicodedata.category(sign) == "Mn" for sign in text)
 
 
-def _is_title(match: re.Match[str]) -> bool:
+def _is_title(match: re.Match[str], titles: Container[str]) -> bool:
     before = match.string[: match.start()]
     if _LEADS_TO.search(before):
         return False
-    return match[0].lower() == "dot.com" or _NAMES_TITLES.search(before) is not None
+    if match[0].lower() == "dot.com":
+        return True
+    return normalise(match[0]) in titles and _NAMES_TITLES.search(before) is not None
 
 
 def _is_harmless(match: re.Match[str]) -> bool:

@@ -1,7 +1,7 @@
 """What the free texts of an answer may hold: the required language, nobody's identity, no link, nothing forbidden."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -19,10 +19,18 @@ FORBIDDEN_FILE = Path(__file__).parent / "forbidden.txt"
 ANSWER_LANGUAGE = "en"  # of the prompt templates
 
 # Searched in folded texts.
-_LINK = re.compile(r"https?:|\bwww\.|\b[\w-]+\.(com|net|org|info|biz|shop|xyz|online|site|top|io|co|ru|cn|de|uk|fr)\b")
+_LINK = re.compile(
+    r"https?:|\w://|\]\(|\bwww\."  # any scheme, and the link of a Markdown text
+    r"|\b[\w-]+[.\u3002]"  # the ideographic full stop separates the parts of a name of a site as well
+    r"(com|net|org|info|biz|shop|store|xyz|online|site|club|link|app|dev|top|io|ai|ly|cc|co|ru|cn|de|uk|fr)\b"
+    r"|\b[\w-]+\[\.\]\w"  # evil[.]com
+    r"|\b[\w-]+\.(me|to|be|gl|gg|eu|tv|us|page|live|in|it)/\w"  # t.me/name: endings that are words of a text too
+)
 _IDENTIFIERS = {
     "an e-mail address": re.compile(r"[\w.+-]+ ?(@|\(at\)|\[at\]) ?[\w-]+\.\w{2,}"),
-    "a telephone number": re.compile(r"\+\d[\d ().-]{6,}\d|\(?\b\d{3,4}\)?[ .-]\d{3}[ .-]\d{3,4}\b"),
+    "a telephone number": re.compile(
+        r"\+\d[\d ().-]{6,}\d|\(?\b\d{3,4}\)?[ .-]\d{3}[ .-]\d{3,4}\b|\b0\d{2,4}[ /-]\d{6,8}\b"
+    ),
     "a long number": re.compile(r"\d{9,}|\b\d{4}[ -]\d{4}[ -]\d{4}"),
     "an address of a machine": re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b|\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b"),
     "a unique identifier": re.compile(r"\b[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?=[a-f]*\d)[0-9a-f]{24,}\b"),
@@ -97,8 +105,11 @@ class TextRules:
         self._forbidden = read_patterns(forbidden)
         self._user_ids = user_ids or UserIds()
 
-    def check(self, name: str, text: str) -> None:
+    def check(self, name: str, text: str, titles: Container[str] = frozenset()) -> None:
         """Pass over a text that keeps the rules.
+
+        Args:
+            titles: normalised titles of the catalogue: "Startup.com" is a link unless it is one of them.
 
         Raises:
             RejectedAnswerError: it does not; `name` is what the message calls the text.
@@ -110,7 +121,7 @@ class TextRules:
                 raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds {kind}")
         if self._user_ids.named_in(text):
             raise RejectedAnswerError(Reason.IDENTIFIER, f"{name} holds the id of a user")
-        if _LINK.search(fold(without_titles_like_links(text))):
+        if _LINK.search(fold(without_titles_like_links(text, titles))):
             raise RejectedAnswerError(Reason.LINK, f"{name} holds a link")
         if holds_instruction(text):
             raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")

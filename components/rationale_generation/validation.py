@@ -27,6 +27,7 @@ UNESCAPINGS = 3  # "&amp;amp;amp;" is "&"
 
 _NAMES_FORM = ("preference_summary", "categories", "items")
 _TEXT_FORM = ("preference_summary", "recommendation")
+_YEAR = re.compile(r" \(\d{4}\)$")
 _AND = re.compile(r"\\?&|\band\b")
 
 
@@ -139,6 +140,12 @@ class AnswerValidator:
         return self._catalogue.category_of_name.get(normalise(name)) or self._category_of_words.get(_plain(name))
 
     @cached_property
+    def _names_of_items(self) -> frozenset[str]:
+        """Normalised titles, with and without the year that films have behind theirs."""
+        titles = self._catalogue.item_of_title
+        return frozenset(titles) | {_YEAR.sub("", title) for title in titles}
+
+    @cached_property
     def _category_of_words(self) -> dict[str, str]:
         categories = list(self._catalogue.category_of_name.values())
         count = Counter(map(_plain, categories))
@@ -166,7 +173,7 @@ class AnswerValidator:
         if len(line) > longest:
             raise RejectedAnswerError(Reason.LENGTH, f"{name} has {len(line)} characters, more than {longest}")
         for text in dict.fromkeys((value, _unescape(value))):  # what is written, and what a page would show
-            self._rules.check(name, text)
+            self._rules.check(name, text, self._names_of_items)
             if self._hostile.repeats_instruction(text, request):
                 detail = f"{name} repeats an instruction that is the text of an item"
                 raise RejectedAnswerError(Reason.INSTRUCTION, detail)

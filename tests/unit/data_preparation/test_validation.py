@@ -29,12 +29,24 @@ def batch(*changes: dict[str, Any]) -> RowBatch:
     return RowBatch("f", pa.Table.from_pylist(rows, schema=UNCHECKED_INTERACTIONS), REJECTED.empty_table(), len(rows))
 
 
+def test_ids_that_resemble_a_missing_value_are_ids() -> None:
+    accepted, rejected = validate(
+        batch(*({"user_id": name} for name in ("Nancy", "nulls", "0", "N", "na"))), INTERACTION_SCHEMA
+    )
+    assert (len(accepted), len(rejected)) == (5, 0)
+
+
 def test_every_check_has_its_reason() -> None:
     faults: list[tuple[dict[str, Any], str]] = [
         ({"user_id": None}, "empty user_id"),
         ({"user_id": " \t"}, "empty user_id"),
         ({"item_id": ""}, "empty item_id"),
         ({"item_id": "\u2003"}, "empty item_id"),
+        ({"user_id": "NULL"}, "user_id stands for a missing value"),
+        ({"user_id": "nan"}, "user_id stands for a missing value"),
+        ({"user_id": " <NA> "}, "user_id stands for a missing value"),
+        ({"item_id": "None"}, "item_id stands for a missing value"),
+        ({"item_id": "\\N"}, "item_id stands for a missing value"),
         ({"timestamp": None}, "timestamp is not a time"),
         ({"timestamp": -1}, "negative timestamp"),
         ({"timestamp": LATEST_TIMESTAMP + 1}, "timestamp beyond the year 2100"),

@@ -50,6 +50,18 @@ def test_names_are_resolved_and_unknown_ones_dropped_and_counted(validate):
     assert (valid.dropped_categories, valid.dropped_items, valid.similar_items) == (1, 3, 0)
 
 
+def test_a_name_like_a_site_is_a_title_of_the_catalogue_or_a_link(catalogue):
+    film = Item("startup", "Startup.com (2001)", "", ("Documentary",), 1)
+    validator = AnswerValidator(Catalogue({**catalogue.items, "startup": film}))
+    request = ask(catalogue, "brazil")
+    text = "Likes documentaries such as {} and others about work."
+    for title in ("Startup.com", "Startup.com (2001)", "Dot.com"):
+        validator.validate(answer(preference_summary=text.format(title)), request)
+    for site in ("Evil.com", "Startup.net", "Startup.com.ru", "Startup.com/page"):
+        with pytest.raises(RejectedAnswerError, match="preference_summary holds a link"):
+            validator.validate(answer(preference_summary=text.format(site)), request)
+
+
 def test_items_alone_are_enough(validate):
     assert validate(answer(categories=[], items=["Alien (1979)"])).recommendation == "Recommended items: Alien (1979)."
 
