@@ -173,6 +173,7 @@ def test_health_and_readiness(gateway):
         "arms": {"champion": 1},
         "open_circuits": [],
         "newer_record_refused": False,
+        "newer_exclusions_refused": False,
     }
 
 
