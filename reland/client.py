@@ -82,12 +82,14 @@ class RankedList(UserExplanation):
         model: that scored, or `popular`.
         items: best first.
         unknown_items: candidates that the model does not know.
+        excluded_items: candidates that an operator keeps out.
     """
 
     request_id: str
     model: str
     items: tuple[ScoredItem, ...]
     unknown_items: tuple[str, ...]
+    excluded_items: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +317,8 @@ def _user_explanation(content: dict[str, Any]) -> UserExplanation:
 
 
 def _ranked_list(content: dict[str, Any]) -> RankedList:
-    return RankedList(**_common(content), **_items(content), unknown_items=tuple(content["unknown_items"]))
+    others: dict[str, Any] = {name: tuple(content[name]) for name in ("unknown_items", "excluded_items")}
+    return RankedList(**_common(content), **_items(content), **others)
 
 
 def _recommendation(content: dict[str, Any]) -> Recommendation:

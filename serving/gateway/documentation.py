@@ -41,7 +41,7 @@ _RANKED = {"request_id": _REQUEST_ID, "model": "reland_ranker", "items": _ITEMS}
 EXAMPLES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "/v1/rank": (
         {"user_id": "u-104", "candidates": ["i-17", "i-4", "i-230"]},
-        _LIST | _RANKED | {"unknown_items": ["i-4"]},
+        _LIST | _RANKED | {"unknown_items": ["i-4"], "excluded_items": []},
     ),
     "/v1/recommend": ({"user_id": "u-104", "count": 2}, _LIST | _RANKED | {"candidates_from": "item_index"}),
     "/v1/events": (
@@ -64,6 +64,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
             "arms": {"champion": 3, "candidate": 4},
             "open_circuits": ["feature_store"],
             "newer_record_refused": False,
+            "newer_exclusions_refused": False,
         },
     ),
 }

@@ -19,6 +19,7 @@ def test_lists_and_explanations_are_read(client):
     ranked = client.rank("known", ["item 03", "no item", "item 01"])
     assert {item.item_id for item in ranked.items} == {"item 03", "item 01"}
     assert ranked.items[0].score >= ranked.items[1].score and ranked.unknown_items == ("no item",)
+    assert ranked.excluded_items == ()
     assert (ranked.arm, ranked.model, ranked.model_version) == ("champion", MODEL_NAME, 1)
     assert ranked.explanation == Explanation("likes quiet films", "r1", 0.75)
     recommended = client.recommend("nobody", 3)
