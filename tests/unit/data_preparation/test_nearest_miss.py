@@ -54,7 +54,7 @@ PACKINGS: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("xz", lzma.compress),
     ("zstd", lambda content: pa.compress(content, codec="zstd", asbytes=True)),
     ("tar", tarred),
-    ("tar", lambda content: gzip.compress(tarred(content))),
+    ("tar", lambda content: gzip.compress(tarred(content), mtime=0)),
 ]
 
 
@@ -136,7 +136,7 @@ def test_parquet_with_names_of_its_own(tmp_path: Path) -> None:
         ("log.csv", b"userId,movieId\r1,2\r", "ends its lines with carriage returns alone"),
         ("log.parquet", b"PAR1 and no more", "is damaged Parquet"),
         ("log.bin", bytes(range(256)), "looks binary|is .* text"),
-        ("log.csv.gz", gzip.compress(RATINGS.encode())[:10], "is a truncated or damaged gzip file"),
+        ("log.csv.gz", gzip.compress(RATINGS.encode(), mtime=0)[:10], "is a truncated or damaged gzip file"),
         ("log.csv", b"", "log.csv is empty"),
     ],
 )
