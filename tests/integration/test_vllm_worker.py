@@ -67,7 +67,10 @@ class TestLife:
         assert workers(os.getpid()) == [worker]
 
     def test_more_requests_than_the_scheduler_takes_at_a_time(self, engine):
-        assert len(contents(engine.generate(make_requests(700, tokens=1)))) == 700
+        # One token may be the end of the answer, so that it has no text: it is answered all the same.
+        responses = list(engine.generate(make_requests(700, tokens=1)))
+        assert len({response["custom_id"] for response in responses}) == 700
+        assert not [response for response in responses if response["error"]]
 
     def test_a_killed_worker_loses_nothing_that_was_finished(self, engine):
         short, long = make_requests(4), make_requests(20, LONG)[4:]

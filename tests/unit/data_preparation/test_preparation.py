@@ -302,7 +302,7 @@ def test_all_splits_at_once(tmp_path: Path) -> None:
     splits = parse_splits("time", *moments.values())
     assert prepare(replace(config, splits=splits), tmp_path / "again")["dataset"]["split_moments"] == moments
     late = replace(config, splits=parse_splits("time", "", "2001-01-01"))
-    with pytest.raises(InputError, match=r"--splits time: no row is for test with .* --test-from 2001-01-01T00:00:00"):
+    with pytest.raises(InputError, match=r"splits time: no row is for test with .* test_from 2001-01-01T00:00:00"):
         prepare(late, tmp_path / "late")
     assert not (tmp_path / "late").exists()
 
