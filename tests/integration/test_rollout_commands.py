@@ -276,7 +276,7 @@ def test_lists_of_users_are_copied_to_where_gateways_read_them(settings, tmp_pat
     users.write_text("ann\nbob\n")
     state = controller.start(settings, 2, 0.1, allow_list=users, segment=users)
     assert state.allow_list == state.segment
-    assert (rollout_folder(settings) / str(state.segment)).stat().st_mode & 0o777 == 0o644
+    assert (rollout_folder(settings) / str(state.segment)).stat().st_mode & 0o777 == 0o600
     controller.abort(settings)
     users.write_text("\n")
     with pytest.raises(InputError, match=r"users\.txt: no user in it"):

@@ -301,6 +301,7 @@ def release_step(artifacts: dict[str, Path], version: str, report: Path, slot: s
     )
 
 
+@pytest.mark.slow
 def test_the_release_answers_a_real_request_and_adds_the_version(tmp_path, triton_environment, settings, artifacts):
     release_step(artifacts, "1", tmp_path / "report.json")
 

@@ -104,6 +104,7 @@ def test_an_explanation_is_the_borrowed_one(gateway):
         assert (answer["explanation"], answer["cold_start"]) == (None, cold)
 
 
+@pytest.mark.slow
 def test_what_is_served_and_what_becomes_of_it_is_logged(gateway, stack):
     answer = gateway.post("/v1/recommend", {"user_id": "known", "count": 2}).json()
     items = [item["item_id"] for item in answer["items"]]

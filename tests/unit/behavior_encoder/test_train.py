@@ -45,7 +45,11 @@ def test_a_setting_that_the_encoder_does_not_have(tmp_path: Path) -> None:
         ("lightgcn", {"steps": "many"}, r"encoder\.settings\.steps: expected a number, found 'many'"),
         ("lightgcn", {"evaluate_every": 0}, "setting evaluate_every of an encoder is 0, expected a whole number, 1"),
         ("lightgcn", {"dimension": True}, r"encoder\.settings\.dimension: expected a whole number, found True"),
-        ("lightgcn", {"learning_rate": float("nan")}, "setting learning_rate of an encoder is nan, expected a number"),
+        (
+            "lightgcn",
+            {"learning_rate": float("nan")},
+            r"learning_rate: expected a finite number, found nan",
+        ),
         ("lightgcn", {"held_out_share": 1}, "setting held_out_share of an encoder is 1.0, .*0 or more and below 1"),
         ("lightgcn", {"seed": 1}, r"encoder\.settings\.seed: the seed is given once, for the whole run"),
         ("sasrec", {"heads": 3}, "setting dimension of an encoder is 64, expected a multiple of heads"),

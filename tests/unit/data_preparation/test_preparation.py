@@ -235,6 +235,7 @@ def test_items_described_along_the_way_give_way_to_those_of_a_file(tmp_path: Pat
     assert items["title"].to_pylist() == ["first", "of file", "second"]
 
 
+@pytest.mark.slow
 def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "source"
     source.mkdir()

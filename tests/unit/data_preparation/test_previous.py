@@ -109,6 +109,7 @@ def test_days_one_by_one_are_all_at_once(days: Path, tmp_path: Path) -> None:
     assert read_sequences(Path(previous)).n_users == report["after_k_core"]["users"]
 
 
+@pytest.mark.slow
 def test_a_file_of_a_name_that_was_read_before_gets_a_number(days: Path, tmp_path: Path) -> None:
     prepared(days / "0", tmp_path / "first")
     data = DataSection(str(days / "0"), minimum_interactions=3, previous=str(tmp_path / "first"))
@@ -121,6 +122,7 @@ def test_a_file_of_a_name_that_was_read_before_gets_a_number(days: Path, tmp_pat
     assert rejected.count("interactions/day-0.parquet (2)") == again["rejected"]
 
 
+@pytest.mark.slow
 def test_a_day_that_was_read_before_is_repeats_and_is_warned_of(
     days: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_single_user_proves_nothing() -> None:
     assert compare(ranks(0), ranks(50))["verdict"] == "no significant difference"
 
 
+@pytest.mark.slow
 def test_every_variant_is_measured_on_the_test_items(rankers: Path, inputs: RankerInputs) -> None:
     measured = evaluate_variants(inputs, rankers, seed=0)
     assert measured["protocol"] == "leave-one-out, full ranking" and measured["backbone"] == "sasrec"

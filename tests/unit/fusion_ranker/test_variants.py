@@ -60,6 +60,7 @@ def test_the_control_is_a_permutation_of_the_rationales() -> None:
 
 
 @pytest.mark.parametrize("variant", ["id_only", "reland"])
+@pytest.mark.slow
 def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, variant: str) -> None:
     folder = rankers / variant
     files = {WEIGHTS_FILE, CONFIG_FILE, METRICS_FILE, MODEL_CARD_FILE, ONNX_FILE, ITEM_INDEX_FILE}
@@ -75,6 +76,7 @@ def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, vari
     assert f"variant `{variant}`" in card and "minilm" in card
 
 
+@pytest.mark.slow
 def test_popular_items_are_those_most_visited_in_training(rankers: Path, inputs: RankerInputs) -> None:
     popular = read_table(rankers / "reland" / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
     # User u trains on the items u, u + 1, ..., 2u + 2, modulo 12.
@@ -83,6 +85,7 @@ def test_popular_items_are_those_most_visited_in_training(rankers: Path, inputs:
     assert popular["visits"].to_pylist() == [4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 2, 1]
 
 
+@pytest.mark.slow
 def test_variants_are_trained_alike(rankers: Path) -> None:
     first, second = (read_json(rankers / variant / METRICS_FILE) for variant in ("id_only", "reland"))
     assert first["training"] == second["training"]

@@ -143,6 +143,7 @@ def placed(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_only_steps_that_load_a_language_model_are_placed_on_its_nodes(placed):
     asked = set()
     for path in placed:
@@ -173,6 +174,7 @@ def test_images_are_pulled_from_the_registry_and_those_of_the_models_nodes_have_
             assert content["container"]["image"] == f"registry.example.org/team/{image}{variant}"
 
 
+@pytest.mark.slow
 def test_what_is_kept_beside_artifacts_is_on_the_volume_of_the_home(placed):
     for path in placed:
         spec, platform = yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader)
@@ -199,6 +201,7 @@ def test_every_step_is_tried_again_on_a_cluster_and_on_a_laptop_none_is(compiled
         assert not [task for task in tasks_of(compiled[path.stem][0]) if "retryPolicy" in task]
 
 
+@pytest.mark.slow
 def test_a_definition_is_small_enough_for_the_cluster_with_all_that_can_be_asked_for(placed):
     sizes = {path.stem: path.stat().st_size for path in placed}
     assert max(sizes.values()) < 256 * 1024, sizes

@@ -1,25 +1,21 @@
 import pytest
 
-from components.contracts.artifacts import MANIFEST_FILE
 from components.contracts.serving import Arm, RolloutRecord, rollout_file, write_rollout
 from components.foundation.errors import InputError
-from components.foundation.files import write_json
 from components.foundation.settings import Settings
 from components.marketplace.truth import make_truth, save_truth
 from components.marketplace.world import MarketConfig
-from reland.generations.finding import find_generation
+from reland.generations.finding import Generation
 from reland.studies.simulated_market import ranked_market_of_champion, truth_of
 
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    settings = Settings(home=tmp_path)
-    write_json(tmp_path / "pipelines" / "reland-1" / "summarize" / "summary" / MANIFEST_FILE, {"generation": "one"})
-    return settings
+    return Settings(home=tmp_path)
 
 
-def test_only_a_simulated_market_has_a_truth(settings):
-    generation = find_generation(settings, "one")
+def test_only_a_simulated_market_has_a_truth(tmp_path):
+    generation = Generation("one", artifacts=tmp_path / "artifacts", run=tmp_path / "run")
     with pytest.raises(InputError, match=r"prepare-data/truth: no truth, expected a run over a simulated market"):
         truth_of(generation)
     truth = make_truth(MarketConfig(users=5, items=5), 3)
