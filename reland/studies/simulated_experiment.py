@@ -307,5 +307,5 @@ def _analyse(
 
 def _estimated_lift(estimate: dict[str, Any], true_lift: float) -> EstimatedLift:
     lift, low, high, p_value = (estimate[name] for name in ("lift", "low", "high", "p_value"))
-    covered = low is not None and high is not None and low <= true_lift <= high
+    covered = bool(low is not None and high is not None and low <= true_lift <= high)
     return EstimatedLift(lift, low, high, p_value, true_lift, covered)

@@ -42,13 +42,13 @@ def test_monthly_weekly_and_daily_runs_find_each_other(run):
         run("rationale-refresh")
 
     client = mlflow_client.open_registry(run.settings)
-    run("behavior-encoder", dataset="simulator:300")
+    run("behavior-encoder", data={"dataset": "simulator:300"})
     run("reasoning-pool")
     first = latest(client, PoolRecord)
     assert first.encoder_version == "1"
 
     # A new encoder takes effect with the next pool: a refresh matches with the encoder of the pool there is.
-    run("behavior-encoder", dataset="simulator:300", seed=1)
+    run("behavior-encoder", data={"dataset": "simulator:300"}, seed=1)
     run("rationale-refresh", generation="g1")
     features = latest(client, FeaturesRecord)
     assert (features.encoder_version, features.collection, features.slot) == ("1", first.collection, "blue")

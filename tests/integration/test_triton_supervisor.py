@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME
+from components.contracts.ranking_signature import HISTORY_LENGTH, MODEL_NAME, USER_INPUTS
 from components.foundation.errors import EnvironmentFaultError, InputError
 from components.foundation.settings import Settings
 from serving.triton.client import rank
@@ -71,7 +71,9 @@ def settings(tmp_path, triton_environment) -> Settings:
 
 def publish(settings: Settings, version: int, factor: float, served: set[int]) -> None:
     model = write_model(settings.home.parent / f"{version}.onnx", factor)
-    models = [ModelFiles(ranking_model(name, DIMENSIONS), {"model.onnx": model}) for name in (OTHER, MODEL_NAME)]
+    models = [
+        ModelFiles(ranking_model(name, USER_INPUTS, DIMENSIONS), {"model.onnx": model}) for name in (OTHER, MODEL_NAME)
+    ]
     release_version(settings.resolved_model_repository, version, models, served)
 
 

@@ -34,7 +34,7 @@ def seen(
 def test_the_page_says_why_the_run_was_stopped(seen: tuple[dict[str, Any], np.ndarray]) -> None:
     found, picture = seen
     for text in (
-        *("The run was stopped.", "5 of 41 rows", "more than allowed", "too few fields", "negative timestamp"),
+        *("The run was stopped.", "4 of 41 rows", "more than allowed", "too few fields", "negative timestamp"),
         *("user_id is longer than 512 bytes", "Items of interactions that no file describes", "1970-01-01 00:00:00"),
     ):
         assert text in found["text"], text

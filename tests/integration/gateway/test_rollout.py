@@ -78,7 +78,7 @@ def place(tmp_path_factory, triton_environment, release_ranker, push_features, m
         ]
         for replica in replicas:
             for model in RELEASED_MODELS:
-                replica.load(model, [1, 2])
+                replica.wait_until_ready(model, [1, 2])
         addresses = ",".join(replica.grpc_address for replica in replicas)
         yield Place(settings.model_copy(update={"triton_replicas": addresses}), replicas)
 
