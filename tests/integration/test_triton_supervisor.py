@@ -49,13 +49,16 @@ def write_model(path: Path, factor: float) -> Path:
         [
             helper.make_node("Cast", ["candidates"], ["numbers"], to=TensorProto.FLOAT),
             helper.make_node("Mul", ["numbers", "factor"], ["scores"]),
-            helper.make_node("ReduceMax", ["rationale"], ["largest"], axes=[2], keepdims=0),
+            helper.make_node("ReduceMax", ["rationale", "axis"], ["largest"], keepdims=0),
             helper.make_node("Concat", ["largest", "largest"], ["fusion_weights"], axis=1),
         ],
         "scores",
         [helper.make_tensor_value_info(*node) for node in inputs],
         [helper.make_tensor_value_info(*node) for node in outputs],
-        [helper.make_tensor("factor", TensorProto.FLOAT, [], [factor])],
+        [
+            helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]),
+            helper.make_tensor("axis", TensorProto.INT64, [1], [2]),
+        ],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
     return path
