@@ -118,8 +118,14 @@ def run_container(
         ) from error
     try:
         container.start()
-        for line in container.logs(stream=True, follow=True):
-            print(line.decode(errors="replace"), end="")
+        partial = b""
+        # The engine cuts the output where it likes, and kfp indents each piece that is printed: only whole lines are.
+        for piece in container.logs(stream=True, follow=True):
+            *lines, partial = (partial + piece).split(b"\n")
+            for line in lines:
+                print(line.decode(errors="replace"))
+        if partial:
+            print(partial.decode(errors="replace"))
         return int(container.wait()["StatusCode"])
     finally:
         container.remove(force=True)

@@ -52,7 +52,7 @@ def test_the_monthly_pipeline_runs_in_the_images(home, client, tmp_path, monkeyp
     with contextlib.closing(RunLog(tmp_path / "log.txt", lambda *_: None)) as log, truthful_containers(settings, []):
         run_pipeline(
             define_pipelines(LAPTOP)["behavior-encoder"],
-            {"dataset": "simulator:200", "generation": "g1"},
+            {"data": {"dataset": "simulator:200"}, "generation": "g1"},
             settings,
             log,
             steps,
