@@ -269,7 +269,7 @@ def judge(
         shares: of both arms' users, those who were to be the candidate's and the control's.
     """
     limits = limits or Limits()
-    enough = min(candidate.lists.sum(), control.lists.sum()) >= MINIMUM_LISTS
+    enough = bool(min(candidate.lists.sum(), control.lists.sum()) >= MINIMUM_LISTS)
     judged = [
         _latency(candidate, control, limits, enough),
         _fallen_steps(candidate, control, limits),
