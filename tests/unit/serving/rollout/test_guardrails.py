@@ -64,6 +64,7 @@ def breached(rows: list[dict], limits: Limits | None = None) -> list[str]:
         "diversity",
         "lists_per_user",
     ]
+    assert all(type(guardrail.breached) is bool for guardrail in judged)  # JSON knows no other
     return [guardrail.name for guardrail in judged if guardrail.breached]
 
 
