@@ -51,7 +51,8 @@ class Child:
         return subprocess.Popen(self._command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def wait_until_it_answers(self) -> None:
-        """
+        """Wait for the process to answer, or to end.
+
         Raises:
             EnvironmentFaultError: it ends, or does not answer in time; it has printed why.
         """

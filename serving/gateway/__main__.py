@@ -52,6 +52,7 @@ def _allow_open_files() -> None:
 
 
 def main() -> None:
+    """Run the gateway as a process of its own; a fault of a kind ends it with that kind's status."""
     silence_library_warnings()
     # It prints a traceback for each failed call; the gateway says once what does not answer.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)

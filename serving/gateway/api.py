@@ -92,6 +92,8 @@ class RecommendRequest(_Request):
 
 
 class ScoredItem(BaseModel):
+    """An item of a list with its score."""
+
     item_id: ItemId
     score: Annotated[float, Field(description="comparable within this answer only", examples=[4.71])]
 
@@ -115,6 +117,8 @@ class _Answer(BaseModel):
 
 
 class RankResponse(_Answer):
+    """The candidates of a request, best first."""
+
     request_id: Annotated[str, Field(description="what outcome events name", examples=["5f0c2d1e"])]
     model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
     items: Annotated[list[ScoredItem], Field(description="best first")]
@@ -123,6 +127,8 @@ class RankResponse(_Answer):
 
 
 class RecommendResponse(_Answer):
+    """The best items for a user, best first."""
+
     request_id: Annotated[str, Field(description="what outcome events name", examples=["5f0c2d1e"])]
     model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
     items: Annotated[list[ScoredItem], Field(description="best first")]
@@ -160,15 +166,21 @@ class Event(_Request):
 
 
 class EventsRequest(_Request):
+    """Events of lists that this gateway has answered with."""
+
     events: Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
 class RefusedEvent(BaseModel):
+    """One event that was not taken in, by its place in the request."""
+
     index: Annotated[int, Field(description="of the event in the request, from 0", examples=[3])]
     reason: Annotated[str, Field(examples=["no request of this gateway"])]
 
 
 class EventsResponse(BaseModel):
+    """How many events were taken in, and which were refused."""
+
     accepted: Annotated[int, Field(description="events that were taken in", examples=[1])]
     refused: Annotated[list[RefusedEvent], Field(description="the others; sent again they are refused again")]
 
@@ -183,6 +195,8 @@ class Problem(BaseModel):
 
 
 class Fault(BaseModel):
+    """One fault of a request: where it is and what is wrong."""
+
     location: Annotated[list[str | int], Field(examples=[["body", "candidates"]])]
     message: Annotated[str, Field(examples=["List should have at least 1 item after validation, not 0"])]
 
@@ -194,6 +208,8 @@ class InvalidRequest(Problem):
 
 
 class Health(BaseModel):
+    """Whether the process is alive or ready."""
+
     status: Literal["ok"]
 
 

@@ -185,11 +185,13 @@ open_router = APIRouter()
 
 @open_router.get("/healthz", tags=["operation"], summary="Whether the process answers")
 async def healthz() -> Health:
+    """Whether the process is alive."""
     return Health(status="ok")
 
 
 @open_router.get("/readyz", tags=["operation"], summary="Whether requests can be answered, and what of it is degraded")
 async def readyz(request: Request) -> Readiness:
+    """Whether requests can be answered, and what is degraded."""
     gateway: Gateway = request.app.state.gateway
     arms = {served.arm.name: served.arm.version for served in gateway.arms.served}
     state = gateway.arms.record.state
@@ -207,12 +209,14 @@ async def readyz(request: Request) -> Readiness:
 
 @open_router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
+    """The page that shows the OpenAPI document, without scripts."""
     page = documentation_page(request.app.openapi())
     return Response(page, media_type="text/html", headers={"content-security-policy": CONTENT_SECURITY_POLICY})
 
 
 @open_router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
+    """The metrics, in the form that Prometheus reads."""
     return Response(generate_latest(request.app.state.gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

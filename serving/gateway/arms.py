@@ -51,9 +51,11 @@ class Arms:
 
     @property
     def served(self) -> list[ServedArm]:
+        """Every arm, with what serves it."""
         return list(self._arms.values())
 
     def of(self, user_id: str) -> ServedArm:
+        """The arm of a user."""
         record = self.record
         takes_part = record.segment is None or user_id in self._lists[record.segment]
         allowed = record.allow_list is not None and user_id in self._lists[record.allow_list]

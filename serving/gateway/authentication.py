@@ -142,6 +142,7 @@ class Anyone:
     """Lets everyone in; for a gateway on loopback."""
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Who asks, by what this kind of authentication reads of the request."""
         return Principal("anyone", scopes=frozenset(SCOPES))
 
 
@@ -159,6 +160,7 @@ class ApiKeys:
         self._looked = time.monotonic()
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Who asks, by what this kind of authentication reads of the request."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
             self._read_again()
@@ -209,6 +211,7 @@ class OidcTokens:
         self._keys = self._read_keys()
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Who asks, by what this kind of authentication reads of the request."""
         import jwt
 
         token = _bearer(headers)

@@ -41,6 +41,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
+        """Whether the dependency is not to be called now."""
         return self._opened is not None
 
     async def call(self, action: Callable[[], Awaitable[Answer]], seconds: float) -> Answer:

@@ -34,6 +34,7 @@ class Connections:
         self.resting: OrderedDict[BoundedProtocol, None] = OrderedDict()  # between two requests
 
     def forget(self, connection: "BoundedProtocol") -> None:
+        """Take a connection out of the count."""
         self.reading.pop(connection, None)
         self.resting.pop(connection, None)
 
@@ -54,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection and begin the time that its headers may take."""
         super().connection_made(transport)
         if len(self.connections) > self.room.limit and not self.room.make_room():
             self._refuse(503, "too many connections")
@@ -61,10 +63,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(self.room.reading, HEADER_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Take the connection out of the count."""
         self._at_work()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Count the bytes that belong to no body before they are parsed."""
         for start in range(0, len(data), PART):
             if self.transport.is_closing():
                 return
@@ -75,11 +79,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(431, "headers too large")
 
     def on_message_begin(self) -> None:
+        """A request begins."""
         super().on_message_begin()
         if self not in self.room.reading:  # the time for the first request began with the connection
             self._wait(self.room.reading, HEADER_SECONDS)
 
     def on_headers_complete(self) -> None:
+        """The headers have come in time: their clock stops."""
         self._unfinished = 0
         self._at_work()
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -88,22 +94,26 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Bytes of a body are no header bytes: the count begins anew, and the gate bounds bodies."""
         self._unfinished = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """The request has come whole."""
         self._unfinished = 0
         super().on_message_complete()
         if self.cycle.response_complete and not self.pipeline:
             self._wait(self.room.resting, KEEP_ALIVE_SECONDS)
 
     def on_response_complete(self) -> None:
+        """The answer is sent: the next request's headers get a time of their own."""
         last = not self.pipeline
         super().on_response_complete()
         if last and not self.transport.is_closing():
             self._wait(self.room.resting, LINGER_SECONDS if self.cycle.more_body else KEEP_ALIVE_SECONDS)
 
     def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed in the form of every other refusal."""
         self._refuse(400, "not HTTP")
 
     def end(self) -> None:

@@ -108,6 +108,7 @@ class Gateway:
 
     @property
     def open_circuits(self) -> list[str]:
+        """Names of the dependencies that are not called now."""
         return sorted(name for name, breaker in self._breakers.items() if breaker.is_open)
 
     @property

@@ -33,6 +33,7 @@ class ExactIndex:
         self._catalogue = catalogue
 
     async def search(self, vector: np.ndarray, count: int) -> list[str]:
+        """The items nearest to a user's vector, best first."""
         products = self._catalogue.item_vectors @ vector
         count = min(count, len(products))
         nearest = np.argpartition(-products, count - 1)[:count] if count else np.empty(0, np.int64)
@@ -62,6 +63,7 @@ class MilvusIndex:
         return AsyncMilvusClient(uri=self._uri, dedicated=True)  # of its own, not one that others share
 
     async def search(self, vector: np.ndarray, count: int) -> list[str]:
+        """The items nearest to a user's vector, best first."""
         try:
             (found,) = await self._client.search(
                 self.collection,
@@ -89,6 +91,7 @@ class MilvusIndex:
             await _close(client)
 
     async def close(self) -> None:
+        """Let go of the connection to Milvus."""
         if self._renewing is not None:
             self._renewing.cancel()
         await _close(self._client)

@@ -66,5 +66,6 @@ class RankerClient:
         return answer.as_numpy(output)
 
     async def close(self) -> None:
+        """Close the connection to Triton."""
         if self._client is not None:
             await self._client.close()

@@ -22,6 +22,7 @@ class Recent(Generic[Key, Value]):
         return len(self._values)
 
     def put(self, key: Key, value: Value) -> None:
+        """Remember a value as the newest one."""
         self._values[key] = value, self._clock()
         self._values.move_to_end(key)
         if len(self._values) > self._capacity:

@@ -57,6 +57,7 @@ class RowLog:
         self._thread = threading.Thread(target=self._run, name=f"log-{folder.name}", daemon=True)
 
     def start(self) -> None:
+        """Begin to write rows as files, in the background."""
         self._thread.start()
 
     def append(self, row: Row) -> bool:

@@ -69,7 +69,8 @@ def start(
 
 
 def ramp(base: DesiredState, change: Change, weight: float) -> DesiredState:
-    """
+    """The state in which the candidate has another share.
+
     Raises:
         InputError: no rollout runs, or the weight is out of range or no more than it is.
     """
@@ -84,7 +85,8 @@ def ramp(base: DesiredState, change: Change, weight: float) -> DesiredState:
 
 
 def promote(base: DesiredState, change: Change) -> DesiredState:
-    """
+    """The state in which the candidate is the champion.
+
     Raises:
         InputError: no rollout runs.
     """
@@ -93,7 +95,8 @@ def promote(base: DesiredState, change: Change) -> DesiredState:
 
 
 def abort(base: DesiredState, change: Change) -> DesiredState:
-    """
+    """The state in which the champion serves alone again.
+
     Raises:
         InputError: no rollout runs.
     """

@@ -125,10 +125,12 @@ class ArmMeasures:
 
     @property
     def fallen_share(self) -> float:
+        """Share of the lists that a lower step of the ladder answered."""
         return _ratio(self.fallen, self.warm)
 
     @property
     def coverage(self) -> float:
+        """Share of the lists whose user had a rationale."""
         return _ratio(self.explained, self.warm)
 
     @cached_property

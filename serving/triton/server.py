@@ -59,10 +59,12 @@ class TritonServer:
 
     @property
     def grpc_address(self) -> str:
+        """host:port that the server answers on."""
         return f"127.0.0.1:{self.grpc_port}"
 
     @property
     def process_id(self) -> int:
+        """Id of the server's process."""
         return self.process.pid
 
     def kill(self) -> None:
@@ -189,7 +191,8 @@ def running_triton(environment: Path, repository: Path, log: Path, grpc_port: in
 
 
 def inspect_environment(environment: Path) -> TritonEnvironment:
-    """
+    """What a Python environment holds of Triton.
+
     Raises:
         EnvironmentFaultError: there is no environment, its Python does not run, or it has no Triton.
     """

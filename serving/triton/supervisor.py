@@ -84,6 +84,7 @@ class TritonSupervisor:
 
     @property
     def grpc_address(self) -> str:
+        """host:port that the server answers on, the same through all restarts."""
         return f"127.0.0.1:{self.grpc_port}"
 
     @property

@@ -20,6 +20,7 @@ class TritonPythonModel:
     """One version of one model: `<model repository>/<model>/<version>/model.onnx`, run on the CPU."""
 
     def initialize(self, args: dict[str, str]) -> None:
+        """Open the version's ONNX file."""
         model = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         parameters = json.loads(args["model_config"]).get("parameters", {})
         options = onnxruntime.SessionOptions()
