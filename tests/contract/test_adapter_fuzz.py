@@ -390,6 +390,7 @@ def test_no_file_where_one_should_be(case: Case, target: str, kind: str, beside:
         assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TEXT_PATHS, indirect=True)
 @pytest.mark.parametrize("size", [10 * 10**6, LONGEST_ROW + 1])
 def test_fields_of_many_megabytes(case: Case, size: int) -> None:

@@ -53,10 +53,10 @@ def damage(folder, name):
     ("name", "parts"),
     [
         ("missing", ["ratings.dat"]),
-        ("empty", ["ratings.dat", "empty"]),
-        ("binary", ["ratings.dat"]),
-        ("wrong separators", ["ratings.dat", "::"]),
-        ("folder", ["ratings.dat", "folder"]),
+        pytest.param("empty", ["ratings.dat", "empty"], marks=pytest.mark.slow),
+        pytest.param("binary", ["ratings.dat"], marks=pytest.mark.slow),
+        pytest.param("wrong separators", ["ratings.dat", "::"], marks=pytest.mark.slow),
+        pytest.param("folder", ["ratings.dat", "folder"], marks=pytest.mark.slow),
         ("emptied by filtering", ["minimum_interactions 5"]),
     ],
 )

@@ -131,7 +131,7 @@ def harmless_title(index: int) -> str:
     return f"Ordinary {NOUNS[index % len(NOUNS)]} No {index} (1940)"
 
 
-@pytest.mark.parametrize("version", ["recommendation-v1", "numbered-v1"])
+@pytest.mark.parametrize("version", ["recommendation-v1", pytest.param("numbered-v1", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("lines", ["both", "second"])
 def test_no_attack_reaches_the_pool(tmp_path, monkeypatch, capfd, version, lines):
     """With both lines of defence, and with the second one alone, where every hostile title is shown to the model.

@@ -354,6 +354,7 @@ def test_a_release_that_fails_leaves_the_model_repository_as_it_was(tmp_path, tr
     assert ranker_aliases(settings) == {} and not rollout_file(settings).exists()
 
 
+@pytest.mark.slow
 def test_the_request_is_the_first_users_whom_the_slot_gives_a_rationale(settings, artifacts):
     ranker = artifacts["rankers"] / "reland"
     configuration = json.loads((ranker / CONFIG_FILE).read_text())

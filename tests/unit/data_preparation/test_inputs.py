@@ -95,6 +95,7 @@ def test_repeated_events_are_counted_and_are_no_faults(tmp_path: Path, prepared:
         prepared()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("times", "span"),
     [

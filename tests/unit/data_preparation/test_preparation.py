@@ -250,6 +250,7 @@ def test_a_path_stands_for_itself_and_its_format_is_found(tmp_path: Path, monkey
     assert report["references"]["items_without_metadata"] == 5  # of the one file
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
     config = configure(DataSection("simulator:100"), seed=11, settings=Settings())
     reports = [prepare(config, tmp_path / name, tmp_path / name / "truth") for name in ("first", "second")]
@@ -258,6 +259,7 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_simulator_is_the_marketplace_read_as_a_log_of_files(tmp_path: Path) -> None:
     config = configure(DataSection("simulator:100"), seed=11, settings=Settings())
     report = prepare(config, tmp_path / "out", tmp_path / "truth")["dataset"]
