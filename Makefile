@@ -30,7 +30,7 @@ run: install ## run the whole chain on the built-in simulator
 	$(BIN)/reland run
 
 .PHONY: test
-test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (about 4 minutes on 2 cores)
+test: install ## the default tests, with the real Milvus Lite, Feast, MLflow and Triton (at most 4 minutes on 2 cores)
 	$(PYTEST) -m "not slow and not services and not vllm and not images"
 
 .PHONY: test-slow

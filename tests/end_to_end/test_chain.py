@@ -40,6 +40,8 @@ from pipelines.configuration import RunConfiguration
 from reland.run_chain import run_chain
 from serving.triton.server import free_ports
 
+pytestmark = pytest.mark.slow  # `make run` runs the chain as well
+
 RELAND = [sys.executable, "-c", "from reland.main import main; main()"]
 
 
@@ -185,7 +187,6 @@ def assert_nothing_is_left_of(run: Run) -> None:
     assert versions == (int(run.summary["registry"]["version"]),)
 
 
-@pytest.mark.slow
 def test_equal_seeds_give_equal_seed_users_prompts_and_matches_byte_for_byte(first, second):
     """Also when the requests are answered in shards."""
     for step, name, file in (
@@ -197,7 +198,6 @@ def test_equal_seeds_give_equal_seed_users_prompts_and_matches_byte_for_byte(fir
         assert first.artifact(step, name, file).read_bytes() == second.artifact(step, name, file).read_bytes(), step
 
 
-@pytest.mark.slow
 def test_the_second_run_is_a_candidate_beside_the_champion(first, second):
     home, summary = second.settings.home, second.summary
     assert summary["registry"]["alias"] == "candidate" and summary["registry"]["version"] == "2"
@@ -219,7 +219,6 @@ def test_the_second_run_is_a_candidate_beside_the_champion(first, second):
     assert_nothing_is_left_of(second)
 
 
-@pytest.mark.slow
 def test_all_variants_were_measured_and_compared(second):
     ranking = second.summary["ranking"]
     variants = {"id_only", "item_features", "reland", "reland_shuffled"}
@@ -229,7 +228,6 @@ def test_all_variants_were_measured_and_compared(second):
         assert comparison["verdict"] in ("helps", "harms", "no significant difference")
 
 
-@pytest.mark.slow
 def test_a_terminated_run_ends_its_step_says_so_and_leaves_nothing(tmp_path):
     """In a process of its own, as a user would end it."""
     (tmp_path / "temporary").mkdir()
@@ -328,7 +326,6 @@ def rollout(monkeypatch) -> Callable[..., None]:
     return invoke
 
 
-@pytest.mark.slow
 def test_a_release_is_started_ramped_and_promoted_behind_the_live_gateway(second, rollout, tmp_path, monkeypatch):
     settings = second.settings
     monkeypatch.setenv("RELAND_ROLLOUT_GRACE_SECONDS", "2.5")
