@@ -10,7 +10,7 @@ from kfp.dsl.base_component import BaseComponent
 from components.fusion_ranker.component import compare_seeds, evaluate_rankers, train_rankers
 from components.fusion_ranker.configuration import RankingSection
 from components.model_registry.component import find_features
-from components.recommenders.configuration import VARIANTS
+from components.recommenders.variants import VARIANTS
 from components.text_encoding.component import encode_items
 from pipelines.running.placement import Cluster, place
 from pipelines.standalone import imported

@@ -53,15 +53,18 @@ def _variants(summary: dict[str, Any]) -> Table:
     ranking = summary["ranking"]
     variants = {name: value for name, value in ranking.items() if isinstance(value, dict) and name != "comparisons"}
     metrics = list(next(iter(variants.values())))
-    table = Table(title=f"{ranking['backbone']}, {ranking['protocol']}", title_justify="left")
+    seeds = "one seed: another gives other figures" if ranking["seeds"] == 1 else f"{ranking['seeds']} seeds"
+    table = Table(title=f"{ranking['backbone']}, {ranking['protocol']}, {seeds}", title_justify="left")
     table.add_column("variant")
     for metric in metrics:
         table.add_column(metric.upper(), justify="right")
-    table.add_column("against id_only")
+    table.add_column("compared with")
     for name, values in variants.items():
-        comparison = ranking["comparisons"].get(name)
-        verdict = f"{comparison['verdict']} ({shown_p_value(comparison['p_value'])})" if comparison else ""
-        table.add_row(name, *(f"{values[metric]:.4f}" for metric in metrics), verdict)
+        lines = [
+            f"{other}: {comparison['verdict']} ({shown_p_value(comparison['p_value'])})"
+            for other, comparison in ranking["comparisons"][name].items()
+        ]
+        table.add_row(name, *(f"{values[metric]:.4f}" for metric in metrics), "\n".join(lines))
     return table
 
 

@@ -29,8 +29,8 @@ from components.contracts.lineage import training_lineage
 from components.foundation.errors import InputError
 from components.recommenders.backbones.sasrec import SASRec
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.item_encoders import ItemEncoder
 from components.recommenders.objectives.next_item import next_item_loss
-from components.recommenders.ranker import ItemEncoder
 from components.recommenders.training.loop import step_generator
 from components.recommenders.training.processes import Share, TrainingResources
 from components.recommenders.training.windows import WindowBatches

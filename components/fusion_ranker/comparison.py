@@ -6,35 +6,42 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from components.contracts.artifacts import METRICS_FILE
+from components.foundation.files import read_json
 from components.foundation.progress import say
 from components.fusion_ranker.inputs import RankerInputs
-from components.fusion_ranker.variants import BASELINE, assignments_for
-from components.recommenders.evaluation import CUTOFF, PROTOCOL, Ranks, rank_held_out
+from components.fusion_ranker.variants import assignments_for
+from components.recommenders.evaluation import CUTOFF, Ranks, describe_protocol, rank_held_out
 from components.recommenders.ranker import load_ranker
+from components.recommenders.variants import variant_named
 
 SIGNIFICANCE_LEVEL = 0.05
 
 
 def evaluate_variants(inputs: RankerInputs, rankers: Path, seed: int) -> dict[str, Any]:
-    """Test metrics of every variant below `rankers`, and each one's difference from `id_only`.
+    """Test metrics of every variant below `rankers`, each compared with those that it has to beat.
 
     Returns:
-        {"protocol", "backbone", "variants": {name: {"hr@10", "ndcg@10"}}, "comparisons": {name: see `compare`}}.
+        {"protocol", "backbone", "seeds": 1, "variants": {name: {"hr@10", "ndcg@10"}}, "comparisons": {name: {name of
+        the other: see `compare`}}}: of the variants that `variants.Variant.against` names, those that were trained.
     """
     ranks: dict[str, Ranks] = {}
-    backbone = ""
+    backbone = protocol = ""
     for directory in sorted(path for path in rankers.iterdir() if path.is_dir()):
         ranker = load_ranker(directory)
         backbone = ranker.config.backbone
+        protocol = read_json(directory / METRICS_FILE)["training"]["protocol"]
         assigned = assignments_for(directory.name, inputs.rationales, seed)
-        ranks[directory.name] = rank_held_out(ranker, inputs.sequences, assigned, "test")
+        ranks[directory.name] = rank_held_out(ranker, inputs.sequences, assigned, "test", protocol)
         say(f"{directory.name}: test " + ", ".join(f"{k} {v:.4f}" for k, v in ranks[directory.name].metrics().items()))
     return {
-        "protocol": PROTOCOL,
+        "protocol": describe_protocol(protocol),
         "backbone": backbone,
+        "seeds": 1,
         "variants": {name: of_variant.metrics() for name, of_variant in ranks.items()},
         "comparisons": {
-            name: compare(of_variant, ranks[BASELINE]) for name, of_variant in ranks.items() if name != BASELINE
+            name: {other: compare(of_variant, ranks[other]) for other in variant_named(name).against if other in ranks}
+            for name, of_variant in ranks.items()
         },
     }
 

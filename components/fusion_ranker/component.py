@@ -71,6 +71,7 @@ def evaluate_rankers(
             "ranking": {
                 "backbone": measured["backbone"],
                 "protocol": measured["protocol"],
+                "seeds": measured["seeds"],
                 **measured["variants"],
                 "comparisons": measured["comparisons"],
             }

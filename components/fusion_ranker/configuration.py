@@ -11,7 +11,7 @@ class RankingSection(Section):
     """Which rankers are trained, of what, and for how long.
 
     Attributes:
-        variants: rankers to compare, separated by commas: id_only, item_features, reland, reland_shuffled.
+        variants: rankers to compare, names of `recommenders.variants` separated by commas.
         backbone: what turns a history into a vector: sasrec, gru4rec.
         model: what the backbone is made of.
         training: how it is trained.
@@ -19,7 +19,7 @@ class RankingSection(Section):
 
     title = "ranking"
 
-    variants: str = "id_only,reland"
+    variants: str = "id_only,item_features,reland,reland_shuffled"
     backbone: str = "sasrec"
     model: BackboneConfig = field(default_factory=BackboneConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

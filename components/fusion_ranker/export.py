@@ -29,7 +29,7 @@ class _ServingRanker(nn.Module):
     def __init__(self, ranker: Ranker):
         super().__init__()
         self.ranker = ranker
-        self.register_buffer("table", ranker.item_encoder().detach().clone())
+        self.register_buffer("table", ranker.item_table().detach().clone())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """`inputs`: those of a user that the ranker declares, in their order, then the candidates."""
@@ -47,7 +47,7 @@ class _ServingUser(nn.Module):
     def __init__(self, ranker: Ranker):
         super().__init__()
         self.ranker = ranker
-        self.register_buffer("table", ranker.item_encoder().detach().clone())
+        self.register_buffer("table", ranker.item_table().detach().clone())
 
     def forward(self, *inputs: Tensor) -> Tensor:
         given = dict(zip(self.ranker.config.inputs, inputs, strict=True))
@@ -79,7 +79,7 @@ def export_user_vector(ranker: Ranker, path: Path) -> None:
 def item_vectors(ranker: Ranker) -> np.ndarray:
     """The ranker's own item side: float32[I, e], in the order of the item index, without the padding item."""
     with torch.inference_mode():
-        return ranker.item_encoder()[1:].numpy()
+        return ranker.item_table()[1:].numpy()
 
 
 def _export(

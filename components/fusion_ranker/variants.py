@@ -22,15 +22,16 @@ from components.foundation.progress import say
 from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
 from components.fusion_ranker.inputs import RankerInputs
-from components.recommenders.configuration import VARIANTS, RankerConfig, TrainingConfig
+from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import Ranker, save_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 from components.recommenders.training.processes import TrainingResources, default_device
 from components.recommenders.training.rankers import TrainingResult, train_ranker
+from components.recommenders.variants import ID_ONLY, RELAND, variant_named
 
-BASELINE = "id_only"
-SERVED = "reland"
+BASELINE = ID_ONLY
+SERVED = RELAND
 
 
 def parse_variants(text: str) -> list[str]:
@@ -41,8 +42,10 @@ def parse_variants(text: str) -> list[str]:
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in VARIANTS:
-            raise InputError(f"variants: unknown variant {name!r}, expected one of {', '.join(VARIANTS)}")
+        try:
+            variant_named(name)
+        except InputError as error:
+            raise InputError(f"variants: {error}") from error
     if len(set(names)) != len(names):
         raise InputError(f"variants: {text!r} names a variant twice")
     for name in (BASELINE, SERVED):
@@ -52,8 +55,15 @@ def parse_variants(text: str) -> list[str]:
 
 
 def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -> RationaleAssignments:
-    """The rationales a variant gets to see: its own, or for `reland_shuffled` those dealt to random users."""
-    return rationales.shuffled(seed) if variant == "reland_shuffled" else rationales
+    """The rationales a variant gets to see: those of the match, or a control in their place.
+
+    Raises:
+        InputError: the variant reads categories of items, and the items have none.
+    """
+    try:
+        return rationales.from_source(variant_named(variant).rationales, seed)
+    except ValueError as error:
+        raise InputError(f"variants: {variant}: {error}") from error
 
 
 def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, seed: int) -> None:

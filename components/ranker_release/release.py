@@ -174,7 +174,7 @@ def user_vector_with_pytorch(ranker: Path, inputs: dict[str, np.ndarray]) -> np.
     loaded = load_ranker(ranker)
     with torch.inference_mode():
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        return loaded.current_user(loaded.item_encoder(), tensors[HISTORY], tensors[RATIONALE])[0].numpy()
+        return loaded.current_user(loaded.item_table(), tensors[HISTORY], tensors[RATIONALE])[0].numpy()
 
 
 def largest_difference(

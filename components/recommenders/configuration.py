@@ -8,11 +8,14 @@ from typing import Any
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALE, RATIONALES_PER_USER, USER_INPUTS
 from components.foundation.errors import InputError
 from components.recommenders.backbones.registry import backbone_entry
+from components.recommenders.variants import variant_named
 
-# Rankers that are compared: the columns of the paper's Table 2, and a control.
-ITEM_TEXT_VARIANTS = ("item_features", "reland", "reland_shuffled")
-FUSION_VARIANTS = ("reland", "reland_shuffled")
-VARIANTS = ("id_only", *ITEM_TEXT_VARIANTS)
+# What is no candidate when a ranker is evaluated. Under `recbole`, as RecBole 1.2.1 evaluates sequential models, every
+# item is a candidate; under `open`, as most public code does, what the user had before the target is none.
+RECBOLE, OPEN = PROTOCOLS = ("recbole", "open")
+OBJECTIVES = ("cross_entropy", "sampled_softmax")
+NEGATIVE_SAMPLINGS = ("uniform", "popularity")
+SCHEDULES = ("constant", "decay")
 
 
 @dataclass(frozen=True)
@@ -20,31 +23,51 @@ class TrainingConfig:
     """How long and how fast to train; equal for all variants that are to be compared.
 
     Attributes:
+        objective: what the next item is predicted by: cross_entropy over all items, or sampled_softmax over a sample.
+        negatives: items in the sample of sampled_softmax; a catalogue with no more items than that is taken whole.
+        negative_sampling: how it is drawn: uniform, or by popularity, whose probability is subtracted from the scores.
+        auxiliary_weight: of the loss beside the objective, in the variants that have one.
         epochs: passes over the training data at most.
         minimum_steps_per_epoch: optimizer steps that an epoch has at least, by passing over the data several times: a
             few hundred users would otherwise be trained for a few dozen steps.
         batch_size: windows of users' histories in a step.
-        learning_rate: of Adam, at its highest; it rises over the first 4% of the steps and falls to zero at the last.
+        learning_rate: of Adam, at its highest; it rises over the first 100 steps, or 4% of them where they are fewer.
+        schedule: what it does then: stays constant, or decays to zero at the last step of `epochs`.
         gradient_norm: length to which a longer gradient is cut.
         evaluate_every: epochs between two evaluations on the validation items; the best weights are kept.
         patience: evaluations without a better NDCG@10 after which training stops.
+        protocol: which items are candidates when a ranker is evaluated: recbole (all), or open (those not seen yet).
+        validation_users: users of whom an evaluation during training ranks the validation item, drawn once; 0: all.
         seed: of everything random.
 
     Raises:
         InputError: a field is of another type than its default, or outside its range.
     """
 
+    objective: str = "cross_entropy"
+    negatives: int = 1024
+    negative_sampling: str = "uniform"
+    auxiliary_weight: float = 0.1
     epochs: int = 12
     minimum_steps_per_epoch: int = 33
     batch_size: int = 128
     learning_rate: float = 2e-3
+    schedule: str = "decay"
     gradient_norm: float = 5.0
     evaluate_every: int = 1
     patience: int = 10
+    protocol: str = RECBOLE
+    validation_users: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "minimum_steps_per_epoch", "batch_size", "evaluate_every", "patience"):
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("negative_sampling", self.negative_sampling, NEGATIVE_SAMPLINGS)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("protocol", self.protocol, PROTOCOLS)
+        check_whole("validation_users", self.validation_users, 0)
+        check_number("auxiliary_weight", self.auxiliary_weight, least=0)
+        for name in ("negatives", "epochs", "minimum_steps_per_epoch", "batch_size", "evaluate_every", "patience"):
             check_whole(name, getattr(self, name), 1)
         check_whole("seed", self.seed, 0)
         for name in ("learning_rate", "gradient_norm"):
@@ -101,7 +124,7 @@ class RankerConfig(BackboneConfig):
     """What a ranker is, as kept in its `config.json`.
 
     Attributes:
-        variant: one of `VARIANTS`.
+        variant: name of a variant (`variants.VARIANTS`).
         items: number of items, numbered from 1.
         text_encoder: name of the encoder of the item texts and rationales.
         text_dimension: components of its vectors.
@@ -125,8 +148,7 @@ class RankerConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.variant not in VARIANTS:
-            raise InputError(f"variant {self.variant!r}: unknown variant, expected one of {', '.join(VARIANTS)}")
+        variant_named(self.variant)
         for name in ("items", "text_dimension", "rationales_per_user", "history_length"):
             check_whole(name, getattr(self, name), 1)
         check_backbone(self.backbone, self)
@@ -140,6 +162,12 @@ class RankerConfig(BackboneConfig):
     def description(self) -> dict[str, Any]:
         """What `config.json` holds: the fields and, for serving, the `inputs` that follow from them."""
         return {**dataclasses.asdict(self), "inputs": list(self.inputs)}
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise InputError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
 
 
 def check_whole(name: str, value: Any, least: int) -> None:

@@ -240,7 +240,7 @@ def count_exposure(world: World, ranker: Ranker, rationales: RationaleAssignment
     users = np.arange(sequences.n_users)
     recent = sequences.recent_items(users, sequences.train_lengths, ranker.config.history_length)
     with torch.no_grad():
-        table = ranker.item_encoder()
+        table = ranker.item_table()
         user, _ = ranker.current_user(table, torch.from_numpy(recent), rationales.of_users(torch.from_numpy(users)))
         scores = user @ table.T
     chosen_users, chosen_items = sequences.training_pairs()
@@ -309,12 +309,12 @@ def measure_seed(seed: int, size: Size, prepared: Path, seeds: Path, texts: Text
     files = {target: runs / f"seed-{seed}-target-{target}.json" for target in chosen}
     if not all(file.exists() for file in files.values()):
         corpus = [title for title in read_corpus() if TARGET in title.title]
-        config = TrainingConfig(size.epochs, batch_size=size.batch, evaluate_every=size.epochs, seed=seed)
+        config = TrainingConfig(epochs=size.epochs, batch_size=size.batch, evaluate_every=size.epochs, seed=seed)
         world = make_world(prepared, seeds, seed)
         pool = make_pool(world, {}, TARGET, defended=True)  # which nobody names
         rationales = match(world, pool.text_of_seed, texts)
         clean = count_exposure(world, train(world, rationales, pool.item_texts, texts, config), rationales)
-        longer = TrainingConfig(size.trusting_epochs, evaluate_every=size.trusting_epochs, seed=seed)
+        longer = TrainingConfig(epochs=size.trusting_epochs, evaluate_every=size.trusting_epochs, seed=seed)
         trusting = train(world, own_rationales(world, texts), pool.item_texts, texts, longer)
         trusting_clean = count_exposure(world, trusting, rationales)
     for target, file in files.items():

@@ -102,12 +102,12 @@ def ranker_step(size: Size) -> Figure:
     inputs, targets = torch.randint(1, size.items + 1, (2, size.windows, size.length))
 
     def ours() -> Tensor:
-        table = ranker.item_encoder()
+        table = ranker.item_table()
         states, _ = ranker.user_states(table, inputs, None)
         return next_item_loss(states, table, targets, float((targets > 0).sum()))
 
     def materialised() -> Tensor:
-        table = ranker.item_encoder()
+        table = ranker.item_table()
         states, _ = ranker.user_states(table, inputs, None)
         real = targets > 0
         return F.cross_entropy(states[real] @ table[1:].T, targets[real] - 1)

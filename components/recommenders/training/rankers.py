@@ -1,4 +1,4 @@
-"""Training of rankers: every position of every window predicts the next item, cross entropy over all items."""
+"""Training of rankers: every position of every window predicts the next item."""
 
 import dataclasses
 import hashlib
@@ -14,14 +14,18 @@ from components.foundation.errors import InputError
 from components.recommenders.configuration import TrainingConfig
 from components.recommenders.evaluation import CUTOFF, rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.objectives.auxiliary import contrastive_loss
 from components.recommenders.objectives.next_item import next_item_loss
-from components.recommenders.ranker import Ranker
+from components.recommenders.objectives.sampled_softmax import ItemSampler, sampled_softmax_loss
+from components.recommenders.ranker import Ranker, last_states
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training.loop import TrainingPlan, TrainingTask, train
+from components.recommenders.training.loop import TrainingPlan, TrainingTask, step_generator, train
 from components.recommenders.training.processes import Share, TrainingResources
 from components.recommenders.training.windows import WindowBatches, cut_windows
+from components.recommenders.variants import variant_named
 
 _BETAS = (0.9, 0.98)
+_WARM_UP_STEPS = 100
 _WARM_UP_SHARE = 0.04
 
 
@@ -100,6 +104,14 @@ class _RankerTask(TrainingTask):
         self.config = config
         self.device = device
         self.batches = WindowBatches(sequences, length, config.batch_size, config.seed)
+        self.auxiliary = variant_named(ranker.config.variant).auxiliary
+        self.validation_users = None
+        if 0 < config.validation_users < sequences.n_users:
+            drawn = np.random.default_rng(config.seed).choice(sequences.n_users, config.validation_users, replace=False)
+            self.validation_users = np.sort(drawn)
+        self.sampler = None
+        if config.objective == "sampled_softmax" and config.negatives < sequences.n_items:
+            self.sampler = ItemSampler(sequences, config.negatives, config.negative_sampling, device)
         self.steps_per_pass = math.ceil(len(window_lengths) / config.batch_size)
         self.positions_per_batch = float(window_lengths.sum()) / self.steps_per_pass
         steps_per_epoch = max(self.steps_per_pass, config.minimum_steps_per_epoch)
@@ -113,20 +125,54 @@ class _RankerTask(TrainingTask):
         )
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up over the first steps, then linear decay to zero, so that the last epochs settle."""
-        warm_up = max(1, round(_WARM_UP_SHARE * self.plan.steps))
+        """Linear warm-up; then constant, or linear decay to zero, so that the last epochs settle."""
+        warm_up = max(1, min(_WARM_UP_STEPS, round(_WARM_UP_SHARE * self.plan.steps)))
+        if self.config.schedule == "constant":
+            return self.config.learning_rate * min(step / warm_up, 1.0)
         decay = (self.plan.steps - step) / max(1, self.plan.steps - warm_up)
         return self.config.learning_rate * min(step / warm_up, decay)
 
     def loss(self, step: int, share: Share) -> Tensor:
         users, inputs, targets = (share.of(part) for part in self.batches.of_step(step))
         rationale = self.rationales.of_users(users).to(self.device) if self.network.reads_rationales else None
-        table = self.network.item_encoder()
+        table = self.network.item_table()
         states, _ = self.network.user_states(table, inputs.to(self.device), rationale)
-        return next_item_loss(states.float(), table.float(), targets.to(self.device), self.positions_per_batch)
+        loss = self._objective(step, states, table, targets)
+        if self.auxiliary and self.config.auxiliary_weight:
+            last = last_states(states, inputs.to(self.device))
+            loss = loss + self.config.auxiliary_weight * self._auxiliary_loss(users, last, table) * (
+                len(users) / self.config.batch_size
+            )
+        return loss
+
+    def _auxiliary_loss(self, users: Tensor, states: Tensor, table: Tensor) -> Tensor:
+        """What draws users whose rationales are known to them, or to the seed users they are about."""
+        rows = self.rationales.rows[users, 0]
+        matched = rows > 0
+        if not matched.any():
+            return states.sum() * 0
+        users, rows, states = users[matched], rows[matched].to(self.device), states[matched.to(self.device)]
+        if self.network.alignment is not None:
+            partners = self.network.alignment(self.rationales.embeddings[rows.cpu()].to(self.device))
+        else:
+            seeds = self.rationales.seeds_of(users).numpy()
+            ends = self.sequences.train_lengths[seeds]
+            length = int(min(self.network.config.history_length, ends.max()))
+            history = torch.from_numpy(self.sequences.recent_items(seeds, ends, length)).to(self.device)
+            partners, _ = self.network.current_user(table, history, None)
+        return contrastive_loss(states, partners, rows)
+
+    def _objective(self, step: int, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+        states, table, targets = states.float(), table.float(), targets.to(self.device)
+        if self.sampler is None:
+            return next_item_loss(states, table, targets, self.positions_per_batch)
+        sampled = self.sampler.draw(step_generator(self.config.seed, step))
+        return sampled_softmax_loss(states, table, targets, sampled, self.sampler.corrections, self.positions_per_batch)
 
     def evaluate(self) -> dict[str, float]:
-        return rank_held_out(self.network, self.sequences, self.rationales, "valid").metrics()
+        return rank_held_out(
+            self.network, self.sequences, self.rationales, "valid", self.config.protocol, self.validation_users
+        ).metrics()
 
     def identity(self) -> str:
         """Digest of the configurations and of all data that the training reads."""
@@ -135,7 +181,9 @@ class _RankerTask(TrainingTask):
         digest.update(json.dumps(described).encode())
         for array in (self.sequences.items, self.sequences.offsets, self.sequences.train_lengths):
             digest.update(array.tobytes())
-        text = self.network.item_encoder.text
-        for tensor in (self.rationales.embeddings, self.rationales.rows, torch.empty(0) if text is None else text):
+        late_text = self.network.late_text
+        texts = [self.network.item_encoder.text, None if late_text is None else late_text.text]
+        read = [self.rationales.embeddings, self.rationales.rows, self.rationales.seed_users, *texts]
+        for tensor in [tensor for tensor in read if tensor is not None]:
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()

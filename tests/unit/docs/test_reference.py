@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from components.foundation.configuration import options_of
 from components.foundation.settings import ENVIRONMENT_PREFIX, Settings
+from components.recommenders.variants import VARIANTS
 from pipelines.configuration import section_types
 from reland import reference
 from reland.reference import FOLDER, PAGES, Row, default_text, parameter_table, type_name
@@ -111,3 +112,9 @@ def test_commands_of_all_depths_are_listed(monkeypatch):
     ):
         assert f"\n{row}\n" in page
     assert page.endswith("## reland list show\n\n`reland list show`\n\nShow them.\n")
+
+
+def test_the_guide_on_rankers_names_every_variant():
+    guide = (ROOT / "docs" / "guides" / "rankers.md").read_text()
+    for name, variant in VARIANTS.items():
+        assert f"| `{name}` | {variant.description} |" in guide

@@ -56,11 +56,16 @@ def test_a_single_user_proves_nothing() -> None:
 @pytest.mark.slow
 def test_every_variant_is_measured_on_the_test_items(rankers: Path, inputs: RankerInputs) -> None:
     measured = evaluate_variants(inputs, rankers, seed=0)
-    assert measured["protocol"] == "leave-one-out, full ranking" and measured["backbone"] == "sasrec"
-    assert list(measured["variants"]) == ["id_only", "reland"] and list(measured["comparisons"]) == ["reland"]
+    assert measured["protocol"] == "leave-one-out, full ranking, no item left out (recbole)"
+    assert measured["backbone"] == "sasrec" and measured["seeds"] == 1
+    names = ["id_only", "item_features", "reland", "reland_shuffled"]
+    assert list(measured["variants"]) == names and list(measured["comparisons"]) == names
     found = {
         variant: rank_held_out(load_ranker(rankers / variant), inputs.sequences, inputs.rationales, "test")
-        for variant in ("id_only", "reland")
+        for variant in ("id_only", "item_features", "reland")
     }
-    assert measured["variants"] == {variant: values.metrics() for variant, values in found.items()}
-    assert measured["comparisons"]["reland"] == compare(found["reland"], found["id_only"])
+    for variant, values in found.items():
+        assert measured["variants"][variant] == values.metrics()
+    assert measured["comparisons"]["id_only"] == {}
+    assert list(measured["comparisons"]["reland"]) == ["item_features", "reland_shuffled"]
+    assert measured["comparisons"]["reland"]["item_features"] == compare(found["reland"], found["item_features"])

@@ -18,9 +18,9 @@ from components.foundation.errors import InputError
 from components.foundation.files import read_json
 from components.fusion_ranker.inputs import RankerInputs
 from components.fusion_ranker.variants import assignments_for, parse_variants
-from components.recommenders.configuration import VARIANTS
 from components.recommenders.ranker import load_ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.variants import VARIANTS
 
 
 def test_variants_are_parsed_in_the_order_given() -> None:
@@ -34,7 +34,7 @@ def test_variants_are_parsed_in_the_order_given() -> None:
     [
         (
             "id_only,reland,relnad",
-            "unknown variant 'relnad', expected one of id_only, item_features, reland, reland_shuffled",
+            "variant 'relnad': unknown variant, expected one of id_only, item_features, reland",
         ),
         ("id_only,reland,id_only", "'id_only,reland,id_only' names a variant twice"),
         ("reland", "'id_only' is missing"),

@@ -7,12 +7,12 @@ import pytest
 from components.foundation.errors import InputError
 from components.recommenders.backbones.registry import BACKBONES
 from components.recommenders.configuration import (
-    VARIANTS,
     BackboneConfig,
     RankerConfig,
     TrainingConfig,
     check_backbone,
 )
+from components.recommenders.variants import VARIANTS
 
 SIZES = {"items": 12, "text_encoder": "test", "text_dimension": 3}
 ID_ONLY = SIZES | {"variant": "id_only"}

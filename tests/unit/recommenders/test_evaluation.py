@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from components.recommenders.configuration import RankerConfig
-from components.recommenders.evaluation import Ranks, rank_held_out, ranks_of_targets
-from components.recommenders.interaction_sequences import read_sequences
+from components.recommenders.evaluation import Ranks, rank_held_out, rank_targets, ranks_of_targets
+from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
 from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 
@@ -21,6 +21,7 @@ def test_hit_ratio_and_ndcg_by_hand() -> None:
     assert ranks.ndcg_by_user().tolist() == pytest.approx(by_user)
     assert ranks.ndcg() == pytest.approx(sum(by_user) / 5)
     assert ranks.metrics() == {"hr@10": ranks.hit_ratio(), "ndcg@10": ranks.ndcg()}
+    assert ranks.mrr() == pytest.approx((1 + 1 / 10 + 1 / 2) / 5)
     assert ranks.hit_ratio(cutoff=1) == pytest.approx(1 / 5)
 
 
@@ -32,7 +33,42 @@ def test_ties_count_against_the_ranker() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_scores_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        ranks_of_targets(torch.tensor([[0.5, value]]), torch.tensor([0]))
+        ranks_of_targets(torch.tensor([[0.5, value]]), torch.tensor([1]))
+    sequences = sequences_of([1, 2, 3], n_items=3)
+    with pytest.raises(ValueError, match="not finite"):
+        rank_targets(lambda users: torch.tensor([[0.5, value, 0.1]]), sequences, "test", masks_seen=False)
+
+
+def sequences_of(*histories: list[int], n_items: int) -> InteractionSequences:
+    """Users with these visits, of whom the last two are held out."""
+    lengths = np.array([len(history) for history in histories])
+    return InteractionSequences(
+        user_ids=[f"u{user}" for user in range(len(histories))],
+        item_ids=[f"i{item}" for item in range(1, n_items + 1)],
+        items=np.concatenate([np.array(history) for history in histories]),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        train_lengths=lengths - 2,
+    )
+
+
+def test_what_a_user_had_before_is_no_candidate_where_it_is_masked() -> None:
+    sequences = sequences_of([1, 2, 3, 4], [5, 1, 5], n_items=5)
+    scores = torch.tensor([[0.9, 0.8, 0.5, 0.4, 0.3], [0.9, 0.1, 0.2, 0.3, 0.5]])
+
+    def score(users: np.ndarray) -> torch.Tensor:
+        return scores[torch.from_numpy(users)]
+
+    everything = rank_targets(score, sequences, "test", masks_seen=False, list_length=3)
+    assert everything.values.tolist() == [3, 1] and everything.lists.tolist() == [[1, 2, 3], [1, 5, 4]]
+    # The first has seen 1, 2 and 3. The second's target is an item seen before: it stays a candidate, 1 does not.
+    unseen = rank_targets(score, sequences, "test", masks_seen=True, list_length=5)
+    assert unseen.values.tolist() == [0, 0]
+    assert unseen.lists.tolist() == [[4, 5, 0, 0, 0], [5, 4, 3, 2, 0]]
+    # Before the validation item there was less: 1 and 2, and nothing but item 5.
+    assert rank_targets(score, sequences, "valid", masks_seen=True).values.tolist() == [0, 0]
+    assert rank_targets(score, sequences, "valid", masks_seen=False).values.tolist() == [2, 0]
+    assert rank_targets(score, sequences, "test", True, users=np.array([1])).values.tolist() == [0]
+    assert scores[0, 0] == 0.9  # the scorer's own tensor is left alone
 
 
 @pytest.mark.parametrize("variant", ["id_only", "reland"])

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from components.contracts.artifacts import CONFIG_FILE, WEIGHTS_FILE
 from components.foundation.errors import InputError
-from components.recommenders.configuration import VARIANTS, RankerConfig
-from components.recommenders.ranker import ItemEncoder, Ranker, load_ranker, save_ranker
+from components.recommenders.configuration import RankerConfig
+from components.recommenders.item_encoders import ItemEncoder
+from components.recommenders.ranker import Ranker, load_ranker, save_ranker
+from components.recommenders.variants import VARIANTS
 
 ITEMS = 12
 
@@ -54,7 +56,7 @@ def test_item_texts_are_given_not_trained() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_current_user_is_the_state_after_the_last_real_item(variant: str) -> None:
     ranker = make_ranker(variant)
-    table = ranker.item_encoder()
+    table = ranker.item_table()
     history, rationale = torch.tensor([[3, 5, 7, 0], [2, 0, 0, 0], [1, 4, 6, 8]]), torch.randn(3, 1, 3)
     states, state_weights = ranker.user_states(table, history, rationale)
     user, weights = ranker.current_user(table, history, rationale)
@@ -99,7 +101,7 @@ def test_only_fusion_variants_read_the_rationale() -> None:
     history, rationale = [[1, 2, 3], [1, 2, 3]], torch.stack([torch.zeros(1, 3), torch.ones(1, 3)])
     for variant in VARIANTS:
         scores, weights = answer(make_ranker(variant), history, rationale)
-        fuses = variant in ("reland", "reland_shuffled")
+        fuses = VARIANTS[variant].fused
         assert torch.allclose(scores[0], scores[1], rtol=1e-4) != fuses
         assert (weights[1, 1].item() > 0) == fuses
 

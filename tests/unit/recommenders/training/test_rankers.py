@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from components.foundation.errors import InputError
-from components.recommenders.configuration import VARIANTS, RankerConfig, TrainingConfig
+from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 from components.recommenders.training.processes import Share, TrainingResources
 from components.recommenders.training.rankers import TrainingResult, _RankerTask, train_ranker
+from components.recommenders.variants import VARIANTS
 
 SHORT = TrainingConfig(epochs=2, minimum_steps_per_epoch=3, batch_size=32, seed=3)
 
@@ -41,7 +42,8 @@ def make_ranker(sequences: InteractionSequences, variant: str = "id_only", **cha
 def rationales_of(sequences: InteractionSequences) -> RationaleAssignments:
     embeddings = torch.randn(4, 3, generator=torch.Generator().manual_seed(5))
     embeddings[0] = 0
-    return RationaleAssignments(embeddings, torch.arange(sequences.n_users)[:, None] % 4)
+    rows = torch.arange(sequences.n_users)[:, None] % 4
+    return RationaleAssignments(embeddings, rows, seed_users=torch.tensor([-1, 2, 5, 7]), seed_categories=embeddings)
 
 
 def train(
@@ -60,7 +62,7 @@ def test_the_loss_is_cross_entropy_per_position_of_an_average_batch(cyclic: Inte
     ranker = make_ranker(cyclic, "reland", dropout=0.0)
     task = _RankerTask(ranker, cyclic, rationales_of(cyclic), SHORT, "cpu")
     users, inputs, targets = task.batches.of_step(1)
-    table = ranker.item_encoder()
+    table = ranker.item_table()
     states, _ = ranker.user_states(table, inputs, rationales_of(cyclic).of_users(users))
     real = targets > 0
     summed = torch.nn.functional.cross_entropy(states[real] @ table[1:].T, targets[real] - 1, reduction="sum")
@@ -107,7 +109,7 @@ def test_gradients_are_repeatable_at_the_size_of_a_real_batch() -> None:
     gradients = []
     for _ in range(4):
         ranker.zero_grad()
-        states, _ = ranker.user_states(ranker.item_encoder(), history, torch.zeros(128, 1, 3))
+        states, _ = ranker.user_states(ranker.item_table(), history, torch.zeros(128, 1, 3))
         states.square().sum().backward()
         assert ranker.item_encoder.embedding.grad is not None
         gradients.append(ranker.item_encoder.embedding.grad.clone())
@@ -224,7 +226,7 @@ def test_a_checkpoint_of_another_training(cyclic: InteractionSequences, tmp_path
     for ranker, data, assigned, config in [
         (make_ranker(cyclic, "reland"), cyclic, rationales, dataclasses.replace(SHORT, learning_rate=1e-3)),
         (make_ranker(cyclic, "reland", dropout=0.1), cyclic, rationales, SHORT),
-        (make_ranker(cyclic, "reland"), cyclic, rationales.shuffled(1), SHORT),
+        (make_ranker(cyclic, "reland"), cyclic, rationales.from_source("shuffled", 1), SHORT),
         (make_ranker(cyclic, "reland"), dataclasses.replace(cyclic, items=items), rationales, SHORT),
     ]:
         with pytest.raises(InputError, match="of a training with another configuration or other data"):
