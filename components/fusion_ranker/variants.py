@@ -74,6 +74,8 @@ def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, 
     """
     config = dataclasses.replace(section.training, seed=seed)
     for variant in parse_variants(section.variants):
+        source = variant_named(variant).pool
+        pool = inputs.rationales.pool(source, inputs.item_text, inputs.sequences, config.seed) if source else None
         torch.manual_seed(config.seed)
         ranker = Ranker(
             RankerConfig(
@@ -86,6 +88,7 @@ def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, 
                 **dataclasses.asdict(section.model),
             ),
             inputs.item_text,
+            pool,
         )
         result = train_ranker(
             ranker,

@@ -14,7 +14,9 @@ from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.backbones.registry import build_backbone
 from components.recommenders.configuration import RankerConfig
 from components.recommenders.fusion import AttentionFusion
-from components.recommenders.item_encoders import FrozenTextItemEncoder, ItemEncoder, LateText
+from components.recommenders.item_encoders import FrozenTextItemEncoder, ItemEncoder
+from components.recommenders.late_text import LateText, PoolAttention, late_components
+from components.recommenders.rationale_assignments import PoolTexts
 from components.recommenders.variants import ALIGNMENT, IDS_AND_TEXT, TEXT_AND_IDS, variant_named
 
 
@@ -25,21 +27,34 @@ class Ranker(nn.Module):
     the query by the texts of the last items: the product is the sum of both scores.
     """
 
-    def __init__(self, config: RankerConfig, item_text: Tensor | None):
-        """`item_text` float32[items + 1, t], row 0 zero; only for the variants that read item texts."""
+    def __init__(self, config: RankerConfig, item_text: Tensor | None, pool: PoolTexts | None = None):
+        """An untrained ranker.
+
+        Args:
+            item_text: float32[items + 1, t], row 0 zero; for the variants that read item texts.
+            pool: for the variants that read the whole pool.
+
+        Raises:
+            ValueError: the variant reads what is not given.
+        """
         super().__init__()
         self.config = config
         variant = variant_named(config.variant)
         dimension = config.embedding_dimension
         self.item_encoder: ItemEncoder | FrozenTextItemEncoder
         self.late_text: LateText | None = None
-        if variant.reads_item_texts:
-            if item_text is None:
+        self.pool_attention: PoolAttention | None = None
+        if item_text is None:
+            if variant.reads_item_texts:
                 raise ValueError(f"variant {config.variant} reads item texts, none are given")
-            if variant.late_text:
-                self.late_text = LateText(item_text)
-        if variant.items == TEXT_AND_IDS:
-            assert item_text is not None
+        elif variant.late_text:
+            components = late_components(item_text)
+            self.late_text = LateText(F.normalize(components.of(item_text), dim=1))
+            if variant.pool:
+                if pool is None:
+                    raise ValueError(f"variant {config.variant} reads the pool, none is given")
+                self.pool_attention = PoolAttention(*(F.normalize(components.of(part), dim=1) for part in pool))
+        if variant.items == TEXT_AND_IDS and item_text is not None:
             self.item_encoder = FrozenTextItemEncoder(config.items, dimension, item_text)
         else:
             self.item_encoder = ItemEncoder(
@@ -55,6 +70,12 @@ class Ranker(nn.Module):
         """Whether a rationale changes anything: other rankers need not be given one."""
         return self.fusion is not None
 
+    @property
+    def texts(self) -> list[Tensor]:
+        """The texts that the ranker was given, in the form it reads them; none of them is trained."""
+        parts = {**dict(self.named_buffers())}
+        return [parts[name] for name in sorted(parts)]
+
     def item_table(self) -> Tensor:
         """The items as they are multiplied with users: float32[I + 1, D], row 0 is padding.
 
@@ -63,13 +84,16 @@ class Ranker(nn.Module):
         table = self.item_encoder()
         return table if self.late_text is None else torch.cat([table, self.late_text.text], dim=1)
 
-    def user_states(self, table: Tensor, history: Tensor, rationale: Tensor | None) -> tuple[Tensor, Tensor]:
+    def user_states(
+        self, table: Tensor, history: Tensor, rationale: Tensor | None, own: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """e'_u after each item of a history.
 
         Args:
             table: float32[I + 1, D], `item_table()`.
             history: int64[B, T], oldest first, 0-padded at the end.
             rationale: float32[B, K, t]; None where the ranker reads none.
+            own: int64[B], the row of the pool that is about the user, which is not borrowed from; None in use.
 
         Returns:
             float32[B, T, D] and the fusion weights float32[B, T, K + 1].
@@ -82,7 +106,10 @@ class Ranker(nn.Module):
                 raise ValueError(f"variant {self.config.variant} reads rationales, none are given")
             states, weights = self.fusion(states, rationale)
         if self.late_text is not None:
-            states = torch.cat([states, self.late_text(history)], dim=2)
+            query = self.late_text(history)
+            if self.pool_attention is not None:
+                query = query + self.pool_attention(self.late_text.text, history, own)
+            states = torch.cat([states, query], dim=2)
         return states, weights
 
     def current_user(self, table: Tensor, history: Tensor, rationale: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -128,9 +155,12 @@ def load_ranker(directory: Path) -> Ranker:
         if inputs != list(config.inputs):
             raise ValueError(f"inputs {inputs}, a {config.backbone} of variant {config.variant} has {config.inputs}")
         weights = load_file(directory / WEIGHTS_FILE)
-        # Texts come with the weights; the ranker is made without them.
+        # Texts come with the weights: the ranker is made with empty ones.
         reads_texts = variant_named(config.variant).reads_item_texts
-        ranker = Ranker(config, torch.zeros(config.items + 1, config.text_dimension) if reads_texts else None)
+        size = len(weights["pool_attention.keys"]) if "pool_attention.keys" in weights else 0
+        empty = torch.zeros(size, config.text_dimension)
+        text = torch.zeros(config.items + 1, config.text_dimension) if reads_texts else None
+        ranker = Ranker(config, text, PoolTexts(empty, empty))
         ranker.load_state_dict(weights)
     except RelandError:
         raise

@@ -24,6 +24,11 @@ MATCHED, SHUFFLED, NOISE, CONSTANT, SEED_CATEGORIES = RATIONALE_SOURCES = (
     "seed_categories",
 )
 
+# Which pool is borrowed from at request time: the rationales, or what stands in for them as a control.
+POOL_RATIONALES, POOL_SHUFFLED, POOL_HISTORIES = POOL_SOURCES = ("rationales", "shuffled", "histories")
+
+RECENT = 5  # items of a history that late texts and the attention to the pool read
+
 # Losses beside the objective, which need nothing at serving.
 CONTRASTIVE, ALIGNMENT = "contrastive", "alignment"
 
@@ -39,6 +44,7 @@ class Variant:
         rationales: which rationales a user is given, of `RATIONALE_SOURCES`; "" where none is read.
         fused: whether they are fused with the user's vector (Eq. 4 and 5).
         late_text: whether the similarity of an item's text to those of the user's last items is added to its score.
+        pool: what is borrowed from seed users whose last items were like the user's, of `POOL_SOURCES`, or "".
         auxiliary: a loss beside the objective that reads the rationales or their seed users, or "".
     """
 
@@ -48,6 +54,7 @@ class Variant:
     rationales: str = ""
     fused: bool = False
     late_text: bool = False
+    pool: str = ""
     auxiliary: str = ""
 
     @property
@@ -96,6 +103,25 @@ VARIANTS = {
         late_text=True,
         rationales=MATCHED,
         fused=True,
+    ),
+    "reland_pool": Variant(
+        description="`late_text`, and the rationales of seed users whose last items were like the user's, as a second "
+        "query; who they are is found anew after every item",
+        against=(ITEM_FEATURES, "late_text", "reland_pool_shuffled", "pool_histories"),
+        late_text=True,
+        pool=POOL_RATIONALES,
+    ),
+    "reland_pool_shuffled": Variant(
+        description="control: `reland_pool` with the same rationales, dealt to random seed users",
+        against=("late_text",),
+        late_text=True,
+        pool=POOL_SHUFFLED,
+    ),
+    "pool_histories": Variant(
+        description="control: `reland_pool` with the seed users' own training items in place of their rationales",
+        against=("late_text",),
+        late_text=True,
+        pool=POOL_HISTORIES,
     ),
     "reland_contrastive": Variant(
         description="`item_features`; users and their seed user are drawn together in training by a contrastive loss, "

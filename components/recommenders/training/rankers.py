@@ -136,7 +136,8 @@ class _RankerTask(TrainingTask):
         users, inputs, targets = (share.of(part) for part in self.batches.of_step(step))
         rationale = self.rationales.of_users(users).to(self.device) if self.network.reads_rationales else None
         table = self.network.item_table()
-        states, _ = self.network.user_states(table, inputs.to(self.device), rationale)
+        own = None if self.network.pool_attention is None else self.rationales.own_rows(users).to(self.device)
+        states, _ = self.network.user_states(table, inputs.to(self.device), rationale, own)
         loss = self._objective(step, states, table, targets)
         if self.auxiliary and self.config.auxiliary_weight:
             last = last_states(states, inputs.to(self.device))
@@ -181,9 +182,7 @@ class _RankerTask(TrainingTask):
         digest.update(json.dumps(described).encode())
         for array in (self.sequences.items, self.sequences.offsets, self.sequences.train_lengths):
             digest.update(array.tobytes())
-        late_text = self.network.late_text
-        texts = [self.network.item_encoder.text, None if late_text is None else late_text.text]
-        read = [self.rationales.embeddings, self.rationales.rows, self.rationales.seed_users, *texts]
+        read = [self.rationales.embeddings, self.rationales.rows, self.rationales.seed_users, *self.network.texts]
         for tensor in [tensor for tensor in read if tensor is not None]:
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()

@@ -11,6 +11,7 @@ from components.foundation.errors import InputError
 from components.recommenders.configuration import RankerConfig
 from components.recommenders.item_encoders import ItemEncoder
 from components.recommenders.ranker import Ranker, load_ranker, save_ranker
+from components.recommenders.rationale_assignments import PoolTexts
 from components.recommenders.variants import VARIANTS
 
 ITEMS = 12
@@ -20,7 +21,8 @@ def make_ranker(variant: str) -> Ranker:
     """An untrained ranker, its fusion away from equal weights."""
     torch.manual_seed(1)
     config = RankerConfig(variant=variant, items=ITEMS, text_encoder="test", text_dimension=3, embedding_dimension=8)
-    ranker = Ranker(config, torch.cat([torch.zeros(1, 3), torch.randn(ITEMS, 3)])).eval()
+    pool = PoolTexts(torch.randn(4, 3), torch.randn(4, 3))
+    ranker = Ranker(config, torch.cat([torch.zeros(1, 3), torch.randn(ITEMS, 3)]), pool).eval()
     if ranker.fusion is not None:
         torch.nn.init.normal_(ranker.fusion.attention)
     return ranker

@@ -1,8 +1,20 @@
+import numpy as np
 import pytest
 import torch
 
+from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.variants import CONSTANT, MATCHED, NOISE, RATIONALE_SOURCES, SEED_CATEGORIES, SHUFFLED
+from components.recommenders.variants import (
+    CONSTANT,
+    MATCHED,
+    NOISE,
+    POOL_HISTORIES,
+    POOL_RATIONALES,
+    POOL_SHUFFLED,
+    RATIONALE_SOURCES,
+    SEED_CATEGORIES,
+    SHUFFLED,
+)
 
 
 def test_users_get_their_rationales_and_a_zero_row_where_they_have_none() -> None:
@@ -59,3 +71,27 @@ def test_what_is_not_known_is_said() -> None:
         bare.seeds_of(torch.tensor([0]))
     with pytest.raises(ValueError, match="'best' is no source"):
         bare.from_source("best", seed=0)
+
+
+def test_the_pool_by_hand() -> None:
+    # Three users of three, two and six training items; the rationale in row 2 is about nobody who is known.
+    sequences = InteractionSequences(
+        user_ids=["a", "b", "c"],
+        item_ids=[f"i{item}" for item in range(1, 9)],
+        items=np.array([1, 2, 3, 8, 8, 4, 5, 8, 8, 1, 2, 3, 4, 5, 6, 8, 8]),
+        offsets=np.array([0, 5, 9, 17]),
+        train_lengths=np.array([3, 2, 6]),
+    )
+    text = torch.arange(9.0)[:, None]
+    embeddings = torch.tensor([[0.0], [10.0], [20.0], [30.0]])
+    rows = torch.tensor([[3], [1], [3]])
+    assigned = RationaleAssignments(embeddings, rows, seed_users=torch.tensor([-1, 1, -1, 2]))
+    pool = assigned.pool(POOL_RATIONALES, text, sequences, seed=0)
+    assert pool.keys.tolist() == [[4.5], [4.0]]  # of c the last five
+    assert pool.values.tolist() == [[10.0], [30.0]]
+    assert assigned.pool(POOL_HISTORIES, text, sequences, seed=0).values.tolist() == [[4.5], [3.5]]
+    shuffled = [assigned.pool(POOL_SHUFFLED, text, sequences, seed).values.tolist() for seed in range(8)]
+    assert [[30.0], [10.0]] in shuffled and [[10.0], [30.0]] in shuffled
+    assert assigned.own_rows(torch.tensor([0, 1, 2])).tolist() == [-1, 0, 1]
+    with pytest.raises(ValueError, match="'best' is no source"):
+        assigned.pool("best", text, sequences, seed=0)

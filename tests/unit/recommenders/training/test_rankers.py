@@ -36,7 +36,10 @@ def make_ranker(sequences: InteractionSequences, variant: str = "id_only", **cha
     torch.manual_seed(0)
     settings: dict[str, object] = {"embedding_dimension": 16, "layers": 1} | changes
     config = RankerConfig(variant=variant, items=sequences.n_items, text_encoder="test", text_dimension=3, **settings)
-    return Ranker(config, torch.cat([torch.zeros(1, 3), torch.randn(sequences.n_items, 3)]))
+    item_text = torch.cat([torch.zeros(1, 3), torch.randn(sequences.n_items, 3)])
+    source = VARIANTS[variant].pool
+    pool = rationales_of(sequences).pool(source, item_text, sequences, seed=0) if source else None
+    return Ranker(config, item_text, pool)
 
 
 def rationales_of(sequences: InteractionSequences) -> RationaleAssignments:
