@@ -32,6 +32,7 @@ from components.behavior_encoder.identifiers import Identifiers
 from components.contracts.artifacts import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from components.contracts.lineage import lineage_of
 from components.contracts.registry import TAG_FINGERPRINT
+from components.foundation.checks import check_flag, check_number, check_whole
 from components.foundation.errors import InputError, RelandError
 from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.interaction_sequences import InteractionSequences
@@ -69,26 +70,17 @@ class EncoderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        settings = dataclasses.asdict(self)
         for field in dataclasses.fields(self):
-            name, value = field.name, settings[field.name]
-            if fault := _fault(name, value, type(field.default)):
-                raise InputError(f"setting {name} of an encoder is {value!r}, expected {fault}")
-        if self.dimension % settings.get("heads", 1):
-            raise InputError(f"setting dimension of an encoder is {self.dimension}, expected a multiple of heads")
-
-
-def _fault(name: str, value: Any, kind: type) -> str:
-    """What was expected of a setting, where `value` is not that."""
-    if kind is bool:
-        return "" if isinstance(value, bool) else "true or false"
-    least = LEAST.get(name, 1) if kind is int else 0
-    below = 1 if name in SHARES else math.inf
-    # A number that is not finite is no better than a word: JSON written by Python may have one.
-    is_number = isinstance(value, kind | int) and not isinstance(value, bool)
-    if is_number and least <= value < below:
-        return ""
-    return f"a {'whole ' if kind is int else ''}number, {least} or more{' and below 1' if name in SHARES else ''}"
+            name, value = field.name, getattr(self, field.name)
+            if isinstance(field.default, bool):
+                check_flag(name, value)
+            elif isinstance(field.default, int):
+                check_whole(name, value, LEAST.get(name, 1))
+            else:
+                check_number(name, value, least=0, below=1 if name in SHARES else math.inf)
+        heads = getattr(self, "heads", 1)
+        if self.dimension % heads:
+            raise InputError(f"dimension {self.dimension}: expected a multiple of heads, which is {heads}")
 
 
 class BehaviorEncoder(ABC):

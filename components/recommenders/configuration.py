@@ -1,11 +1,11 @@
 """What a ranker is and how it is trained, as configurations. Imports no torch."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALE, RATIONALES_PER_USER, USER_INPUTS
+from components.foundation.checks import check_choice, check_number, check_whole
 from components.foundation.errors import InputError
 from components.recommenders.backbones.registry import backbone_entry
 from components.recommenders.variants import variant_named
@@ -162,28 +162,3 @@ class RankerConfig(BackboneConfig):
     def description(self) -> dict[str, Any]:
         """What `config.json` holds: the fields and, for serving, the `inputs` that follow from them."""
         return {**dataclasses.asdict(self), "inputs": list(self.inputs)}
-
-
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Raise InputError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Raise InputError unless `value` is a whole number, `least` or more."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} {value!r}: expected a whole number, {least} or more")
-
-
-def check_number(
-    name: str, value: Any, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
-) -> None:
-    """Raise InputError unless `value` is a finite number, `least` or more, over `above` and under `below`."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and least <= value and above < value < below:
-        return
-    limits = [f"{least} or more"] if least > -math.inf else []
-    limits += [f"above {above}"] if above > -math.inf else []
-    limits += [f"below {below}"] if below < math.inf else []
-    raise InputError(f"{name} {value!r}: expected a number, {' and '.join(limits)}")

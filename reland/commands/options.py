@@ -55,6 +55,28 @@ def takes_configuration(*sections: str) -> Callable[[Callable[..., None]], Calla
     return decorate
 
 
+def takes_options_of(make: Callable[..., Any], name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of `make` in place of its parameter `name`, and that parameter what `make` returns.
+
+    So options that several commands share are written down once, as the parameters of the function that reads them.
+    """
+    shared = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in inspect.signature(make).parameters.values()]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def called(**values: Any) -> Any:
+            return command(**{name: make(**{each.name: values.pop(each.name) for each in shared})}, **values)
+
+        del called.__wrapped__, called.__annotations__  # which typer would read instead of the signature
+        parameters: list[inspect.Parameter] = []
+        for each in inspect.signature(command).parameters.values():
+            parameters += shared if each.name == name else [each.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        setattr(called, "__signature__", inspect.Signature(parameters))  # noqa: B010 (mypy knows no such attribute)
+        return called
+
+    return decorate
+
+
 def _check_sections(assignments: Iterable[str], read: Iterable[str]) -> None:
     """A file may hold all sections of a run; what is typed for this command alone has to have an effect in it."""
     for text in assignments:

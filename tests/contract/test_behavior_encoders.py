@@ -297,7 +297,10 @@ def test_a_file_missing_or_cut_short(saved: Path, file: str, keep: float | None)
         ({"schema": "behavior-encoder-v0"}, "schema 'behavior-encoder-v0', expected 'behavior-encoder-v1'"),
         ({"encoder": "word2vec"}, "encoder 'word2vec' is not known"),
         ({"config": {"unknown": 1}}, "not the configuration of"),
-        ({"config": {"dimension": "8"}}, "not the configuration of .*setting dimension of an encoder is '8'"),
+        (
+            {"config": {"dimension": "8"}},
+            "not the configuration of .*dimension '8': expected a whole number, 1 or more",
+        ),
         ({"item_ids_sha256": "0" * 64}, "item_ids.arrow: not the ids"),
         ({"data_fingerprint": ...}, "config.json: data_fingerprint missing"),
     ],

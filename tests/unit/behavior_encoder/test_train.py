@@ -43,18 +43,18 @@ def test_a_setting_that_the_encoder_does_not_have(tmp_path: Path) -> None:
     ("encoder", "settings", "message"),
     [
         ("lightgcn", {"steps": "many"}, r"encoder\.settings\.steps: expected a number, found 'many'"),
-        ("lightgcn", {"evaluate_every": 0}, "setting evaluate_every of an encoder is 0, expected a whole number, 1"),
+        ("lightgcn", {"evaluate_every": 0}, r"encoder\.settings: evaluate_every 0: expected a whole number, 1 or more"),
         ("lightgcn", {"dimension": True}, r"encoder\.settings\.dimension: expected a whole number, found True"),
         (
             "lightgcn",
             {"learning_rate": float("nan")},
             r"learning_rate: expected a finite number, found nan",
         ),
-        ("lightgcn", {"held_out_share": 1}, "setting held_out_share of an encoder is 1.0, .*0 or more and below 1"),
+        ("lightgcn", {"held_out_share": 1}, "held_out_share 1.0: expected a number, 0 or more and below 1"),
         ("lightgcn", {"seed": 1}, r"encoder\.settings\.seed: the seed is given once, for the whole run"),
-        ("sasrec", {"heads": 3}, "setting dimension of an encoder is 64, expected a multiple of heads"),
+        ("sasrec", {"heads": 3}, "dimension 64: expected a multiple of heads, which is 3"),
         ("gat", {"entities": 1}, r"encoder\.settings\.entities: expected true or false, found 1"),
-        ("gat", {"neighbors": -2}, "setting neighbors of an encoder is -2, expected a whole number, -1 or more"),
+        ("gat", {"neighbors": -2}, "neighbors -2: expected a whole number, -1 or more"),
         ("lightgcn", [1], r"encoder\.settings: expected names and values"),
     ],
 )
