@@ -66,30 +66,42 @@ def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -
         raise InputError(f"variants: {variant}: {error}") from error
 
 
+def build_ranker(
+    variant: str, inputs: RankerInputs, section: RankingSection, seed: int
+) -> tuple[Ranker, TrainingConfig]:
+    """An untrained ranker of one variant, and how it is trained; both follow from the section and the seed.
+
+    Raises:
+        InputError: an unknown variant or backbone, or settings that it does not have.
+    """
+    config = dataclasses.replace(section.training, seed=seed)
+    source = variant_named(variant).pool
+    pool = inputs.rationales.pool(source, inputs.item_text, inputs.sequences, seed) if source else None
+    torch.manual_seed(seed)
+    ranker = Ranker(
+        RankerConfig(
+            variant=variant,
+            items=inputs.sequences.n_items,
+            text_encoder=inputs.text_encoder,
+            text_dimension=inputs.item_text.shape[1],
+            backbone=section.backbone,
+            pool=inputs.pool,
+            **dataclasses.asdict(section.model),
+        ),
+        inputs.item_text,
+        pool,
+    )
+    return ranker, config
+
+
 def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, seed: int) -> None:
     """Train each variant with the same budget and write one ranker artifact for each below `output`.
 
     Raises:
         InputError: an unknown backbone, settings that it does not have, or as `train_ranker`.
     """
-    config = dataclasses.replace(section.training, seed=seed)
     for variant in parse_variants(section.variants):
-        source = variant_named(variant).pool
-        pool = inputs.rationales.pool(source, inputs.item_text, inputs.sequences, config.seed) if source else None
-        torch.manual_seed(config.seed)
-        ranker = Ranker(
-            RankerConfig(
-                variant=variant,
-                items=inputs.sequences.n_items,
-                text_encoder=inputs.text_encoder,
-                text_dimension=inputs.item_text.shape[1],
-                backbone=section.backbone,
-                pool=inputs.pool,
-                **dataclasses.asdict(section.model),
-            ),
-            inputs.item_text,
-            pool,
-        )
+        ranker, config = build_ranker(variant, inputs, section, seed)
         result = train_ranker(
             ranker,
             inputs.sequences,

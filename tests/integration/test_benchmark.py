@@ -1,0 +1,127 @@
+"""`reland benchmark` on the simulator: real features, every cell in a process of the pool, ended and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+GRID = """
+[benchmark]
+variants = "item_features,reland,reland_shuffled,reland@few"
+ranker_seeds = "0,1"
+
+[benchmark.training]
+epochs = 1
+
+[data_sets.market.data]
+dataset = "simulator:150"
+
+[data_sets.market.features.few.seeds]
+seed_fraction = 0.05
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    (folder / "grid.toml").write_text(GRID)
+    return folder
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    arguments = ["benchmark", "--grid", str(folder / "grid.toml"), "--output", str(folder / "output"), *options]
+    code = "from reland.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RELAND_HOME": str(folder / "home")},
+    )
+
+
+@pytest.fixture(scope="module")
+def results(folder) -> dict:
+    """After a benchmark that was terminated when its first cell was done, and called again."""
+    process = start(folder)
+    assert process.stdout is not None
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if line.startswith("market/sasrec/item_features/0:"):
+            break
+    assert told[-1].startswith("market/sasrec/item_features/0: recbole ndcg@10 0."), told
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error.splitlines()[-1]) == (130, "reland: interrupted")
+    first = (folder / "output" / "cells" / "market" / "sasrec" / "item_features" / "0.json").read_bytes()
+
+    process = start(folder, "--json", "--jobs", "2")
+    output, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error
+    assert "benchmark: 8 cells, 1 of them done before" in error
+    assert "market prepare-data" not in error and "market@few prepare-data" not in error
+    assert (folder / "output" / "cells" / "market" / "sasrec" / "item_features" / "0.json").read_bytes() == first
+    return json.loads(output)
+
+
+def test_every_cell_is_in_the_table_and_compared_with_what_it_has_to_beat(results) -> None:
+    assert results["cells"] == {"done": 8, "failed": {}, "not_run": []}
+    for protocol in ("recbole", "open"):
+        content = results["protocols"][protocol]
+        assert [row["variant"] for row in content["table"]] == [
+            "item_features",
+            "reland",
+            "reland_shuffled",
+            "reland@few",
+        ]
+        assert all(row["metrics"]["ndcg@10"]["seeds"] == 2 for row in content["table"])
+        assert [(one["variant"], one["against"]) for one in content["comparisons"]] == [
+            ("reland", "item_features"),
+            ("reland", "reland_shuffled"),
+            ("reland_shuffled", "item_features"),
+            ("reland@few", "reland"),
+            ("reland@few", "item_features"),
+        ]
+    # Under `open`, what a user had is no candidate: no target falls behind where it was.
+    rows = [results["protocols"][protocol]["table"][0]["metrics"]["ndcg@10"]["mean"] for protocol in ("recbole", "open")]
+    assert rows[0] < rows[1]
+    assert results["costs"]["market"]["methods"]["reland"]["calls"] > 0
+
+
+def test_the_files_say_the_same(results, folder) -> None:
+    output = folder / "output"
+    assert json.loads((output / "results.json").read_text()) == results
+    assert "Does the language model pay?" in (output / "benchmark.html").read_text()
+    assert not list((output / "checkpoints").iterdir())
+    assert not (folder / "home").exists()
+
+
+def test_a_cell_of_another_setting_is_run_again_and_an_unknown_file_is_refused(results, folder) -> None:
+    path = folder / "output" / "cells" / "market" / "sasrec" / "item_features" / "0.json"
+    content = json.loads(path.read_text())
+    content["configuration"]["training"]["epochs"] = 2
+    path.write_text(json.dumps(content))
+    process = start(folder)
+    output, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    assert "benchmark: 8 cells, 7 of them done before" in output
+    path.write_text("[]")
+    process = start(folder)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert error == f"reland: {path}: not a result of a benchmark; remove it to run the cell again\n"
+
+
+def test_a_fault_of_the_features_is_told_before_anything_is_made(folder) -> None:
+    (folder / "grid.toml").write_text(GRID.replace("0.05", "5.0"))
+    process = start(folder)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert error.startswith("reland: data_sets.market@few: ") and "seed_fraction" in error and error.count("\n") == 1
