@@ -23,8 +23,8 @@ def train_rankers(
     from pathlib import Path
 
     from components.fusion_ranker.configuration import RankingSection
-    from components.fusion_ranker.inputs import read_ranker_inputs
     from components.fusion_ranker.variants import train_variants
+    from components.recommenders.ranker_inputs import read_ranker_inputs
 
     inputs = read_ranker_inputs(
         Path(prepared.path), Path(matches.path), Path(rationale_embeddings.path), Path(item_text_embeddings.path)
@@ -55,7 +55,7 @@ def evaluate_rankers(
     from components.contracts.artifacts import METRICS_FILE
     from components.foundation.files import write_json
     from components.fusion_ranker.comparison import evaluate_variants
-    from components.fusion_ranker.inputs import read_ranker_inputs
+    from components.recommenders.ranker_inputs import read_ranker_inputs
 
     inputs = read_ranker_inputs(
         Path(prepared.path), Path(matches.path), Path(rationale_embeddings.path), Path(item_text_embeddings.path)

@@ -1,5 +1,6 @@
 """One cell of a benchmark: a ranker trained and evaluated, and what came of it as a file."""
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -11,13 +12,13 @@ import torch
 
 from components.foundation.errors import InputError
 from components.foundation.files import read_json, replacing_file, write_json
-from components.fusion_ranker.inputs import RankerInputs
-from components.fusion_ranker.variants import assignments_for, build_ranker
 from components.ranking_benchmark.grid import Cell
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.metrics import detailed_metrics
+from components.recommenders.ranker_inputs import RankerInputs
 from components.recommenders.training.processes import TrainingResources, default_device
 from components.recommenders.training.rankers import train_ranker
+from components.recommenders.variant_rankers import assignments_for, build_ranker
 
 SCHEMA = "ranking-benchmark-cell-v1"
 LIST_LENGTH = 10
@@ -53,8 +54,8 @@ def run_cell(cell: Cell, inputs: RankerInputs, features: str, folder: Path, chec
         InputError: as `train_ranker`.
     """
     began, cpu = time.monotonic(), time.process_time()
-    config = cell.ranking.training
-    ranker, config = build_ranker(cell.ranker_variant, inputs, cell.ranking, cell.seed)
+    config = dataclasses.replace(cell.settings.training, seed=cell.seed)
+    ranker = build_ranker(cell.ranker_variant, inputs, cell.backbone, cell.settings.model, cell.seed)
     assigned = assignments_for(cell.ranker_variant, inputs.rationales, cell.seed)
     digest = hashlib.sha256(json.dumps([cell.name, cell.configuration(), features]).encode()).hexdigest()[:16]
     state = checkpoints / digest

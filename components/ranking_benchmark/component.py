@@ -36,10 +36,10 @@ def run_one_cell(
     """
     from pathlib import Path
 
-    from components.fusion_ranker.inputs import read_ranker_inputs
     from components.ranking_benchmark.cell import run_cell
     from components.ranking_benchmark.grid import parse_grid
     from components.ranking_benchmark.results import RUN
+    from components.recommenders.ranker_inputs import read_ranker_inputs
 
     cells = {cell.name: cell for cell in parse_grid({"benchmark": section, "data_sets": {RUN: {}}}).cells()}
     inputs = read_ranker_inputs(

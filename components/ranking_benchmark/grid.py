@@ -10,7 +10,6 @@ from typing import Any
 from components.foundation.configuration import Section
 from components.foundation.errors import InputError
 from components.foundation.files import read_toml
-from components.fusion_ranker.configuration import RankingSection
 from components.recommenders.backbones.registry import backbone_entry
 from components.recommenders.configuration import (
     OPEN,
@@ -49,18 +48,33 @@ class BenchmarkSection(Section):
 
 
 @dataclass(frozen=True)
+class RankerSection(Section):
+    """How the rankers of one backbone are made for one data set.
+
+    Attributes:
+        model: what the backbone is made of.
+        training: how it is trained.
+    """
+
+    title = "ranking"
+
+    model: BackboneConfig = field(default_factory=BackboneConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
 class DataSet:
     """One data set of a grid.
 
     Attributes:
         name: what the report calls it.
         features: what its features are made of, by their names; those without a name ("") are there always.
-        ranking: for each backbone, what it is made of and how it is trained here.
+        rankers: how they are made here, by their backbones.
     """
 
     name: str
     features: dict[str, "FeatureDeclaration"]
-    ranking: dict[str, RankingSection]
+    rankers: dict[str, RankerSection]
 
 
 @dataclass(frozen=True)
@@ -84,14 +98,14 @@ class Cell:
 
     Attributes:
         variant: as the grid names it: the variant of the ranker, and `@` with the name of features where it has one.
-        ranking: backbone and settings; of its variants one, `variant`.
+        settings: how the ranker is made.
     """
 
     data: str
     backbone: str
     variant: str
     seed: int
-    ranking: RankingSection
+    settings: RankerSection
     protocols: tuple[str, ...]
 
     @property
@@ -116,8 +130,8 @@ class Cell:
             "backbone": self.backbone,
             "variant": self.variant,
             "seed": self.seed,
-            "model": dataclasses.asdict(self.ranking.model),
-            "training": dataclasses.asdict(dataclasses.replace(self.ranking.training, seed=self.seed)),
+            "model": dataclasses.asdict(self.settings.model),
+            "training": dataclasses.asdict(dataclasses.replace(self.settings.training, seed=self.seed)),
             "protocols": list(self.protocols),
         }
 
@@ -138,7 +152,7 @@ class Grid:
             for data in self.data_sets:
                 for backbone in self.backbones:
                     for variant in self.variants:
-                        yield Cell(data.name, backbone, variant, seed, data.ranking[backbone], self.protocols)
+                        yield Cell(data.name, backbone, variant, seed, data.rankers[backbone], self.protocols)
 
 
 def split_variant(text: str) -> tuple[str, str]:
@@ -192,11 +206,11 @@ def _data_set(name: str, table: Any, section: BenchmarkSection, backbones: tuple
     _check_names(table, (*SECTIONS, "environment", "features", "ranking"), where)
     own = table.get("ranking", {})
     _check_names(own, ("model", "training", *backbones), f"{where}.ranking")
-    ranking = {}
+    rankers = {}
     for backbone in backbones:
         of_backbone = own.get(backbone, {})
         _check_names(of_backbone, ("model", "training"), f"{where}.ranking.{backbone}")
-        values: dict[str, Any] = {"backbone": backbone}
+        values: dict[str, Any] = {}
         for part in ("model", "training"):
             tables = {f"{where}.ranking.{part}": own.get(part, {})}
             tables[f"{where}.ranking.{backbone}.{part}"] = of_backbone.get(part, {})
@@ -204,8 +218,8 @@ def _data_set(name: str, table: Any, section: BenchmarkSection, backbones: tuple
             for at, changes in tables.items():
                 values[part] = values[part] | _table(changes, at)
         try:
-            ranking[backbone] = RankingSection.read(values)
-            check_backbone(backbone, ranking[backbone].model)
+            rankers[backbone] = RankerSection.read(values)
+            check_backbone(backbone, rankers[backbone].model)
         except InputError as error:
             raise InputError(f"{where}.{error}") from None
     features = {"": _features(name, {}, table, where)}
@@ -215,7 +229,7 @@ def _data_set(name: str, table: Any, section: BenchmarkSection, backbones: tuple
             raise InputError(f"{at}: a name of features has no slash, no space and no @")
         _check_names(changes, (*SECTIONS, "environment"), at)
         features[own_name] = _features(f"{name}@{own_name}", table, changes, at)
-    return DataSet(name, features, ranking)
+    return DataSet(name, features, rankers)
 
 
 def _features(name: str, base: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> FeatureDeclaration:

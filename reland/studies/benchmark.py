@@ -208,8 +208,8 @@ _read: dict[str, Any] = {}  # what this process has read, by fingerprint; the la
 
 def _run_one(cell: Cell, features: Features, output: Path) -> str:
     """Run a cell in a process of the pool; returns what is wrong with it, or nothing."""
-    from components.fusion_ranker.inputs import read_ranker_inputs
     from components.ranking_benchmark.cell import run_cell
+    from components.recommenders.ranker_inputs import read_ranker_inputs
 
     try:
         if features.fingerprint not in _read:

@@ -36,7 +36,7 @@ def test_the_nearest_setting_wins() -> None:
         }
     )
     (data,) = grid.data_sets
-    sasrec, gru4rec = data.ranking["sasrec"], data.ranking["gru4rec"]
+    sasrec, gru4rec = data.rankers["sasrec"], data.rankers["gru4rec"]
     assert (sasrec.model.dropout, sasrec.model.layers, sasrec.model.heads, sasrec.training.epochs) == (0.3, 1, 1, 5)
     assert (gru4rec.model.dropout, gru4rec.model.layers, gru4rec.training.epochs) == (0.3, 1, 4)
 
