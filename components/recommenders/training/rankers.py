@@ -135,12 +135,20 @@ class _RankerTask(TrainingTask):
     def loss(self, step: int, share: Share) -> Tensor:
         users, inputs, targets = (share.of(part) for part in self.batches.of_step(step))
         rationale = self.rationales.of_users(users).to(self.device) if self.network.reads_rationales else None
-        table = self.network.item_table()
+        inputs, targets = inputs.to(self.device), targets.to(self.device)
+        sampled = None if self.sampler is None else self.sampler.draw(step_generator(self.config.seed, step))
+        if sampled is None or self.auxiliary:  # the loss beside the objective reads histories of other users
+            items, rows = None, inputs
+        else:
+            # Of thousands of items a step reads hundreds: the others' rows need not be made.
+            items = torch.cat([torch.zeros_like(sampled[:1]), inputs.flatten(), targets.flatten(), sampled]).unique()
+            rows, targets, sampled = (torch.searchsorted(items, part) for part in (inputs, targets, sampled))
+        table = self.network.item_table(items)
         own = None if self.network.pool_attention is None else self.rationales.own_rows(users).to(self.device)
-        states, _ = self.network.user_states(table, inputs.to(self.device), rationale, own)
-        loss = self._objective(step, states, table, targets)
+        states, _ = self.network.user_states(table, inputs, rationale, own, rows)
+        loss = self._objective(states, table, targets, items, sampled)
         if self.auxiliary and self.config.auxiliary_weight:
-            last = last_states(states, inputs.to(self.device))
+            last = last_states(states, inputs)
             loss = loss + self.config.auxiliary_weight * self._auxiliary_loss(users, last, table) * (
                 len(users) / self.config.batch_size
             )
@@ -163,12 +171,17 @@ class _RankerTask(TrainingTask):
             partners, _ = self.network.current_user(table, history, None)
         return contrastive_loss(states, partners, rows)
 
-    def _objective(self, step: int, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-        states, table, targets = states.float(), table.float(), targets.to(self.device)
-        if self.sampler is None:
+    def _objective(
+        self, states: Tensor, table: Tensor, targets: Tensor, items: Tensor | None, sampled: Tensor | None
+    ) -> Tensor:
+        """The loss of targets and sampled items, both rows of `table`, which are `items` or all."""
+        states, table = states.float(), table.float()
+        if self.sampler is None or sampled is None:
             return next_item_loss(states, table, targets, self.positions_per_batch)
-        sampled = self.sampler.draw(step_generator(self.config.seed, step))
-        return sampled_softmax_loss(states, table, targets, sampled, self.sampler.corrections, self.positions_per_batch)
+        corrections = self.sampler.corrections
+        if corrections is not None and items is not None:
+            corrections = corrections[items]
+        return sampled_softmax_loss(states, table, targets, sampled, corrections, self.positions_per_batch)
 
     def evaluate(self) -> dict[str, float]:
         return rank_held_out(

@@ -11,8 +11,10 @@ from components.foundation.errors import InputError
 from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.objectives.sampled_softmax import sampled_softmax_loss
 from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.training.loop import step_generator
 from components.recommenders.training.processes import Share, TrainingResources
 from components.recommenders.training.rankers import TrainingResult, _RankerTask, train_ranker
 from components.recommenders.variants import VARIANTS
@@ -73,6 +75,25 @@ def test_the_loss_is_cross_entropy_per_position_of_an_average_batch(cyclic: Inte
     torch.testing.assert_close(task.loss(1, Share()), summed / 210)
     parts = [task.loss(1, Share(rank, 3)) for rank in range(3)]
     torch.testing.assert_close(torch.stack(parts).sum(), summed / 210)
+
+
+@pytest.mark.parametrize("variant", ["reland", "late_text", "reland_pool", "alphafuse", "reland_contrastive"])
+def test_the_sampled_loss_makes_the_rows_that_it_reads_and_is_that_of_the_whole_table(
+    cyclic: InteractionSequences, variant: str
+) -> None:
+    config = dataclasses.replace(
+        SHORT, objective="sampled_softmax", negatives=2, negative_sampling="popularity", auxiliary_weight=0.0
+    )
+    ranker, rationales = make_ranker(cyclic, variant, dropout=0.0), rationales_of(cyclic)
+    task = _RankerTask(ranker, cyclic, rationales, config, "cpu")
+    users, inputs, targets = task.batches.of_step(1)
+    assert task.sampler is not None
+    sampled = task.sampler.draw(step_generator(config.seed, 1))
+    table = ranker.item_table()
+    read = rationales.of_users(users) if ranker.reads_rationales else None
+    states, _ = ranker.user_states(table, inputs, read, rationales.own_rows(users))
+    whole = sampled_softmax_loss(states, table, targets, sampled, task.sampler.corrections, task.positions_per_batch)
+    torch.testing.assert_close(task.loss(1, Share()), whole)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero(cyclic: InteractionSequences) -> None:
