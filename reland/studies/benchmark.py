@@ -34,6 +34,7 @@ from pipelines.ranker_features import define_ranker_features
 from pipelines.running.local import run_pipeline
 from pipelines.running.placement import LAPTOP
 from pipelines.running.run_log import RunLog
+from reland.studies.benchmark_log import BenchmarkLog
 
 FEATURES_FILE = "features.json"
 COST_FILE = "cost.json"
@@ -58,7 +59,7 @@ class Features:
 def run_benchmark(
     grid: Grid, output: Path, jobs: int, command: str, listener: Callable[[str, str], None]
 ) -> dict[str, Any]:
-    """Run what is missing of a grid, and return what all its cells say together.
+    """Run what is missing of a grid, and return what all its cells say together; each cell is a run in MLflow.
 
     A benchmark that is ended at any moment goes on where it stopped: a cell that is done is not run again, and one that
     was under way goes on from its last evaluation.
@@ -96,13 +97,18 @@ def run_benchmark(
         return results
 
     compare()
+    log = BenchmarkLog(load_settings())
     failed = 0
     for cell, message in _run_all(missing, features, output, jobs):
         fingerprint = fingerprints[cell.features]
-        if message:
+        content = None if message else result_of(cell, fingerprint, folder)
+        if content is None:
             failed += 1
             write_failure(cell, fingerprint, folder, message)
-        listener(cell.name, message or _told(result_of(cell, fingerprint, folder)))
+            listener(cell.name, message)
+        else:
+            log.log(cell, content)
+            listener(cell.name, _told(content))
         compare()
     if failed:
         raise InputError(f"{failed} of {len(cells)} cells failed; {output / RESULTS_FILE} says why")
@@ -237,7 +243,6 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _told(content: dict[str, Any] | None) -> str:
-    assert content is not None
+def _told(content: dict[str, Any]) -> str:
     tested = ", ".join(f"{protocol} ndcg@10 {values['ndcg@10']:.4f}" for protocol, values in content["test"].items())
     return f"{tested} in {content['seconds']:.0f} s"

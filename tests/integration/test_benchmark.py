@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from components.foundation.mlflow_client import open_registry
+from components.foundation.settings import Settings
+from reland.studies.benchmark_log import EXPERIMENT
+
 pytestmark = pytest.mark.slow
 
 GRID = """
@@ -100,7 +104,19 @@ def test_the_files_say_the_same(results, folder) -> None:
     assert json.loads((output / "results.json").read_text()) == results
     assert "Does the language model pay?" in (output / "benchmark.html").read_text()
     assert not list((output / "checkpoints").iterdir())
-    assert not (folder / "home").exists()
+
+
+def test_each_cell_is_a_run_in_mlflow(results, folder) -> None:
+    client = open_registry(Settings(home=folder / "home"))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    runs = {run.info.run_name: run.data for run in client.search_runs([experiment.experiment_id])}
+    assert len(runs) == 8
+    logged = runs["market/sasrec/reland@few/1"]
+    assert (logged.tags["seed"], logged.params["variant"], logged.params["training.epochs"]) == ("1", "reland@few", "1")
+    cell = json.loads((folder / "output" / "cells" / "market" / "sasrec" / "reland@few" / "1.json").read_text())
+    assert logged.metrics["open.ndcg_at_10"] == cell["test"]["open"]["ndcg@10"]
+    assert logged.metrics["valid.ndcg_at_10"] == cell["curve"][-1][1]
 
 
 def test_a_cell_of_another_setting_is_run_again_and_an_unknown_file_is_refused(results, folder) -> None:
