@@ -26,7 +26,7 @@ class TrainingConfig:
         objective: what the next item is predicted by: cross_entropy over all items, or sampled_softmax over a sample.
         negatives: items in the sample of sampled_softmax; a catalogue with no more items than that is taken whole.
         negative_sampling: how it is drawn: uniform, or by popularity, whose probability is subtracted from the scores.
-        auxiliary_weight: of the loss beside the objective, in the variants that have one.
+        auxiliary_weight: of the loss beside the objective, in the variants that have one and in duorec.
         epochs: passes over the training data at most.
         minimum_steps_per_epoch: optimizer steps that an epoch has at least, by passing over the data several times: a
             few hundred users would otherwise be trained for a few dozen steps.

@@ -120,6 +120,10 @@ class Ranker(nn.Module):
             states = torch.cat([states, query], dim=2)
         return states, weights
 
+    def backbone_vector(self, table: Tensor, rows: Tensor) -> Tensor:
+        """e_u of the backbone alone after the whole history, float32[B, d]; `table` and `rows` as in `user_states`."""
+        return last_states(self.backbone(rows_of(table[:, : self.config.embedding_dimension], rows)), rows)
+
     def current_user(self, table: Tensor, history: Tensor, rationale: Tensor | None) -> tuple[Tensor, Tensor]:
         """e'_u float32[B, D] after the whole history, and its fusion weights float32[B, K + 1]."""
         states, weights = self.user_states(table, history, rationale)

@@ -21,17 +21,22 @@ class BackboneEntry:
         inputs: what it reads of a user, names of `contracts.ranking_signature.USER_INPUTS`. A released ranker has these
             inputs, and the gateway sends no other.
         settings: the fields of `BackboneConfig` that it reads, arguments of the network by the same names.
+        draws_same_targets_together: whether its training has DuoRec's contrastive regularisation
+            (`objectives.same_target`), weighted by `TrainingConfig.auxiliary_weight`.
     """
 
     module: str
     class_name: str
     inputs: tuple[str, ...]
     settings: tuple[str, ...]
+    draws_same_targets_together: bool = False
 
 
+_SELF_ATTENTION = ("embedding_dimension", "layers", "heads", "dropout")
 BACKBONES = {
+    "duorec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, draws_same_targets_together=True),
     "gru4rec": BackboneEntry("gru4rec", "GRU4Rec", ("history",), ("embedding_dimension", "layers", "dropout")),
-    "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), ("embedding_dimension", "layers", "heads", "dropout")),
+    "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION),
 }
 
 

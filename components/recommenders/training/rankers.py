@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from components.foundation.errors import InputError
+from components.recommenders.backbones.registry import backbone_entry
 from components.recommenders.configuration import TrainingConfig
 from components.recommenders.evaluation import CUTOFF, rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.objectives.auxiliary import contrastive_loss
 from components.recommenders.objectives.next_item import next_item_loss
+from components.recommenders.objectives.same_target import SameTargetHistories, same_target_loss
 from components.recommenders.objectives.sampled_softmax import ItemSampler, sampled_softmax_loss
 from components.recommenders.ranker import Ranker, last_states
 from components.recommenders.rationale_assignments import RationaleAssignments
@@ -105,6 +107,9 @@ class _RankerTask(TrainingTask):
         self.device = device
         self.batches = WindowBatches(sequences, length, config.batch_size, config.seed)
         self.auxiliary = variant_named(ranker.config.variant).auxiliary
+        self.same_targets = None
+        if backbone_entry(ranker.config.backbone).draws_same_targets_together:
+            self.same_targets = SameTargetHistories(sequences)
         self.validation_users = None
         if 0 < config.validation_users < sequences.n_users:
             drawn = np.random.default_rng(config.seed).choice(sequences.n_users, config.validation_users, replace=False)
@@ -133,26 +138,48 @@ class _RankerTask(TrainingTask):
         return self.config.learning_rate * min(step / warm_up, decay)
 
     def loss(self, step: int, share: Share) -> Tensor:
-        users, inputs, targets = (share.of(part) for part in self.batches.of_step(step))
+        batch = self.batches.of_step(step)
+        users, inputs, targets = (share.of(part) for part in batch)
         rationale = self.rationales.of_users(users).to(self.device) if self.network.reads_rationales else None
         inputs, targets = inputs.to(self.device), targets.to(self.device)
-        sampled = None if self.sampler is None else self.sampler.draw(step_generator(self.config.seed, step))
+        generator = step_generator(self.config.seed, step)
+        sampled = None if self.sampler is None else self.sampler.draw(generator)
+        views = self._same_target_views(batch[1], batch[2], generator)
         if sampled is None or self.auxiliary:  # the loss beside the objective reads histories of other users
             items, rows = None, inputs
         else:
             # Of thousands of items a step reads hundreds: the others' rows need not be made.
-            items = torch.cat([torch.zeros_like(sampled[:1]), inputs.flatten(), targets.flatten(), sampled]).unique()
+            padding = torch.zeros_like(sampled[:1])
+            items = torch.cat([part.flatten() for part in (padding, inputs, targets, sampled, *views[:2])]).unique()
             rows, targets, sampled = (torch.searchsorted(items, part) for part in (inputs, targets, sampled))
         table = self.network.item_table(items)
         own = None if self.network.pool_attention is None else self.rationales.own_rows(users).to(self.device)
         states, _ = self.network.user_states(table, inputs, rationale, own, rows)
         loss = self._objective(states, table, targets, items, sampled)
         if self.auxiliary and self.config.auxiliary_weight:
-            last = last_states(states, inputs)
-            loss = loss + self.config.auxiliary_weight * self._auxiliary_loss(users, last, table) * (
-                len(users) / self.config.batch_size
-            )
+            weight = self.config.auxiliary_weight * len(users) / self.config.batch_size
+            loss = loss + weight * self._auxiliary_loss(users, last_states(states, inputs), table)
+        if views:
+            # Of the whole batch in every process, each of which counts it for its users: all are rivals of all.
+            weight = self.config.auxiliary_weight * len(users) / self.config.batch_size
+            *histories, followed_by = views
+            read = histories if items is None else [torch.searchsorted(items, history) for history in histories]
+            first, second = (self.network.backbone_vector(table, of) for of in read)
+            loss = loss + weight * same_target_loss(first, second, followed_by)
         return loss
+
+    def _same_target_views(self, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Histories int64[B, T] of a batch, for each another one that the same item followed, and that item int64[B].
+
+        Empty where the backbone's training has no use for them.
+        """
+        if self.same_targets is None or not self.config.auxiliary_weight:
+            return []
+        followed_by = last_states(targets[..., None], inputs)[:, 0]
+        # Cut to the batch's own width: batches are of windows of similar length, and one long history would make all
+        # of them as long.
+        others = self.same_targets.draw(followed_by, inputs.shape[1], generator)
+        return [part.to(self.device) for part in (inputs, others, followed_by)]
 
     def _auxiliary_loss(self, users: Tensor, states: Tensor, table: Tensor) -> Tensor:
         """What draws users whose rationales are known to them, or to the seed users they are about."""
