@@ -11,6 +11,7 @@ from components.foundation.configuration import Section
 from components.foundation.errors import InputError
 from components.foundation.files import read_toml
 from components.recommenders.backbones.registry import backbone_entry
+from components.recommenders.classics.registry import CLASSICS, check_classic
 from components.recommenders.configuration import (
     OPEN,
     PROTOCOLS,
@@ -19,7 +20,7 @@ from components.recommenders.configuration import (
     TrainingConfig,
     check_backbone,
 )
-from components.recommenders.variants import variant_named
+from components.recommenders.variants import ID_ONLY, variant_named
 
 SECTIONS = ("data", "encoder", "seeds", "rationales")
 
@@ -30,6 +31,7 @@ class BenchmarkSection(Section):
 
     Attributes:
         backbones: names of backbones, separated by commas.
+        classics: names of classic recommenders (`recommenders.classics`), which are rows beside the backbones.
         variants: names of variants, separated by commas; `reland@NAME` is `reland` on the features NAME of a data set.
         protocols: under which each ranker is evaluated: recbole, open.
         ranker_seeds: seeds of training, separated by commas: how much of a difference is chance.
@@ -40,6 +42,7 @@ class BenchmarkSection(Section):
     title = "benchmark"
 
     backbones: str = "sasrec"
+    classics: str = ""
     variants: str = "id_only,item_features,reland,reland_shuffled"
     protocols: str = f"{RECBOLE},{OPEN}"
     ranker_seeds: str = "0,1,2,3,4"
@@ -94,18 +97,18 @@ class FeatureDeclaration:
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a grid, evaluated under each protocol.
+    """One training of a grid, evaluated under each protocol; or a classic recommender, in the place of a backbone.
 
     Attributes:
         variant: as the grid names it: the variant of the ranker, and `@` with the name of features where it has one.
-        settings: how the ranker is made.
+        settings: how the ranker is made; None for a classic recommender.
     """
 
     data: str
     backbone: str
     variant: str
     seed: int
-    settings: RankerSection
+    settings: RankerSection | None
     protocols: tuple[str, ...]
 
     @property
@@ -126,12 +129,16 @@ class Cell:
 
     def configuration(self) -> dict[str, Any]:
         """What decides its result beside the features: a result with another one is not of this cell."""
+        if self.settings is None:
+            made_of = {"model": dataclasses.asdict(CLASSICS[self.backbone].settings()), "training": {}}
+        else:
+            training = dataclasses.replace(self.settings.training, seed=self.seed)
+            made_of = {"model": dataclasses.asdict(self.settings.model), "training": dataclasses.asdict(training)}
         return {
             "backbone": self.backbone,
             "variant": self.variant,
             "seed": self.seed,
-            "model": dataclasses.asdict(self.settings.model),
-            "training": dataclasses.asdict(dataclasses.replace(self.settings.training, seed=self.seed)),
+            **made_of,
             "protocols": list(self.protocols),
         }
 
@@ -142,12 +149,16 @@ class Grid:
 
     data_sets: tuple[DataSet, ...]
     backbones: tuple[str, ...]
+    classics: tuple[str, ...]
     variants: tuple[str, ...]
     protocols: tuple[str, ...]
     seeds: tuple[int, ...]
 
     def cells(self) -> Iterator[Cell]:
         """Every training, one seed of everything before the next: a grid that is stopped is whole for some seeds."""
+        for data in self.data_sets:
+            for classic in self.classics:  # what little is random in them is no reason to run them more than once
+                yield Cell(data.name, classic, ID_ONLY, self.seeds[0], None, self.protocols)
         for seed in self.seeds:
             for data in self.data_sets:
                 for backbone in self.backbones:
@@ -183,6 +194,7 @@ def parse_grid(content: Mapping[str, Any]) -> Grid:
     _check_names(content, ("benchmark", "data_sets"), "")
     section = BenchmarkSection.read(content.get("benchmark", {}))
     backbones = _names("backbones", section.backbones, lambda name: backbone_entry(name))
+    classics = _names("classics", section.classics, check_classic) if section.classics.strip() else ()
     variants = _names("variants", section.variants, lambda name: variant_named(split_variant(name)[0]))
     protocols = _names("protocols", section.protocols, _check_protocol)
     seeds = tuple(int(seed) for seed in _names("ranker_seeds", section.ranker_seeds, _check_seed))
@@ -195,7 +207,7 @@ def parse_grid(content: Mapping[str, Any]) -> Grid:
             if split_variant(variant)[1] not in data.features:
                 table = f"[data_sets.{data.name}.features.{split_variant(variant)[1]}]"
                 raise InputError(f"benchmark.variants: {variant}: there is no {table}")
-    return Grid(data_sets, backbones, variants, protocols, seeds)
+    return Grid(data_sets, backbones, classics, variants, protocols, seeds)
 
 
 def _data_set(name: str, table: Any, section: BenchmarkSection, backbones: tuple[str, ...]) -> DataSet:

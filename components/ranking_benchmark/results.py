@@ -14,7 +14,7 @@ from components.ranking_benchmark.cell import result_of
 from components.ranking_benchmark.comparison import compare_variants, mean_and_interval
 from components.ranking_benchmark.grid import Cell, Grid, split_variant
 from components.ranking_benchmark.page import render
-from components.recommenders.variants import VARIANTS
+from components.recommenders.variants import ID_ONLY, VARIANTS
 
 SCHEMA = "ranking-benchmark-v1"
 RUN = "run"  # the data set of a benchmark whose features are those of one run
@@ -76,7 +76,7 @@ def collect(
         "curves": [
             {"data": cell.data, "backbone": cell.backbone, "variant": cell.variant, "points": content["curve"]}
             for cell, content in done
-            if cell.seed == grid.seeds[0]
+            if cell.seed == grid.seeds[0] and content["curve"]
         ],
         "variants": {name: VARIANTS[split_variant(name)[0]].description for name in grid.variants},
     }
@@ -97,34 +97,35 @@ def _failure(cell: Cell, folder: Path) -> str:
 def _table(grid: Grid, done: list[tuple[Cell, dict[str, Any]]], protocol: str) -> list[dict[str, Any]]:
     """A row for each data set, backbone and variant that was run: each metric's mean over seeds and its interval."""
     rows = []
+    recommenders = [(classic, ID_ONLY) for classic in grid.classics]
+    recommenders += [(backbone, variant) for backbone in grid.backbones for variant in grid.variants]
     for data in grid.data_sets:
-        for backbone in grid.backbones:
-            for variant in grid.variants:
-                wanted = (data.name, backbone, variant)
-                contents = [content for cell, content in done if (cell.data, cell.backbone, cell.variant) == wanted]
-                if not contents:
-                    continue
-                tests = [content["test"][protocol] for content in contents]
-                metrics = [name for name, value in tests[0].items() if not isinstance(value, dict)]
-                rows.append(
-                    {
-                        "data": data.name,
-                        "backbone": backbone,
-                        "variant": variant,
-                        "metrics": {name: mean_and_interval([test[name] for test in tests]) for name in metrics},
-                        "groups": {
-                            group: {
-                                "users": of_first["users"],
-                                "ndcg@10": mean_and_interval([test["groups"][group]["ndcg@10"] for test in tests]),
-                            }
-                            for group, of_first in tests[0]["groups"].items()
-                        },
-                        "training_cpu_seconds": mean_and_interval(
-                            [content["training_cpu_seconds"] for content in contents]
-                        ),
-                        "passes": mean_and_interval([content["passes"] for content in contents]),
-                    }
-                )
+        for backbone, variant in recommenders:
+            wanted = (data.name, backbone, variant)
+            contents = [content for cell, content in done if (cell.data, cell.backbone, cell.variant) == wanted]
+            if not contents:
+                continue
+            tests = [content["test"][protocol] for content in contents]
+            metrics = [name for name, value in tests[0].items() if not isinstance(value, dict)]
+            rows.append(
+                {
+                    "data": data.name,
+                    "backbone": backbone,
+                    "variant": variant,
+                    "metrics": {name: mean_and_interval([test[name] for test in tests]) for name in metrics},
+                    "groups": {
+                        group: {
+                            "users": of_first["users"],
+                            "ndcg@10": mean_and_interval([test["groups"][group]["ndcg@10"] for test in tests]),
+                        }
+                        for group, of_first in tests[0]["groups"].items()
+                    },
+                    "training_cpu_seconds": mean_and_interval(
+                        [content["training_cpu_seconds"] for content in contents]
+                    ),
+                    "passes": mean_and_interval([content["passes"] for content in contents]),
+                }
+            )
     return rows
 
 

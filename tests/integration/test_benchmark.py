@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 GRID = """
 [benchmark]
+classics = "popularity,als"
 variants = "item_features,reland,reland_shuffled,reland@few"
 ranker_seeds = "0,1"
 
@@ -69,23 +70,25 @@ def results(folder) -> dict:
     process = start(folder, "--json", "--jobs", "2")
     output, error = process.communicate(timeout=600)
     assert process.returncode == 0, error
-    assert "benchmark: 8 cells, 1 of them done before" in error
+    assert "benchmark: 10 cells, 3 of them done before" in error
     assert "market prepare-data" not in error and "market@few prepare-data" not in error
     assert (folder / "output" / "cells" / "market" / "sasrec" / "item_features" / "0.json").read_bytes() == first
     return json.loads(output)
 
 
 def test_every_cell_is_in_the_table_and_compared_with_what_it_has_to_beat(results) -> None:
-    assert results["cells"] == {"done": 8, "failed": {}, "not_run": []}
+    assert results["cells"] == {"done": 10, "failed": {}, "not_run": []}
     for protocol in ("recbole", "open"):
         content = results["protocols"][protocol]
-        assert [row["variant"] for row in content["table"]] == [
-            "item_features",
-            "reland",
-            "reland_shuffled",
-            "reland@few",
+        assert [(row["backbone"], row["variant"]) for row in content["table"]] == [
+            ("popularity", "id_only"),
+            ("als", "id_only"),
+            ("sasrec", "item_features"),
+            ("sasrec", "reland"),
+            ("sasrec", "reland_shuffled"),
+            ("sasrec", "reland@few"),
         ]
-        assert all(row["metrics"]["ndcg@10"]["seeds"] == 2 for row in content["table"])
+        assert [row["metrics"]["ndcg@10"]["seeds"] for row in content["table"]] == [1, 1, 2, 2, 2, 2]
         assert [(one["variant"], one["against"]) for one in content["comparisons"]] == [
             ("reland", "item_features"),
             ("reland", "reland_shuffled"),
@@ -94,7 +97,7 @@ def test_every_cell_is_in_the_table_and_compared_with_what_it_has_to_beat(result
             ("reland@few", "item_features"),
         ]
     # Under `open`, what a user had is no candidate: no target falls behind where it was.
-    rows = {name: content["table"][0]["metrics"] for name, content in results["protocols"].items()}
+    rows = {name: content["table"][2]["metrics"] for name, content in results["protocols"].items()}
     assert rows["recbole"]["ndcg@10"]["mean"] < rows["open"]["ndcg@10"]["mean"]
     assert results["costs"]["market"]["methods"]["reland"]["calls"] > 0
 
@@ -111,7 +114,7 @@ def test_each_cell_is_a_run_in_mlflow(results, folder) -> None:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     runs = {run.info.run_name: run.data for run in client.search_runs([experiment.experiment_id])}
-    assert len(runs) == 8
+    assert len(runs) == 10
     logged = runs["market/sasrec/reland@few/1"]
     assert (logged.tags["seed"], logged.params["variant"], logged.params["training.epochs"]) == ("1", "reland@few", "1")
     cell = json.loads((folder / "output" / "cells" / "market" / "sasrec" / "reland@few" / "1.json").read_text())
@@ -127,7 +130,7 @@ def test_a_cell_of_another_setting_is_run_again_and_an_unknown_file_is_refused(r
     process = start(folder)
     output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
-    assert "benchmark: 8 cells, 7 of them done before" in output
+    assert "benchmark: 10 cells, 9 of them done before" in output
     path.write_text("[]")
     process = start(folder)
     _, error = process.communicate(timeout=300)

@@ -1,7 +1,7 @@
 """Settings of the classic recommenders. Imports neither torch nor scipy.
 
 The defaults are those with the best NDCG@10 on the validation items of MovieLens 1M and Amazon Beauty together, seen
-items masked (`tests/performance/classics.py` measures them).
+items masked.
 """
 
 from dataclasses import dataclass

@@ -42,6 +42,12 @@ CLASSICS = {
 }
 
 
+def check_classic(name: str) -> None:
+    """Raise InputError unless there is a classic recommender of this name."""
+    if name not in CLASSICS:
+        raise InputError(f"classic {name!r}: unknown recommender, expected one of {', '.join(CLASSICS)}")
+
+
 def fit_classic(
     name: str, sequences: "InteractionSequences", settings: Mapping[str, Any] | None = None, seed: int = 0
 ) -> "ClassicRecommender":
@@ -53,9 +59,8 @@ def fit_classic(
     Raises:
         InputError: there is no classic recommender of this name, or a setting is unknown or not allowed.
     """
-    if name not in CLASSICS:
-        raise InputError(f"classic {name!r}: unknown recommender, expected one of {', '.join(CLASSICS)}")
+    check_classic(name)
     entry = CLASSICS[name]
-    values = read_dataclass(entry.settings, settings or {}, name)
+    values: Any = read_dataclass(entry.settings, settings or {}, name)
     recommender = getattr(import_module(f"components.recommenders.classics.{entry.module}"), entry.class_name)
     return recommender(sequences, values, seed)

@@ -1,8 +1,8 @@
 """User-based nearest neighbours: a user is recommended what the users with the most similar histories visited.
 
 Cosine similarity of histories and a sum over the nearest users, as in Sarwar et al. (EC 2000); shrinkage as in
-Ferrari Dacrema et al. (RecSys 2019). The history of the user who asks is weighted by recency, as in the session-based neighbours of
-Ludewig & Jannach (UMUAI 2018).
+Ferrari Dacrema et al. (RecSys 2019). The history of the user who asks is weighted by recency, as in the session-based
+neighbours of Ludewig & Jannach (UMUAI 2018).
 """
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Users' visits as sparse matrices, one row a user and one column an item, and their largest entries."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -13,9 +15,7 @@ def training_visits(sequences: InteractionSequences) -> csr_array:
     return csr_array((ones, (users, items - 1)), shape=(sequences.n_users, sequences.n_items))
 
 
-def weighted_histories(
-    sequences: InteractionSequences, users: np.ndarray, ends: np.ndarray, decay: float
-) -> csr_array:
+def weighted_histories(sequences: InteractionSequences, users: np.ndarray, ends: np.ndarray, decay: float) -> csr_array:
     """The first `ends[b]` visits of users[b], the latest with weight 1 and each other with `decay` times the next's.
 
     Weights of several visits of one item add up: float32[B, I], the item of index i + 1 in column i.
@@ -32,8 +32,7 @@ def keep_largest(matrix: csr_array, count: int) -> csr_array:
     matrix.sort_indices()
     bounds = matrix.indptr
     kept = [
-        np.sort(np.argsort(-matrix.data[start:end], kind="stable")[:count]) + start
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True)
+        np.sort(np.argsort(-matrix.data[start:end], kind="stable")[:count]) + start for start, end in pairwise(bounds)
     ]
     positions = np.concatenate([np.empty(0, np.int64), *kept])
     starts = np.concatenate([[0], np.cumsum(np.minimum(np.diff(bounds), count))])

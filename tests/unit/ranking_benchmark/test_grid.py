@@ -20,6 +20,18 @@ def test_cells_are_whole_for_a_seed_before_the_next_one_begins() -> None:
     assert len(names) == len(set(names)) == 16 and {name[-1] for name in names[8:]} == {"7"}
 
 
+def test_classic_recommenders_are_run_once_before_everything_else() -> None:
+    content = {**SMALL, "benchmark": {**SMALL["benchmark"], "classics": "popularity,item_knn"}}
+    cells = list(parse_grid(content).cells())
+    assert [cell.name for cell in cells[:4]] == [
+        "a/popularity/id_only/0",
+        "a/item_knn/id_only/0",
+        "b/popularity/id_only/0",
+        "b/item_knn/id_only/0",
+    ]
+    assert len(cells) == 4 + 16 and cells[1].configuration()["model"]["window"] == 10
+
+
 def test_the_nearest_setting_wins() -> None:
     grid = parse_grid(
         {
@@ -73,6 +85,7 @@ def test_a_variant_names_the_features_that_it_is_trained_on() -> None:
         ({"benchmark": {"backbone": "sasrec"}}, "benchmark.backbone"),
         ({"benchmark": {"backbones": "sasrek"}}, "benchmark.backbones: backbone 'sasrek': unknown backbone"),
         ({"benchmark": {"variants": "relant"}}, "benchmark.variants: variant 'relant': unknown variant"),
+        ({"benchmark": {"classics": "knn"}}, "benchmark.classics: classic 'knn': unknown recommender, expected one of"),
         ({"benchmark": {"protocols": "open,closed"}}, "benchmark.protocols: protocol 'closed': unknown protocol"),
         ({"benchmark": {"ranker_seeds": "0,-1"}}, "benchmark.ranker_seeds: seed '-1': expected a whole number"),
         ({"benchmark": {"ranker_seeds": "0,0"}}, "benchmark.ranker_seeds: '0,0' names one twice"),
