@@ -12,7 +12,7 @@ class RankingSection(Section):
 
     Attributes:
         variants: rankers to compare, names of `recommenders.variants` separated by commas.
-        backbone: what turns a history into a vector: sasrec, gru4rec.
+        backbone: what turns a history into a vector: sasrec, gru4rec, duorec.
         model: what the backbone is made of.
         training: how it is trained.
     """

@@ -7,13 +7,12 @@ from typing import Any
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALE, RATIONALES_PER_USER, USER_INPUTS
 from components.foundation.checks import check_choice, check_number, check_whole
 from components.foundation.errors import InputError
-from components.recommenders.backbones.registry import backbone_entry
+from components.recommenders.backbones.registry import CROSS_ENTROPY, OBJECTIVES, backbone_entry
 from components.recommenders.variants import variant_named
 
 # What is no candidate when a ranker is evaluated. Under `recbole`, as RecBole 1.2.1 evaluates sequential models, every
 # item is a candidate; under `open`, as most public code does, what the user had before the target is none.
 RECBOLE, OPEN = PROTOCOLS = ("recbole", "open")
-OBJECTIVES = ("cross_entropy", "sampled_softmax")
 NEGATIVE_SAMPLINGS = ("uniform", "popularity")
 SCHEDULES = ("constant", "decay")
 
@@ -27,6 +26,7 @@ class TrainingConfig:
         negatives: items in the sample of sampled_softmax; a catalogue with no more items than that is taken whole.
         negative_sampling: how it is drawn: uniform, or by popularity, whose probability is subtracted from the scores.
         auxiliary_weight: of the loss beside the objective, in the variants that have one.
+        same_target_weight: of the contrastive loss of duorec; 0 leaves SASRec.
         epochs: passes over the training data at most.
         minimum_steps_per_epoch: optimizer steps that an epoch has at least, by passing over the data several times: a
             few hundred users would otherwise be trained for a few dozen steps.
@@ -44,10 +44,11 @@ class TrainingConfig:
         InputError: a field is of another type than its default, or outside its range.
     """
 
-    objective: str = "cross_entropy"
+    objective: str = CROSS_ENTROPY
     negatives: int = 1024
     negative_sampling: str = "uniform"
     auxiliary_weight: float = 0.1
+    same_target_weight: float = 0.1
     epochs: int = 12
     minimum_steps_per_epoch: int = 33
     batch_size: int = 128
@@ -66,7 +67,8 @@ class TrainingConfig:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("protocol", self.protocol, PROTOCOLS)
         check_whole("validation_users", self.validation_users, 0)
-        check_number("auxiliary_weight", self.auxiliary_weight, least=0)
+        for name in ("auxiliary_weight", "same_target_weight"):
+            check_number(name, getattr(self, name), least=0)
         for name in ("negatives", "epochs", "minimum_steps_per_epoch", "batch_size", "evaluate_every", "patience"):
             check_whole(name, getattr(self, name), 1)
         check_whole("seed", self.seed, 0)
@@ -81,7 +83,7 @@ class BackboneConfig:
     Attributes:
         embedding_dimension: components of an item's vector and of a user's.
         layers: number of layers of the network.
-        heads: attention heads of each layer, for sasrec; their number must divide the dimension.
+        heads: attention heads of each layer, for sasrec and duorec; their number must divide the dimension.
         dropout: share of the components that training drops, 0 or more and below 1.
 
     Raises:
@@ -116,6 +118,19 @@ def check_backbone(name: str, config: BackboneConfig) -> None:
     if "heads" in entry.settings and config.embedding_dimension % config.heads:
         raise InputError(
             f"heads {config.heads}: expected a divisor of embedding_dimension, which is {config.embedding_dimension}"
+        )
+
+
+def check_objective(name: str, config: TrainingConfig) -> None:
+    """Refuse an objective by which a backbone cannot be trained.
+
+    Raises:
+        InputError: there is no backbone of this name, or it has not this objective.
+    """
+    objectives = backbone_entry(name).objectives
+    if config.objective not in objectives:
+        raise InputError(
+            f"objective {config.objective}: backbone {name} is not trained by it, expected {' or '.join(objectives)}"
         )
 
 

@@ -21,17 +21,32 @@ class BackboneEntry:
         inputs: what it reads of a user, names of `contracts.ranking_signature.USER_INPUTS`. A released ranker has these
             inputs, and the gateway sends no other.
         settings: the fields of `BackboneConfig` that it reads, arguments of the network by the same names.
+        objectives: by which it can be trained, of `OBJECTIVES`.
+        same_target: whether training draws histories together that are followed by the same item
+            (`objectives.same_target`).
     """
 
     module: str
     class_name: str
     inputs: tuple[str, ...]
     settings: tuple[str, ...]
+    objectives: tuple[str, ...]
+    same_target: bool = False
 
+
+# What a ranker can be trained by; each backbone names those that make sense for it.
+CROSS_ENTROPY, SAMPLED_SOFTMAX = OBJECTIVES = ("cross_entropy", "sampled_softmax")
+
+_SOFTMAX = (CROSS_ENTROPY, SAMPLED_SOFTMAX)
+_SELF_ATTENTION = ("embedding_dimension", "layers", "heads", "dropout")
 
 BACKBONES = {
-    "gru4rec": BackboneEntry("gru4rec", "GRU4Rec", ("history",), ("embedding_dimension", "layers", "dropout")),
-    "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), ("embedding_dimension", "layers", "heads", "dropout")),
+    # The network is SASRec's: DuoRec (Qiu et al., WSDM 2022) is another way to train it.
+    "duorec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX, same_target=True),
+    "gru4rec": BackboneEntry(
+        "gru4rec", "GRU4Rec", ("history",), ("embedding_dimension", "layers", "dropout"), _SOFTMAX
+    ),
+    "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX),
 }
 
 

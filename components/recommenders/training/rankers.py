@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from components.foundation.errors import InputError
-from components.recommenders.configuration import TrainingConfig
+from components.recommenders.backbones.registry import backbone_entry
+from components.recommenders.configuration import TrainingConfig, check_objective
 from components.recommenders.evaluation import CUTOFF, rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.objectives.auxiliary import contrastive_loss
 from components.recommenders.objectives.next_item import next_item_loss
+from components.recommenders.objectives.same_target import SameTargetHistories, same_target_loss
 from components.recommenders.objectives.sampled_softmax import ItemSampler, sampled_softmax_loss
 from components.recommenders.ranker import Ranker, last_states
 from components.recommenders.rationale_assignments import RationaleAssignments
@@ -64,8 +67,9 @@ def train_ranker(
         resources: where to train; None: on the CPU, without checkpoints.
 
     Raises:
-        InputError: there is nothing to predict, or as `loop.train`.
+        InputError: the backbone is not trained by this objective, there is nothing to predict, or as `loop.train`.
     """
+    check_objective(ranker.config.backbone, config)
     resources = resources or TrainingResources()
     task = _RankerTask(ranker, sequences, rationales, config, resources.device)
     progress = train(task, task.plan, resources)
@@ -105,6 +109,9 @@ class _RankerTask(TrainingTask):
         self.device = device
         self.batches = WindowBatches(sequences, length, config.batch_size, config.seed)
         self.auxiliary = variant_named(ranker.config.variant).auxiliary
+        self.same_target = None
+        if backbone_entry(ranker.config.backbone).same_target and config.same_target_weight:
+            self.same_target = SameTargetHistories(sequences, length)
         self.validation_users = None
         if 0 < config.validation_users < sequences.n_users:
             drawn = np.random.default_rng(config.seed).choice(sequences.n_users, config.validation_users, replace=False)
@@ -144,7 +151,29 @@ class _RankerTask(TrainingTask):
             loss = loss + self.config.auxiliary_weight * self._auxiliary_loss(users, last, table) * (
                 len(users) / self.config.batch_size
             )
+        if self.same_target is not None:
+            loss = loss + self.config.same_target_weight * self._same_target_loss(step, share, table)
         return loss
+
+    def _same_target_loss(self, step: int, share: Share, table: Tensor) -> Tensor:
+        """DuoRec's, of a place in each window that is drawn anew; `table` is that of all items.
+
+        Every process needs the views of the whole batch, which its own histories are told apart from.
+        """
+        assert self.same_target is not None
+        if len(table) != self.sequences.n_items + 1:
+            raise ValueError("the other histories have items that are not in the table")
+        generator = np.random.default_rng([self.config.seed, step])
+        _, starts, lengths = self.batches.windows_of_step(step)
+        places = starts + generator.integers(1, lengths + 1)
+        dimension = self.network.config.embedding_dimension
+        views = []
+        for where in (places, self.same_target.draw(places, generator)):
+            history = torch.from_numpy(self.same_target.before(where)).to(self.device)
+            states = self.network.backbone(F.embedding(history, table[:, :dimension]))
+            views.append(last_states(states, history).float())
+        targets = torch.from_numpy(self.sequences.items[places]).to(self.device)
+        return share.of(same_target_loss(views[0], views[1], targets)).sum() / self.config.batch_size
 
     def _auxiliary_loss(self, users: Tensor, states: Tensor, table: Tensor) -> Tensor:
         """What draws users whose rationales are known to them, or to the seed users they are about."""
