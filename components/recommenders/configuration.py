@@ -7,7 +7,7 @@ from typing import Any
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALE, RATIONALES_PER_USER, USER_INPUTS
 from components.foundation.checks import check_choice, check_number, check_whole
 from components.foundation.errors import InputError
-from components.recommenders.backbones.registry import CROSS_ENTROPY, OBJECTIVES, backbone_entry
+from components.recommenders.backbones.registry import CROSS_ENTROPY, OBJECTIVES, USER, backbone_entry
 from components.recommenders.variants import variant_named
 
 # What is no candidate when a ranker is evaluated. Under `recbole`, as RecBole 1.2.1 evaluates sequential models, every
@@ -22,10 +22,12 @@ class TrainingConfig:
     """How long and how fast to train; equal for all variants that are to be compared.
 
     Attributes:
-        objective: what the next item is predicted by: cross_entropy over all items, or sampled_softmax over a sample.
+        objective: what the next item is predicted by: cross_entropy over all items, or sampled_softmax over a sample;
+            what a user's items are told from others by: bpr in pairs, or logistic one by one.
         negatives: items in the sample of sampled_softmax; a catalogue with no more items than that is taken whole.
         negative_sampling: how it is drawn: uniform, or by popularity, whose probability is subtracted from the scores.
         auxiliary_weight: of the loss beside the objective, in the variants that have one.
+        weight_decay: factor of the squared length of the vectors that a batch of bpr or logistic has learned.
         same_target_weight: of the contrastive loss of duorec; 0 leaves SASRec.
         epochs: passes over the training data at most.
         minimum_steps_per_epoch: optimizer steps that an epoch has at least, by passing over the data several times: a
@@ -48,6 +50,7 @@ class TrainingConfig:
     negatives: int = 1024
     negative_sampling: str = "uniform"
     auxiliary_weight: float = 0.1
+    weight_decay: float = 1e-5
     same_target_weight: float = 0.1
     epochs: int = 12
     minimum_steps_per_epoch: int = 33
@@ -67,7 +70,7 @@ class TrainingConfig:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("protocol", self.protocol, PROTOCOLS)
         check_whole("validation_users", self.validation_users, 0)
-        for name in ("auxiliary_weight", "same_target_weight"):
+        for name in ("auxiliary_weight", "weight_decay", "same_target_weight"):
             check_number(name, getattr(self, name), least=0)
         for name in ("negatives", "epochs", "minimum_steps_per_epoch", "batch_size", "evaluate_every", "patience"):
             check_whole(name, getattr(self, name), 1)
@@ -134,6 +137,17 @@ def check_objective(name: str, config: TrainingConfig) -> None:
         )
 
 
+def check_variant(backbone: str, variant: str) -> None:
+    """Refuse a variant that reads what the backbone is not given.
+
+    Raises:
+        InputError: there is no backbone or variant of this name, or the two do not go together.
+    """
+    entry, late_text = backbone_entry(backbone), variant_named(variant).late_text
+    if entry.is_collaborative and late_text:
+        raise InputError(f"variant {variant}: reads the last items of a history, backbone {backbone} reads no history")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RankerConfig(BackboneConfig):
     """What a ranker is, as kept in its `config.json`.
@@ -147,9 +161,10 @@ class RankerConfig(BackboneConfig):
         rationales_per_user: K.
         history_length: items of a history at most.
         pool: collection that the users were matched in whose rationales it was trained on: serving gives it no others.
+        users: number of users of the training, for a backbone that knows them by their numbers; 0 for others.
 
     Raises:
-        InputError: an unknown variant or backbone, or a field that is out of its range.
+        InputError: an unknown variant or backbone, two that do not go together, or a field that is out of its range.
     """
 
     variant: str
@@ -160,10 +175,12 @@ class RankerConfig(BackboneConfig):
     rationales_per_user: int = RATIONALES_PER_USER
     history_length: int = HISTORY_LENGTH
     pool: str = ""
+    users: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        variant_named(self.variant)
+        check_variant(self.backbone, self.variant)
+        check_whole("users", self.users, 1 if backbone_entry(self.backbone).is_collaborative else 0)
         for name in ("items", "text_dimension", "rationales_per_user", "history_length"):
             check_whole(name, getattr(self, name), 1)
         check_backbone(self.backbone, self)
@@ -172,7 +189,7 @@ class RankerConfig(BackboneConfig):
     def inputs(self) -> tuple[str, ...]:
         """What the ranker is given of a user (`contracts.ranking_signature`): equal for all variants of a backbone."""
         declared = {*backbone_entry(self.backbone).inputs, RATIONALE}
-        return tuple(name for name in USER_INPUTS if name in declared)
+        return tuple(name for name in (USER, *USER_INPUTS) if name in declared)
 
     def description(self) -> dict[str, Any]:
         """What `config.json` holds: the fields and, for serving, the `inputs` that follow from them."""
