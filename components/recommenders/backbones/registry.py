@@ -61,6 +61,7 @@ BACKBONES = {
         "gru4rec", "GRU4Rec", ("history",), ("embedding_dimension", "layers", "dropout"), _SOFTMAX
     ),
     "lightgcn": BackboneEntry("lightgcn", "LightGCNBackbone", (USER,), ("embedding_dimension", "layers"), _PAIRS),
+    "neumf": BackboneEntry("neumf", "NeuMF", (USER,), ("embedding_dimension", "layers", "dropout"), _PAIRS, vectors=2),
     "ngcf": BackboneEntry("ngcf", "NGCF", (USER,), ("embedding_dimension", "layers", "dropout"), _PAIRS),
     "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX),
 }
