@@ -9,8 +9,8 @@ NO_PAIRS = torch.zeros(2, 0, dtype=torch.int64)
 def test_a_score_by_hand() -> None:
     backbone = NeuMF(1, layers=1, dropout=0.0, users=1, items=1, pairs=NO_PAIRS).eval()
     with torch.no_grad():
-        backbone.hidden[0].weight.copy_(torch.tensor([[1.0, 2.0], [-1.0, 0.0]]))
-        backbone.hidden[0].bias.copy_(torch.tensor([0.5, 0.0]))
+        backbone.first.weight.copy_(torch.tensor([[1.0, 2.0], [-1.0, 0.0]]))
+        backbone.first.bias.copy_(torch.tensor([0.5, 0.0]))
         backbone.out.weight.copy_(torch.tensor([[10.0, 1.0, 1.0]]))
         backbone.out.bias.fill_(0.25)
     # p q = 6; the perceptron sees (5, 7): relu(5 + 14 + 0.5) = 19.5 and relu(-5) = 0.
@@ -20,7 +20,7 @@ def test_a_score_by_hand() -> None:
 
 def test_the_perceptron_halves_its_layers() -> None:
     backbone = NeuMF(8, layers=3, dropout=0.0, users=1, items=1, pairs=NO_PAIRS)
-    assert [layer.weight.shape for layer in backbone.hidden] == [(16, 16), (8, 16), (4, 8)]
+    assert [layer.weight.shape for layer in (backbone.first, *backbone.hidden)] == [(16, 16), (8, 16), (4, 8)]
     assert backbone.out.weight.shape == (1, 8 + 4)
 
 
@@ -29,6 +29,6 @@ def test_all_pairs_in_parts(monkeypatch) -> None:
     users, items = torch.randn(5, 8), torch.randn(3, 8)
     with torch.no_grad():
         whole = backbone.score_all(users, items)
-        monkeypatch.setattr(neumf, "_SCORED_AT_ONCE", 2 * 3 * 8)
+        monkeypatch.setattr(neumf, "_SCORED_AT_ONCE", 2 * 3 * 8)  # two users
         torch.testing.assert_close(backbone.score_all(users, items), whole)
     assert whole.shape == (5, 3)
