@@ -99,8 +99,6 @@ class RunConfiguration:
         from components.data_preparation.preparation import configure
         from components.fusion_ranker.variants import parse_variants
         from components.language_model.checks import check_rationales
-        from components.recommenders.backbones.registry import check_reads_history
-        from components.recommenders.configuration import check_backbone, check_objective
         from components.seed_sampling.seed_users import check_seeds
 
         configure(self.data, self.seed, settings)
@@ -108,11 +106,6 @@ class RunConfiguration:
         check_seeds(self.seeds)
         check_rationales(self.rationales, settings)
         parse_variants(self.ranking.variants)
-        check_backbone(self.ranking.backbone, self.ranking.model)
-        check_reads_history(self.ranking.backbone)
-        check_objective(self.ranking.backbone, self.ranking.training)
-        check_reads_history(self.ranking.backbone)
-        check_objective(self.ranking.backbone, self.ranking.training)
         if LEAVE_ONE_OUT not in self.data.splits.split(","):
             raise InputError(f"splits {self.data.splits}: a run needs {LEAVE_ONE_OUT} among them, `prepare` does not")
 
