@@ -40,9 +40,13 @@ class SameTargetHistories:
         step = generator.integers(1, np.maximum(count, 2))  # 1 .. count - 1 places on, in a circle
         return self._places[first + (self._position[places] - first + step) % count]
 
+    def lengths_before(self, places: np.ndarray) -> np.ndarray:
+        """How many items `before` gives of each place: int64[B]."""
+        return np.minimum(places - self._begins[places], self._length)
+
     def before(self, places: np.ndarray) -> np.ndarray:
         """The items before each place, the latest ones: int64[B, T], oldest first, 0-padded at the end."""
-        lengths = np.minimum(places - self._begins[places], self._length)
+        lengths = self.lengths_before(places)
         return gather_windows(self._items, places - lengths, lengths, int(lengths.max()))
 
 

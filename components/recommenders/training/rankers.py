@@ -26,6 +26,8 @@ from components.recommenders.training.ranker_task import RankerTask
 from components.recommenders.training.windows import WindowBatches, cut_windows
 from components.recommenders.variants import variant_named
 
+_LENGTHS_TOGETHER = 64  # histories
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -137,14 +139,23 @@ class _RankerTask(RankerTask):
         generator = np.random.default_rng([self.config.seed, step])
         _, starts, lengths = self.batches.windows_of_step(step)
         places = starts + generator.integers(1, lengths + 1)
-        dimension = self.network.config.embedding_dimension
-        views = []
-        for where in (places, self.same_target.draw(places, generator)):
-            history = torch.from_numpy(self.same_target.before(where)).to(self.device)
-            states = self.network.backbone(F.embedding(history, table[:, :dimension]))
-            views.append(last_states(states, history).float())
+        own = self._states_before(places, table)
+        partners = self._states_before(self.same_target.draw(places, generator), table)
         targets = torch.from_numpy(self.sequences.items[places]).to(self.device)
-        return share.of(same_target_loss(views[0], views[1], targets)).sum() / self.config.batch_size
+        return share.of(same_target_loss(own, partners, targets)).sum() / self.config.batch_size
+
+    def _states_before(self, places: np.ndarray, table: Tensor) -> Tensor:
+        """The backbone's states after what came before places int64[B] of the data: float32[B, d]."""
+        assert self.same_target is not None
+        # Partners are as long as they happen to be: those of about one length together waste little on padding.
+        order = np.argsort(self.same_target.lengths_before(places), kind="stable")
+        states = []
+        for start in range(0, len(order), _LENGTHS_TOGETHER):
+            together = places[order[start : start + _LENGTHS_TOGETHER]]
+            history = torch.from_numpy(self.same_target.before(together)).to(self.device)
+            items = F.embedding(history, table[:, : self.network.config.embedding_dimension])
+            states.append(last_states(self.network.backbone(items), history))
+        return F.embedding(torch.from_numpy(np.argsort(order)).to(self.device), torch.cat(states)).float()
 
     def _auxiliary_loss(self, users: Tensor, states: Tensor, table: Tensor) -> Tensor:
         """What draws users whose rationales are known to them, or to the seed users they are about."""
