@@ -161,7 +161,11 @@ def test_the_registry_says_what_is_there(name: str) -> None:
     assert entry.objectives and set(entry.objectives) <= set(OBJECTIVES)
     for setting in entry.settings:  # each of them changes the network
         value = {"embedding_dimension": 32, "layers": 2, "heads": 4, "dropout": 0.3}[setting]
-        assert str(network(**{setting: value})) != str(small) or setting == "heads"
+        assert described(network(**{setting: value})) != described(small) or setting == "heads"
+
+
+def described(network: torch.nn.Module) -> tuple[str, list[torch.Size]]:
+    return str(network), [parameter.shape for parameter in network.parameters()]
 
 
 def test_a_checkerboard_is_learned(rankers: dict[str, Ranker | CollaborativeRanker], name: str) -> None:

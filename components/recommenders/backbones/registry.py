@@ -52,17 +52,16 @@ class BackboneEntry:
 
 _SOFTMAX = (CROSS_ENTROPY, SAMPLED_SOFTMAX)
 _PAIRS = (BPR, LOGISTIC)
+_LAYERED = ("embedding_dimension", "layers", "dropout")
 _SELF_ATTENTION = ("embedding_dimension", "layers", "heads", "dropout")
 
 BACKBONES = {
     # The network is SASRec's: DuoRec (Qiu et al., WSDM 2022) is another way to train it.
     "duorec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX, same_target=True),
-    "gru4rec": BackboneEntry(
-        "gru4rec", "GRU4Rec", ("history",), ("embedding_dimension", "layers", "dropout"), _SOFTMAX
-    ),
+    "gru4rec": BackboneEntry("gru4rec", "GRU4Rec", ("history",), _LAYERED, _SOFTMAX),
     "lightgcn": BackboneEntry("lightgcn", "LightGCNBackbone", (USER,), ("embedding_dimension", "layers"), _PAIRS),
-    "neumf": BackboneEntry("neumf", "NeuMF", (USER,), ("embedding_dimension", "layers", "dropout"), _PAIRS, vectors=2),
-    "ngcf": BackboneEntry("ngcf", "NGCF", (USER,), ("embedding_dimension", "layers", "dropout"), _PAIRS),
+    "neumf": BackboneEntry("neumf", "NeuMF", (USER,), _LAYERED, _PAIRS, vectors=2),
+    "ngcf": BackboneEntry("ngcf", "NGCF", (USER,), _LAYERED, _PAIRS),
     "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX),
 }
 
