@@ -1,9 +1,9 @@
 """The definitions that Feast applies: entities, sources, feature views and services.
 
 A push overwrites a row in place, so the vectors (one row for each rationale, many) and the assignments (one small row
-for each user) are kept apart, and a generation's features of users are in two slots: a new generation fills the slot
-that is not served. A rationale's id is the hash of its content, so its row needs no slot. A history needs none either:
-it depends on the data and on no generation, so the newest is right for every arm.
+for each user) are kept apart, and a generation's features of users, histories among them, are in two slots: a new
+generation fills the slot that is not served, and no answer changes before an arm is moved to it. A rationale's id is
+the hash of its content, so its row needs no slot.
 """
 
 from pathlib import Path
@@ -17,12 +17,16 @@ from components.contracts.registry import SLOTS
 TIMESTAMP = "event_timestamp"
 RATIONALE_VIEW = "rationale_embedding"
 RATIONALE_SERVICE = "reland_rationale"
-HISTORY_VIEW = "user_history"
 
 
 def user_view(slot: str) -> str:
     """Name of the view of a slot's assignments."""
     return f"user_rationale_{slot}"
+
+
+def history_view(slot: str) -> str:
+    """Name of the view of a slot's histories."""
+    return f"user_history_{slot}"
 
 
 def user_service(slot: str) -> str:
@@ -63,7 +67,7 @@ def definitions(folder: Path) -> list[FeastObject]:
             Field(name="banned", dtype=Bool),  # set by an operator, kept by every push
         ],
     )
-    users = [
+    assignments = [
         _view(
             folder,
             user_view(slot),
@@ -76,13 +80,16 @@ def definitions(folder: Path) -> list[FeastObject]:
         )
         for slot in SLOTS
     ]
-    histories = _view(folder, HISTORY_VIEW, user, [Field(name="items", dtype=Array(String))])  # oldest first
-    views = [rationales, *users, histories]
+    histories = [
+        _view(folder, history_view(slot), user, [Field(name="items", dtype=Array(String))])  # oldest first
+        for slot in SLOTS
+    ]
+    views = [rationales, *assignments, *histories]
     services = [
         FeatureService(name=RATIONALE_SERVICE, features=[rationales]),
         *(
-            FeatureService(name=user_service(slot), features=[assignments, histories])
-            for slot, assignments in zip(SLOTS, users, strict=True)
+            FeatureService(name=user_service(slot), features=list(views_of_slot))
+            for slot, *views_of_slot in zip(SLOTS, assignments, histories, strict=True)
         ),
     ]
     return [user, rationale, *views, *services]

@@ -120,11 +120,11 @@ def read_assignments(store: "FeatureStore", slot: str, user_ids: Sequence[str]) 
     }
 
 
-def read_histories(store: "FeatureStore", user_ids: Sequence[str]) -> dict[str, History]:
-    """The histories of those users that have one."""
-    from feature_repo.definitions import HISTORY_VIEW
+def read_histories(store: "FeatureStore", slot: str, user_ids: Sequence[str]) -> dict[str, History]:
+    """The slot's histories of those users that have one."""
+    from feature_repo.definitions import history_view
 
-    rows = _read_view(store, HISTORY_VIEW, ["items"], user_ids)
+    rows = _read_view(store, history_view(slot), ["items"], user_ids)
     return {key: History(**row) for key, row in rows.items() if row["items"] is not None}
 
 

@@ -12,9 +12,9 @@ TEXT_DIMENSION = 384
 FLOAT = 4  # bytes
 GIB = 2**30
 
-# Measured (tests/integration/gateway/test_sizes.py, Redis 7.0): a user with both slots full and 50 visits to items with
-# ids of 10 characters; a rationale with 384 numbers and a text of 300 characters.
-REDIS_USER_BYTES = 1_512
+# Measured (tests/integration/gateway/test_sizes.py, Redis 7.0): a user with both slots full, each with 50 visits to
+# items with ids of 10 characters; a rationale with 384 numbers and a text of 300 characters.
+REDIS_USER_BYTES = 2_256
 REDIS_RATIONALE_BYTES = 2_656
 REDIS_ROOM = 1.25 / 0.75  # fragmentation, and a quarter of the memory for rewriting the append-only file
 REDIS_NODE_GIB = 64  # what one node of a Redis Cluster holds at most, so that it starts again within minutes

@@ -8,6 +8,7 @@ import typer
 from components.foundation.errors import RelandError
 from components.foundation.library_warnings import silence_library_warnings
 from reland.commands import (
+    benchmark,
     cluster,
     data,
     doctor,
@@ -31,7 +32,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, data, encoder, seeds, generations, serve, items, rationales, experiment, rollout, cluster, doctor):
+for command in (
+    run,
+    data,
+    encoder,
+    seeds,
+    generations,
+    serve,
+    items,
+    rationales,
+    experiment,
+    rollout,
+    benchmark,
+    cluster,
+    doctor,
+):
     command.register(app)
 
 

@@ -18,10 +18,10 @@ from components.contracts.tables import HISTORIES, MATCHES, RATIONALES, read_tab
 from components.foundation.errors import InputError
 from components.foundation.files import read_json, replacing_file
 from feature_repo.definitions import (
-    HISTORY_VIEW,
     RATIONALE_VIEW,
     TIMESTAMP,
     batch_file,
+    history_view,
     push_source,
     user_view,
 )
@@ -140,7 +140,7 @@ def push_features_to(
 
     Args:
         folder: where the batch sources lie (`feature_repo.store.feature_store_folder`).
-        slot: the slot of assignments to overwrite; it must not be the one that is served.
+        slot: the slot of assignments and histories to overwrite; it must not be the one that is served.
 
     Raises:
         ServedFeaturesDifferError: a look-up gave something else than what was pushed.
@@ -149,7 +149,7 @@ def push_features_to(
     rationales = mark_bans(features.rationales, read_rationales(store, list(features.rationales)), exclusions)
     _push(store, folder, RATIONALE_VIEW, _RATIONALE_ROWS, rationales, now)
     _push(store, folder, user_view(slot), _USER_ROWS, features.assignments, now)
-    _push(store, folder, HISTORY_VIEW, _HISTORY_ROWS, features.histories, now)
+    _push(store, folder, history_view(slot), _HISTORY_ROWS, features.histories, now)
     verify(store, slot, replace(features, rationales=rationales))
 
 
@@ -172,7 +172,7 @@ def verify(store: "FeatureStore", slot: str, features: GenerationFeatures) -> No
         if served_rationales.get(key) != row:
             raise ServedFeaturesDifferError(f"rationale {key}: the online store does not serve what was pushed")
     _verify_users(features.assignments, lambda users: read_assignments(store, slot, users), user_view(slot))
-    _verify_users(features.histories, lambda users: read_histories(store, users), HISTORY_VIEW)
+    _verify_users(features.histories, lambda users: read_histories(store, slot, users), history_view(slot))
 
 
 def _verify_users(pushed: Mapping[str, Any], read: Callable[[list[str]], Mapping[str, Any]], view: str) -> None:

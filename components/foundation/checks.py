@@ -25,13 +25,19 @@ def check_whole(name: str, value: Any, least: int) -> None:
 
 
 def check_number(
-    name: str, value: Any, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
 ) -> None:
-    """Raise InputError unless `value` is a finite number, `least` or more, over `above` and under `below`."""
+    """Raise InputError unless `value` is a finite number, from `least` to `most`, over `above` and under `below`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and least <= value and above < value < below:
+    if is_number and math.isfinite(value) and least <= value <= most and above < value < below:
         return
     limits = [f"{least} or more"] if least > -math.inf else []
     limits += [f"above {above}"] if above > -math.inf else []
     limits += [f"below {below}"] if below < math.inf else []
+    limits += [f"at most {most}"] if most < math.inf else []
     raise InputError(f"{name} {value!r}: expected a number, {' and '.join(limits)}")

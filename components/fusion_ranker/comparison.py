@@ -9,10 +9,10 @@ from scipy import stats
 from components.contracts.artifacts import METRICS_FILE
 from components.foundation.files import read_json
 from components.foundation.progress import say
-from components.fusion_ranker.inputs import RankerInputs
-from components.fusion_ranker.variants import assignments_for
 from components.recommenders.evaluation import CUTOFF, Ranks, describe_protocol, rank_held_out
 from components.recommenders.ranker import load_ranker
+from components.recommenders.ranker_inputs import RankerInputs
+from components.recommenders.variant_rankers import assignments_for
 from components.recommenders.variants import variant_named
 
 SIGNIFICANCE_LEVEL = 0.05

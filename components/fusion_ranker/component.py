@@ -23,8 +23,8 @@ def train_rankers(
     from pathlib import Path
 
     from components.fusion_ranker.configuration import RankingSection
-    from components.fusion_ranker.inputs import read_ranker_inputs
     from components.fusion_ranker.variants import train_variants
+    from components.recommenders.ranker_inputs import read_ranker_inputs
 
     inputs = read_ranker_inputs(
         Path(prepared.path), Path(matches.path), Path(rationale_embeddings.path), Path(item_text_embeddings.path)
@@ -55,7 +55,7 @@ def evaluate_rankers(
     from components.contracts.artifacts import METRICS_FILE
     from components.foundation.files import write_json
     from components.fusion_ranker.comparison import evaluate_variants
-    from components.fusion_ranker.inputs import read_ranker_inputs
+    from components.recommenders.ranker_inputs import read_ranker_inputs
 
     inputs = read_ranker_inputs(
         Path(prepared.path), Path(matches.path), Path(rationale_embeddings.path), Path(item_text_embeddings.path)
@@ -77,20 +77,3 @@ def evaluate_rankers(
             }
         },
     )
-
-
-@dsl.component(base_image=RANKER, install_kfp_package=False)
-def compare_seeds(
-    evaluations: dsl.Input[list[dsl.Artifact]], metrics: dsl.Output[dsl.Metrics], report: dsl.Output[dsl.Artifact]
-) -> None:
-    """The variants' metrics over the seeds that were evaluated."""
-    from pathlib import Path
-
-    from components.foundation.files import write_json
-    from components.fusion_ranker.seed_comparison import compare_over_seeds
-
-    table = compare_over_seeds([Path(evaluation.path) for evaluation in evaluations])
-    for variant, values in table["variants"].items():
-        for name, spread in values.items():
-            metrics.log_metric(f"{variant} {name}", spread["mean"])
-    write_json(Path(report.path), {"benchmark": table})

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from components.contracts.artifacts import (
     ITEM_INDEX_FILE,
@@ -21,13 +20,13 @@ from components.foundation.files import write_json
 from components.foundation.progress import say
 from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
-from components.fusion_ranker.inputs import RankerInputs
 from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import Ranker, save_ranker
-from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.ranker_inputs import RankerInputs
 from components.recommenders.training.processes import TrainingResources, default_device
 from components.recommenders.training.rankers import TrainingResult, train_ranker
+from components.recommenders.variant_rankers import assignments_for, build_ranker
 from components.recommenders.variants import ID_ONLY, RELAND, variant_named
 
 BASELINE = ID_ONLY
@@ -54,18 +53,6 @@ def parse_variants(text: str) -> list[str]:
     return names
 
 
-def assignments_for(variant: str, rationales: RationaleAssignments, seed: int) -> RationaleAssignments:
-    """The rationales a variant gets to see: those of the match, or a control in their place.
-
-    Raises:
-        InputError: the variant reads categories of items, and the items have none.
-    """
-    try:
-        return rationales.from_source(variant_named(variant).rationales, seed)
-    except ValueError as error:
-        raise InputError(f"variants: {variant}: {error}") from error
-
-
 def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, seed: int) -> None:
     """Train each variant with the same budget and write one ranker artifact for each below `output`.
 
@@ -74,22 +61,8 @@ def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, 
     """
     config = dataclasses.replace(section.training, seed=seed)
     for variant in parse_variants(section.variants):
-        source = variant_named(variant).pool
-        pool = inputs.rationales.pool(source, inputs.item_text, inputs.sequences, config.seed) if source else None
-        torch.manual_seed(config.seed)
-        ranker = Ranker(
-            RankerConfig(
-                variant=variant,
-                items=inputs.sequences.n_items,
-                text_encoder=inputs.text_encoder,
-                text_dimension=inputs.item_text.shape[1],
-                backbone=section.backbone,
-                pool=inputs.pool,
-                **dataclasses.asdict(section.model),
-            ),
-            inputs.item_text,
-            pool,
-        )
+        ranker = build_ranker(variant, inputs, section.backbone, section.model, seed)
+        assert isinstance(ranker, Ranker)  # a section refuses backbones that cannot be released
         result = train_ranker(
             ranker,
             inputs.sequences,

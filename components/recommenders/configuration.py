@@ -26,9 +26,8 @@ class TrainingConfig:
             what a user's items are told from others by: bpr in pairs, or logistic one by one.
         negatives: items in the sample of sampled_softmax; a catalogue with no more items than that is taken whole.
         negative_sampling: how it is drawn: uniform, or by popularity, whose probability is subtracted from the scores.
-        auxiliary_weight: of the loss beside the objective, in the variants that have one.
+        auxiliary_weight: of the loss beside the objective, in the variants that have one and in duorec.
         weight_decay: factor of the squared length of the vectors that a batch of bpr or logistic has learned.
-        same_target_weight: of the contrastive loss of duorec; 0 leaves SASRec.
         epochs: passes over the training data at most.
         minimum_steps_per_epoch: optimizer steps that an epoch has at least, by passing over the data several times: a
             few hundred users would otherwise be trained for a few dozen steps.
@@ -51,7 +50,6 @@ class TrainingConfig:
     negative_sampling: str = "uniform"
     auxiliary_weight: float = 0.1
     weight_decay: float = 1e-5
-    same_target_weight: float = 0.1
     epochs: int = 12
     minimum_steps_per_epoch: int = 33
     batch_size: int = 128
@@ -70,7 +68,7 @@ class TrainingConfig:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("protocol", self.protocol, PROTOCOLS)
         check_whole("validation_users", self.validation_users, 0)
-        for name in ("auxiliary_weight", "weight_decay", "same_target_weight"):
+        for name in ("auxiliary_weight", "weight_decay"):
             check_number(name, getattr(self, name), least=0)
         for name in ("negatives", "epochs", "minimum_steps_per_epoch", "batch_size", "evaluate_every", "patience"):
             check_whole(name, getattr(self, name), 1)

@@ -25,11 +25,12 @@ class ItemEncoder(nn.Module):
         self.register_buffer("text", text)
         self.combine = None if text is None else nn.Linear(dimension + text.shape[1], dimension)
 
-    def forward(self) -> Tensor:
-        """The item table float32[I + 1, d]."""
+    def forward(self, items: Tensor | None = None) -> Tensor:
+        """Rows of the item table, float32[n, d] for int64[n]; of all items, float32[I + 1, d], where none are named."""
+        learned = rows_of(self.embedding, items)
         if self.combine is None or self.text is None:
-            return self.embedding
-        return self.combine(torch.cat([self.embedding, self.text], dim=1))
+            return learned
+        return self.combine(torch.cat([learned, rows_of(self.text, items)], dim=1))
 
 
 class FrozenTextItemEncoder(nn.Module):
@@ -50,9 +51,15 @@ class FrozenTextItemEncoder(nn.Module):
         self.register_buffer("text", F.pad(components, (0, 0, 1, 0)) * _SCALE)
         self.embedding = nn.Parameter(torch.randn(items + 1, dimension - kept) * _SCALE)
 
-    def forward(self) -> Tensor:
-        """The item table float32[I + 1, d]."""
-        return torch.cat([self.text, self.embedding], dim=1)
+    def forward(self, items: Tensor | None = None) -> Tensor:
+        """Rows of the item table, float32[n, d] for int64[n]; of all items, float32[I + 1, d], where none are named."""
+        return torch.cat([rows_of(self.text, items), rows_of(self.embedding, items)], dim=1)
+
+
+def rows_of(table: Tensor, items: Tensor | None) -> Tensor:
+    """Some rows of a table, or all of them."""
+    # F.embedding and not table[items]: the gradient of indexing is summed by racing threads.
+    return table if items is None else F.embedding(items, table)
 
 
 def build_item_encoder(

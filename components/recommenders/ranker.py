@@ -15,7 +15,7 @@ from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.backbones.registry import build_backbone
 from components.recommenders.configuration import RankerConfig
 from components.recommenders.fusion import AttentionFusion
-from components.recommenders.item_encoders import build_item_encoder
+from components.recommenders.item_encoders import build_item_encoder, rows_of
 from components.recommenders.late_text import LateText, PoolAttention, late_components
 from components.recommenders.rationale_assignments import PoolTexts
 from components.recommenders.variants import ALIGNMENT, variant_named
@@ -71,30 +71,38 @@ class Ranker(nn.Module):
         parts = {**dict(self.named_buffers())}
         return [parts[name] for name in sorted(parts)]
 
-    def item_table(self) -> Tensor:
+    def item_table(self, items: Tensor | None = None) -> Tensor:
         """The items as they are multiplied with users: float32[I + 1, D], row 0 is padding.
 
         Its first d columns are what the backbone reads of an item; D is more than d with a late text score alone.
+
+        Args:
+            items: int64[n], which rows are wanted; None: all.
         """
-        table = self.item_encoder()
-        return table if self.late_text is None else torch.cat([table, self.late_text.text], dim=1)
+        table = self.item_encoder(items)
+        return table if self.late_text is None else torch.cat([table, rows_of(self.late_text.text, items)], dim=1)
 
     def user_states(
-        self, table: Tensor, history: Tensor, rationale: Tensor | None, own: Tensor | None = None
+        self,
+        table: Tensor,
+        history: Tensor,
+        rationale: Tensor | None,
+        own: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """e'_u after each item of a history.
 
         Args:
-            table: float32[I + 1, D], `item_table()`.
+            table: float32[I + 1, D], `item_table()`, or rows of it.
             history: int64[B, T], oldest first, 0-padded at the end.
             rationale: float32[B, K, t]; None where the ranker reads none.
             own: int64[B], the row of the pool that is about the user, which is not borrowed from; None in use.
+            rows: int64[B, T], where in `table` the items of `history` are; None: it has all items.
 
         Returns:
             float32[B, T, D] and the fusion weights float32[B, T, K + 1].
         """
-        # F.embedding and not table[history]: the gradient of indexing is summed by racing threads.
-        states = self.backbone(F.embedding(history, table[:, : self.config.embedding_dimension]))
+        states = self.backbone(rows_of(table[:, : self.config.embedding_dimension], history if rows is None else rows))
         weights = F.pad(torch.ones_like(states[:, :, :1]), (0, self.config.rationales_per_user))
         if self.fusion is not None:
             if rationale is None:
@@ -106,6 +114,10 @@ class Ranker(nn.Module):
                 query = query + self.pool_attention(self.late_text.text, history, own)
             states = torch.cat([states, query], dim=2)
         return states, weights
+
+    def backbone_vector(self, table: Tensor, rows: Tensor) -> Tensor:
+        """e_u of the backbone alone after the whole history, float32[B, d]; `table` and `rows` as in `user_states`."""
+        return last_states(self.backbone(rows_of(table[:, : self.config.embedding_dimension], rows)), rows)
 
     def current_user(self, table: Tensor, history: Tensor, rationale: Tensor | None) -> tuple[Tensor, Tensor]:
         """e'_u float32[B, D] after the whole history, and its fusion weights float32[B, K + 1]."""

@@ -62,6 +62,11 @@ class Variant:
         """Whether the ranker has to be given the embeddings of the items' texts."""
         return self.items != IDS or self.late_text
 
+    @property
+    def reads_seed_users(self) -> bool:
+        """Whether it reads what is known of seed users: their rationales, or what stands in for them as a control."""
+        return bool(self.rationales or self.pool)
+
 
 def _fused(description: str, rationales: str, against: tuple[str, ...] = (ITEM_FEATURES,)) -> Variant:
     return Variant(description=description, against=against, items=IDS_AND_TEXT, rationales=rationales, fused=True)

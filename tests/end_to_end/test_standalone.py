@@ -1,6 +1,7 @@
 """The parts as runs of their own, as schedules start them: each finds in the registry what the one before it left."""
 
 import contextlib
+import json
 
 import pytest
 
@@ -58,3 +59,10 @@ def test_monthly_weekly_and_daily_runs_find_each_other(run):
     assert registry.champion_tag(client, registry.TAG_PROMPT_URI) == first.prompt
     (arm,) = read_rollout(rollout_file(run.settings)).arms
     assert (str(arm.version), arm.slot) == ("1", "blue")
+
+    run("benchmark", benchmark={"variants": "item_features,reland", "ranker_seeds": "0,1", "training": {"epochs": 1}})
+    (path,) = run.settings.home.glob("pipelines/benchmark-*/compare-cells/report")
+    measured = json.loads(path.read_text())["benchmark"]
+    assert measured["cells"] == {"done": 4, "failed": {}, "not_run": []}
+    (compared,) = measured["protocols"]["recbole"]["comparisons"]
+    assert (compared["variant"], compared["against"], compared["seeds"]) == ("reland", "item_features", 2)

@@ -31,8 +31,8 @@ class BackboneEntry:
             inputs, and the gateway sends no other. Or `USER` alone.
         settings: the fields of `BackboneConfig` that it reads, arguments of the network by the same names.
         objectives: by which it can be trained, of `OBJECTIVES`.
-        same_target: whether training draws histories together that are followed by the same item
-            (`objectives.same_target`).
+        draws_same_targets_together: whether its training has DuoRec's contrastive regularisation
+            (`objectives.same_target`), weighted by `TrainingConfig.auxiliary_weight`.
         vectors: how many vectors of `embedding_dimension` components it learns of an item, and of a user.
     """
 
@@ -41,7 +41,7 @@ class BackboneEntry:
     inputs: tuple[str, ...]
     settings: tuple[str, ...]
     objectives: tuple[str, ...]
-    same_target: bool = False
+    draws_same_targets_together: bool = False
     vectors: int = 1
 
     @property
@@ -50,19 +50,19 @@ class BackboneEntry:
         return self.inputs == (USER,)
 
 
+_HISTORY = ("history",)
 _SOFTMAX = (CROSS_ENTROPY, SAMPLED_SOFTMAX)
 _PAIRS = (BPR, LOGISTIC)
 _LAYERED = ("embedding_dimension", "layers", "dropout")
-_SELF_ATTENTION = ("embedding_dimension", "layers", "heads", "dropout")
+_ATTENTION = ("embedding_dimension", "layers", "heads", "dropout")
 
 BACKBONES = {
-    # The network is SASRec's: DuoRec (Qiu et al., WSDM 2022) is another way to train it.
-    "duorec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX, same_target=True),
-    "gru4rec": BackboneEntry("gru4rec", "GRU4Rec", ("history",), _LAYERED, _SOFTMAX),
+    "duorec": BackboneEntry("sasrec", "SASRec", _HISTORY, _ATTENTION, _SOFTMAX, draws_same_targets_together=True),
+    "gru4rec": BackboneEntry("gru4rec", "GRU4Rec", _HISTORY, _LAYERED, _SOFTMAX),
     "lightgcn": BackboneEntry("lightgcn", "LightGCNBackbone", (USER,), ("embedding_dimension", "layers"), _PAIRS),
     "neumf": BackboneEntry("neumf", "NeuMF", (USER,), _LAYERED, _PAIRS, vectors=2),
     "ngcf": BackboneEntry("ngcf", "NGCF", (USER,), _LAYERED, _PAIRS),
-    "sasrec": BackboneEntry("sasrec", "SASRec", ("history",), _SELF_ATTENTION, _SOFTMAX),
+    "sasrec": BackboneEntry("sasrec", "SASRec", _HISTORY, _ATTENTION, _SOFTMAX),
 }
 
 

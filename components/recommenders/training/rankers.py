@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from components.foundation.errors import InputError
@@ -25,8 +24,6 @@ from components.recommenders.training.processes import Share, TrainingResources
 from components.recommenders.training.ranker_task import RankerTask
 from components.recommenders.training.windows import WindowBatches, cut_windows
 from components.recommenders.variants import variant_named
-
-_LENGTHS_TOGETHER = 64  # histories
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def train_ranker(
 
 
 class _RankerTask(RankerTask):
-    """Next items of a ranker's windows; scored by the full ranking of every user's validation item."""
+    """Next items of a ranker's windows."""
 
     network: Ranker
 
@@ -104,58 +101,57 @@ class _RankerTask(RankerTask):
         super().__init__(ranker, sequences, rationales, config, device, len(window_lengths))
         self.batches = WindowBatches(sequences, length, config.batch_size, config.seed)
         self.auxiliary = variant_named(ranker.config.variant).auxiliary
-        self.same_target = None
-        if backbone_entry(ranker.config.backbone).same_target and config.same_target_weight:
-            self.same_target = SameTargetHistories(sequences, length)
+        self.same_targets = None
+        if backbone_entry(ranker.config.backbone).draws_same_targets_together:
+            self.same_targets = SameTargetHistories(sequences)
         self.sampler = None
         if config.objective == "sampled_softmax" and config.negatives < sequences.n_items:
             self.sampler = ItemSampler(sequences, config.negatives, config.negative_sampling, device)
         self.positions_per_batch = float(window_lengths.sum()) / self.steps_per_pass
 
     def loss(self, step: int, share: Share) -> Tensor:
-        users, inputs, targets = (share.of(part) for part in self.batches.of_step(step))
+        batch = self.batches.of_step(step)
+        users, inputs, targets = (share.of(part) for part in batch)
         rationale = self.rationales.of_users(users).to(self.device) if self.network.reads_rationales else None
-        table = self.network.item_table()
+        inputs, targets = inputs.to(self.device), targets.to(self.device)
+        generator = step_generator(self.config.seed, step)
+        sampled = None if self.sampler is None else self.sampler.draw(generator)
+        views = self._same_target_views(batch[1], batch[2], generator)
+        if sampled is None or self.auxiliary:  # the loss beside the objective reads histories of other users
+            items, rows = None, inputs
+        else:
+            # Of thousands of items a step reads hundreds: the others' rows need not be made.
+            padding = torch.zeros_like(sampled[:1])
+            items = torch.cat([part.flatten() for part in (padding, inputs, targets, sampled, *views[:2])]).unique()
+            rows, targets, sampled = (torch.searchsorted(items, part) for part in (inputs, targets, sampled))
+        table = self.network.item_table(items)
         own = None if self.network.pool_attention is None else self.rationales.own_rows(users).to(self.device)
-        states, _ = self.network.user_states(table, inputs.to(self.device), rationale, own)
-        loss = self._objective(step, states, table, targets)
+        states, _ = self.network.user_states(table, inputs, rationale, own, rows)
+        loss = self._objective(states, table, targets, items, sampled)
         if self.auxiliary and self.config.auxiliary_weight:
-            last = last_states(states, inputs.to(self.device))
-            loss = loss + self.config.auxiliary_weight * self._auxiliary_loss(users, last, table) * (
-                len(users) / self.config.batch_size
-            )
-        if self.same_target is not None:
-            loss = loss + self.config.same_target_weight * self._same_target_loss(step, share, table)
+            weight = self.config.auxiliary_weight * len(users) / self.config.batch_size
+            loss = loss + weight * self._auxiliary_loss(users, last_states(states, inputs), table)
+        if views:
+            # Of the whole batch in every process, each of which counts it for its users: all are rivals of all.
+            weight = self.config.auxiliary_weight * len(users) / self.config.batch_size
+            *histories, followed_by = views
+            read = histories if items is None else [torch.searchsorted(items, history) for history in histories]
+            first, second = (self.network.backbone_vector(table, of) for of in read)
+            loss = loss + weight * same_target_loss(first, second, followed_by)
         return loss
 
-    def _same_target_loss(self, step: int, share: Share, table: Tensor) -> Tensor:
-        """DuoRec's, of a place in each window that is drawn anew; `table` is that of all items.
+    def _same_target_views(self, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Histories int64[B, T] of a batch, for each another one that the same item followed, and that item int64[B].
 
-        Every process needs the views of the whole batch, which its own histories are told apart from.
+        Empty where the backbone's training has no use for them.
         """
-        assert self.same_target is not None
-        if len(table) != self.sequences.n_items + 1:
-            raise ValueError("the other histories have items that are not in the table")
-        generator = np.random.default_rng([self.config.seed, step])
-        _, starts, lengths = self.batches.windows_of_step(step)
-        places = starts + generator.integers(1, lengths + 1)
-        own = self._states_before(places, table)
-        partners = self._states_before(self.same_target.draw(places, generator), table)
-        targets = torch.from_numpy(self.sequences.items[places]).to(self.device)
-        return share.of(same_target_loss(own, partners, targets)).sum() / self.config.batch_size
-
-    def _states_before(self, places: np.ndarray, table: Tensor) -> Tensor:
-        """The backbone's states after what came before places int64[B] of the data: float32[B, d]."""
-        assert self.same_target is not None
-        # Partners are as long as they happen to be: those of about one length together waste little on padding.
-        order = np.argsort(self.same_target.lengths_before(places), kind="stable")
-        states = []
-        for start in range(0, len(order), _LENGTHS_TOGETHER):
-            together = places[order[start : start + _LENGTHS_TOGETHER]]
-            history = torch.from_numpy(self.same_target.before(together)).to(self.device)
-            items = F.embedding(history, table[:, : self.network.config.embedding_dimension])
-            states.append(last_states(self.network.backbone(items), history))
-        return F.embedding(torch.from_numpy(np.argsort(order)).to(self.device), torch.cat(states)).float()
+        if self.same_targets is None or not self.config.auxiliary_weight:
+            return []
+        followed_by = last_states(targets[..., None], inputs)[:, 0]
+        # Cut to the batch's own width: batches are of windows of similar length, and one long history would make all
+        # of them as long.
+        others = self.same_targets.draw(followed_by, inputs.shape[1], generator)
+        return [part.to(self.device) for part in (inputs, others, followed_by)]
 
     def _auxiliary_loss(self, users: Tensor, states: Tensor, table: Tensor) -> Tensor:
         """What draws users whose rationales are known to them, or to the seed users they are about."""
@@ -174,9 +170,14 @@ class _RankerTask(RankerTask):
             partners, _ = self.network.current_user(table, history, None)
         return contrastive_loss(states, partners, rows)
 
-    def _objective(self, step: int, states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-        states, table, targets = states.float(), table.float(), targets.to(self.device)
-        if self.sampler is None:
+    def _objective(
+        self, states: Tensor, table: Tensor, targets: Tensor, items: Tensor | None, sampled: Tensor | None
+    ) -> Tensor:
+        """The loss of targets and sampled items, both rows of `table`, which are `items` or all."""
+        states, table = states.float(), table.float()
+        if self.sampler is None or sampled is None:
             return next_item_loss(states, table, targets, self.positions_per_batch)
-        sampled = self.sampler.draw(step_generator(self.config.seed, step))
-        return sampled_softmax_loss(states, table, targets, sampled, self.sampler.corrections, self.positions_per_batch)
+        corrections = self.sampler.corrections
+        if corrections is not None and items is not None:
+            corrections = corrections[items]
+        return sampled_softmax_loss(states, table, targets, sampled, corrections, self.positions_per_batch)

@@ -29,23 +29,16 @@ class WindowBatches:
         self._batch_size = batch_size
         self._seed = seed
         self._batches: Iterator[Windows] = iter(())
-        self._step = -1
-        self._windows: Windows | None = None
+        self._next_step = 0
 
-    def windows_of_step(self, step: int) -> Windows:
-        """The windows of a step (from 1)."""
-        if self._windows is not None and step == self._step:
-            return self._windows
-        if step != self._step + 1:  # the first step, or a training that goes on: those before are passed over
+    def of_step(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Users int64[B], inputs int64[B, T] and targets int64[B, T] of a step (from 1), 0-padded at the end."""
+        if step != self._next_step:  # the first step, or a training that goes on: those before are passed over
             self._batches = self._all_batches()
             for _ in range(step - 1):
                 next(self._batches)
-        self._step, self._windows = step, next(self._batches)
-        return self._windows
-
-    def of_step(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Users int64[B], inputs int64[B, T] and targets int64[B, T] of a step, 0-padded at the end."""
-        users, starts, lengths = self.windows_of_step(step)
+        self._next_step = step + 1
+        users, starts, lengths = next(self._batches)
         width = int(lengths.max())
         inputs = gather_windows(self._sequences.items, starts, lengths, width)
         targets = gather_windows(self._sequences.items, starts + 1, lengths, width)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 
+from components.ranking_benchmark.grid import parse_grid
 from pipelines.configuration import RunConfiguration
 from reland.main import app
 from tests.unit.docs.markdown import OF_NOW, ROOT, read_page
@@ -67,7 +68,13 @@ def test_commands_are_there_with_their_options(path):
 @pytest.mark.parametrize("path", OF_NOW, ids=lambda path: str(path.relative_to(ROOT)))
 def test_configurations_that_are_shown_can_be_read(path):
     for text in TOML.findall(path.read_text(encoding="utf-8")):
-        RunConfiguration.read(tomllib.loads(text))
+        content = tomllib.loads(text)
+        if "data_sets" not in content:
+            RunConfiguration.read(content)
+            continue
+        for data in parse_grid(content).data_sets:
+            for features in data.features.values():
+                RunConfiguration.read(features.sections)
 
 
 def test_faults_are_seen():

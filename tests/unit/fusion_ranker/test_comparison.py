@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from components.fusion_ranker.comparison import compare, evaluate_variants
-from components.fusion_ranker.inputs import RankerInputs
 from components.recommenders.evaluation import Ranks, rank_held_out
 from components.recommenders.ranker import load_ranker
+from components.recommenders.ranker_inputs import RankerInputs
 
 
 def ranks(*values: int) -> Ranks:

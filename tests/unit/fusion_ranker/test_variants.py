@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from components.contracts.artifacts import (
     CONFIG_FILE,
@@ -16,10 +15,9 @@ from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPUL
 from components.contracts.tables import ITEM_INDEX, read_table
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
-from components.fusion_ranker.inputs import RankerInputs
-from components.fusion_ranker.variants import assignments_for, parse_variants
+from components.fusion_ranker.variants import parse_variants
 from components.recommenders.ranker import load_ranker
-from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.ranker_inputs import RankerInputs
 from components.recommenders.variants import VARIANTS
 
 
@@ -45,18 +43,6 @@ def test_variants_are_parsed_in_the_order_given() -> None:
 def test_variants_that_cannot_be_run(text: str, message: str) -> None:
     with pytest.raises(InputError, match=f"^variants: {message}"):
         parse_variants(text)
-
-
-def test_the_control_is_a_permutation_of_the_rationales() -> None:
-    rows = torch.arange(200)[:, None] % 7
-    assigned = RationaleAssignments(torch.zeros(7, 3), rows)
-    dealt = assignments_for("reland_shuffled", assigned, seed=1)
-    assert dealt.embeddings is assigned.embeddings
-    assert not torch.equal(dealt.rows, rows)
-    assert torch.equal(torch.bincount(dealt.rows[:, 0]), torch.bincount(rows[:, 0]))
-    assert torch.equal(assignments_for("reland_shuffled", assigned, seed=1).rows, dealt.rows)
-    for variant in ("id_only", "item_features", "reland"):
-        assert assignments_for(variant, assigned, seed=1) is assigned
 
 
 @pytest.mark.parametrize("variant", ["id_only", "reland"])

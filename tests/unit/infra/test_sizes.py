@@ -18,7 +18,7 @@ def test_worked_by_hand():
     assert sizes.embeddings_gib(HUNDRED) == pytest.approx(25.6e9 / 2**30)  # 256 bytes each
     assert sizes.gpu_hours(HUNDRED) == pytest.approx(75e6 / 9e6)  # tokens, by those of a GPU's hour
     assert sizes.gpu_hours(ONE, 0.1) == pytest.approx(100e6 / 9e6)
-    assert sizes.redis_gib(ONE) == pytest.approx((1.512e9 + 265.6e6) * 5 / 3 / 2**30)
+    assert sizes.redis_gib(ONE) == pytest.approx((2.256e9 + 265.6e6) * 5 / 3 / 2**30)
     # 300,000 vectors of 384 bytes, 100,000 texts of 2,000, twice
     assert sizes.milvus_gib(ONE) == pytest.approx((300_000 * 384 + 100_000 * 2_000) * 2 / 2**30)
 

@@ -10,6 +10,7 @@ import torch
 from components.contracts.artifacts import INTERACTIONS_FILE, ITEMS_FILE
 from components.contracts.tables import INTERACTIONS, ITEMS, write_table
 from components.recommenders.interaction_sequences import InteractionSequences, read_sequences
+from tests.unit.ranker_artifacts import artifacts  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,10 @@ from components.foundation.errors import InputError
 from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
-from components.recommenders.objectives.same_target import same_target_loss
+from components.recommenders.objectives.sampled_softmax import sampled_softmax_loss
 from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.training.loop import step_generator
 from components.recommenders.training.processes import Share, TrainingResources
 from components.recommenders.training.rankers import TrainingResult, _RankerTask, train_ranker
 from components.recommenders.variants import VARIANTS
@@ -76,35 +77,23 @@ def test_the_loss_is_cross_entropy_per_position_of_an_average_batch(cyclic: Inte
     torch.testing.assert_close(torch.stack(parts).sum(), summed / 210)
 
 
-def test_duorec_adds_its_loss_over_the_whole_batch(cyclic: InteractionSequences) -> None:
-    alone, together = (
-        _RankerTask(
-            make_ranker(cyclic, backbone="duorec", dropout=0.0),
-            cyclic,
-            rationales_of(cyclic),
-            dataclasses.replace(SHORT, same_target_weight=weight),
-            "cpu",
-        )
-        for weight in (0.0, 0.5)
+@pytest.mark.parametrize("variant", ["reland", "late_text", "reland_pool", "alphafuse", "reland_contrastive"])
+def test_the_sampled_loss_makes_the_rows_that_it_reads_and_is_that_of_the_whole_table(
+    cyclic: InteractionSequences, variant: str
+) -> None:
+    config = dataclasses.replace(
+        SHORT, objective="sampled_softmax", negatives=2, negative_sampling="popularity", auxiliary_weight=0.0
     )
-    added = together.loss(1, Share()) - alone.loss(1, Share())
-    # By hand of the views: what comes before a place of each window, and before another with the same item.
-    _, starts, lengths = together.batches.windows_of_step(1)
-    generator = np.random.default_rng([SHORT.seed, 1])
-    places = starts + generator.integers(1, lengths + 1)
-    partners = together.same_target.draw(places, generator)
-    assert (cyclic.items[partners] == cyclic.items[places]).all() and (partners != places).any()
-
-    def view(place: int) -> torch.Tensor:
-        begin = cyclic.offsets[np.searchsorted(cyclic.offsets, place, side="right") - 1]
-        history = torch.from_numpy(cyclic.items[begin:place])[None]
-        return together.network.user_states(together.network.item_table(), history, None)[0][0, -1]
-
-    views = torch.stack([view(place) for place in places]), torch.stack([view(place) for place in partners])
-    expected = same_target_loss(*views, torch.from_numpy(cyclic.items[places])).sum() / SHORT.batch_size
-    torch.testing.assert_close(added, 0.5 * expected, rtol=1e-4, atol=1e-5)
-    parts = [together.loss(1, Share(rank, 3)) for rank in range(3)]
-    torch.testing.assert_close(torch.stack(parts).sum(), together.loss(1, Share()))
+    ranker, rationales = make_ranker(cyclic, variant, dropout=0.0), rationales_of(cyclic)
+    task = _RankerTask(ranker, cyclic, rationales, config, "cpu")
+    users, inputs, targets = task.batches.of_step(1)
+    assert task.sampler is not None
+    sampled = task.sampler.draw(step_generator(config.seed, 1))
+    table = ranker.item_table()
+    read = rationales.of_users(users) if ranker.reads_rationales else None
+    states, _ = ranker.user_states(table, inputs, read, rationales.own_rows(users))
+    whole = sampled_softmax_loss(states, table, targets, sampled, task.sampler.corrections, task.positions_per_batch)
+    torch.testing.assert_close(task.loss(1, Share()), whole)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero(cyclic: InteractionSequences) -> None:

@@ -1,0 +1,29 @@
+"""What each variant is given, and that its first weights follow from the seed."""
+
+import torch
+
+from components.recommenders.configuration import BackboneConfig
+from components.recommenders.ranker_inputs import RankerInputs
+from components.recommenders.rationale_assignments import RationaleAssignments
+from components.recommenders.variant_rankers import assignments_for, build_ranker
+
+
+def test_the_control_is_a_permutation_of_the_rationales() -> None:
+    rows = torch.arange(200)[:, None] % 7
+    assigned = RationaleAssignments(torch.zeros(7, 3), rows)
+    dealt = assignments_for("reland_shuffled", assigned, seed=1)
+    assert dealt.embeddings is assigned.embeddings
+    assert not torch.equal(dealt.rows, rows)
+    assert torch.equal(torch.bincount(dealt.rows[:, 0]), torch.bincount(rows[:, 0]))
+    assert torch.equal(assignments_for("reland_shuffled", assigned, seed=1).rows, dealt.rows)
+    for variant in ("id_only", "item_features", "reland"):
+        assert assignments_for(variant, assigned, seed=1) is assigned
+
+
+def test_the_first_weights_follow_from_the_seed(artifacts) -> None:
+    inputs: RankerInputs = artifacts.read()
+    one, same, other = (
+        build_ranker("reland", inputs, "sasrec", BackboneConfig(), seed).state_dict() for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(value, same[name]) for name, value in one.items())
+    assert any(not torch.equal(value, other[name]) for name, value in one.items())
