@@ -75,7 +75,8 @@ class RankerTask(TrainingTask):
         digest = hashlib.sha256()
         described = [dataclasses.asdict(self.network.config), dataclasses.asdict(self.config)]
         digest.update(json.dumps(described).encode())
-        for array in (self.sequences.items, self.sequences.offsets, self.sequences.train_lengths):
+        data = self.sequences
+        for array in (data.items, data.offsets, data.train_lengths, data.held_out("valid")[1]):
             digest.update(array.tobytes())
         read = [self.rationales.embeddings, self.rationales.rows, self.rationales.seed_users, *self.network.texts]
         for tensor in [tensor for tensor in read if tensor is not None]:
