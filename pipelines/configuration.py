@@ -99,7 +99,6 @@ class RunConfiguration:
         from components.data_preparation.preparation import configure
         from components.fusion_ranker.variants import parse_variants
         from components.language_model.checks import check_rationales
-        from components.recommenders.configuration import check_backbone
         from components.seed_sampling.seed_users import check_seeds
 
         configure(self.data, self.seed, settings)
@@ -107,7 +106,6 @@ class RunConfiguration:
         check_seeds(self.seeds)
         check_rationales(self.rationales, settings)
         parse_variants(self.ranking.variants)
-        check_backbone(self.ranking.backbone, self.ranking.model)
         if LEAVE_ONE_OUT not in self.data.splits.split(","):
             raise InputError(f"splits {self.data.splits}: a run needs {LEAVE_ONE_OUT} among them, `prepare` does not")
 

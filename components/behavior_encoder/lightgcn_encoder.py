@@ -31,12 +31,12 @@ from components.contracts.lineage import training_lineage
 from components.foundation.errors import InputError
 from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
 from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.objectives.pairs import UnchosenItems
 from components.recommenders.training.loop import step_generator
 from components.recommenders.training.processes import Share, TrainingResources
 
 ITEM_VECTORS = "item_vectors"
 FOLDING = "item_folding"
-DRAWS = 8  # of a negative, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class LightGCNTask(EncoderTask):
         kept = ~torch.isin(keys, held)
         self.adjacency = _adjacency(users[kept], items[kept], sequences, resources)
         self.users, self.items = users[kept], items[kept]
-        self.chosen_keys = keys[kept]  # ascending
+        self.unchosen = UnchosenItems(self.users, self.items, self.n_items)
         torch.manual_seed(config.seed)
         self.network = LightGCN(self.n_users, self.n_items, config.dimension, config.layers).to(self.device)
 
@@ -152,29 +152,12 @@ class LightGCNTask(EncoderTask):
         generator = step_generator(self.config.seed, step)
         size = min(self.config.batch_size, len(self.users))
         pairs = torch.randint(len(self.users), (size,), generator=generator)
-        negatives = self._negatives(self.users[pairs], generator)
+        negatives = self.unchosen.draw(self.users[pairs], generator)
         users, positives, negatives = (
             share.of(part).to(self.device) for part in (self.users[pairs], self.items[pairs], negatives)
         )
         summed = _bpr_loss(self.network, self.adjacency, users, positives, negatives, self.config.weight_decay)
         return summed / size
-
-    def _negatives(self, users: Tensor, generator: torch.Generator) -> Tensor:
-        """An item for each of `users` int64[B], drawn again while the user has chosen it.
-
-        On dense data it matters: of ML-1M's pairs a twentieth is chosen, of popular items half, and each such negative
-        pulls the wrong way. After `DRAWS` a user who has chosen nearly everything keeps what was drawn last.
-        """
-        negatives = torch.randint(self.n_items, users.shape, generator=generator)
-        last = len(self.chosen_keys) - 1
-        for _ in range(DRAWS - 1):
-            keys = users * self.n_items + negatives
-            places = torch.searchsorted(self.chosen_keys, keys).clamp(max=last)
-            chosen = torch.nonzero(self.chosen_keys[places] == keys)[:, 0]
-            if not len(chosen):
-                break
-            negatives[chosen] = torch.randint(self.n_items, chosen.shape, generator=generator)
-        return negatives
 
     def evaluate(self) -> dict[str, float]:
         """The area under the ROC curve of the links held out; empty where there are none."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from components.foundation.configuration import Section
-from components.recommenders.configuration import BackboneConfig, TrainingConfig
+from components.recommenders.backbones.registry import check_reads_history
+from components.recommenders.configuration import BackboneConfig, TrainingConfig, check_backbone, check_objective
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,8 @@ class RankingSection(Section):
     backbone: str = "sasrec"
     model: BackboneConfig = field(default_factory=BackboneConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        check_backbone(self.backbone, self.model)
+        check_reads_history(self.backbone)
+        check_objective(self.backbone, self.training)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from components.contracts.ranking_signature import CANDIDATES, HISTORY, OUTPUTS, RATIONALE
 from components.contracts.serving import USER_VECTOR_OUTPUT
 from components.foundation.files import replacing_file
+from components.recommenders.backbones.registry import check_reads_history
 from components.recommenders.configuration import RankerConfig
 from components.recommenders.ranker import Ranker
 
@@ -58,8 +59,10 @@ def export_ranker(ranker: Ranker, path: Path) -> None:
     """Write `ranker` as ONNX; batch size B and number of candidates C stay free.
 
     Raises:
+        InputError: the backbone reads no history, so that its rankers cannot be released.
         ValueError: the exported graph does not have the signature's inputs and outputs.
     """
+    check_reads_history(ranker.config.backbone)
     candidates = torch.ones(2, 3, dtype=torch.int64)
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("candidates")}
     _export(_ServingRanker(ranker.eval()), ranker.config, {CANDIDATES: (candidates, shape)}, OUTPUTS, path)
@@ -71,8 +74,9 @@ def export_user_vector(ranker: Ranker, path: Path) -> None:
     Its product with an item's vector (`item_vectors`) is the score that the ranker gives the item.
 
     Raises:
-        ValueError: as `export_ranker`.
+        InputError, ValueError: as `export_ranker`.
     """
+    check_reads_history(ranker.config.backbone)
     _export(_ServingUser(ranker.eval()), ranker.config, {}, (USER_VECTOR_OUTPUT,), path)
 
 

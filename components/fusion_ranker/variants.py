@@ -62,6 +62,7 @@ def train_variants(inputs: RankerInputs, section: RankingSection, output: Path, 
     config = dataclasses.replace(section.training, seed=seed)
     for variant in parse_variants(section.variants):
         ranker = build_ranker(variant, inputs, section.backbone, section.model, seed)
+        assert isinstance(ranker, Ranker)  # a section refuses backbones that cannot be released
         result = train_ranker(
             ranker,
             inputs.sequences,

@@ -7,13 +7,12 @@ from typing import Any
 from components.contracts.ranking_signature import HISTORY_LENGTH, RATIONALE, RATIONALES_PER_USER, USER_INPUTS
 from components.foundation.checks import check_choice, check_number, check_whole
 from components.foundation.errors import InputError
-from components.recommenders.backbones.registry import backbone_entry
+from components.recommenders.backbones.registry import CROSS_ENTROPY, OBJECTIVES, USER, backbone_entry
 from components.recommenders.variants import variant_named
 
 # What is no candidate when a ranker is evaluated. Under `recbole`, as RecBole 1.2.1 evaluates sequential models, every
 # item is a candidate; under `open`, as most public code does, what the user had before the target is none.
 RECBOLE, OPEN = PROTOCOLS = ("recbole", "open")
-OBJECTIVES = ("cross_entropy", "sampled_softmax")
 NEGATIVE_SAMPLINGS = ("uniform", "popularity")
 SCHEDULES = ("constant", "decay")
 
@@ -23,10 +22,12 @@ class TrainingConfig:
     """How long and how fast to train; equal for all variants that are to be compared.
 
     Attributes:
-        objective: what the next item is predicted by: cross_entropy over all items, or sampled_softmax over a sample.
+        objective: what the next item is predicted by: cross_entropy over all items, or sampled_softmax over a sample;
+            what a user's items are told from others by: bpr in pairs, or logistic one by one.
         negatives: items in the sample of sampled_softmax; a catalogue with no more items than that is taken whole.
         negative_sampling: how it is drawn: uniform, or by popularity, whose probability is subtracted from the scores.
         auxiliary_weight: of the loss beside the objective, in the variants that have one and in duorec.
+        weight_decay: factor of the squared length of the vectors that a batch of bpr or logistic has learned.
         epochs: passes over the training data at most.
         minimum_steps_per_epoch: optimizer steps that an epoch has at least, by passing over the data several times: a
             few hundred users would otherwise be trained for a few dozen steps.
@@ -44,10 +45,11 @@ class TrainingConfig:
         InputError: a field is of another type than its default, or outside its range.
     """
 
-    objective: str = "cross_entropy"
+    objective: str = CROSS_ENTROPY
     negatives: int = 1024
     negative_sampling: str = "uniform"
     auxiliary_weight: float = 0.1
+    weight_decay: float = 1e-5
     epochs: int = 12
     minimum_steps_per_epoch: int = 33
     batch_size: int = 128
@@ -66,7 +68,8 @@ class TrainingConfig:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("protocol", self.protocol, PROTOCOLS)
         check_whole("validation_users", self.validation_users, 0)
-        check_number("auxiliary_weight", self.auxiliary_weight, least=0)
+        for name in ("auxiliary_weight", "weight_decay"):
+            check_number(name, getattr(self, name), least=0)
         for name in ("negatives", "epochs", "minimum_steps_per_epoch", "batch_size", "evaluate_every", "patience"):
             check_whole(name, getattr(self, name), 1)
         check_whole("seed", self.seed, 0)
@@ -81,7 +84,7 @@ class BackboneConfig:
     Attributes:
         embedding_dimension: components of an item's vector and of a user's.
         layers: number of layers of the network.
-        heads: attention heads of each layer, for sasrec; their number must divide the dimension.
+        heads: attention heads of each layer, for sasrec and duorec; their number must divide the dimension.
         dropout: share of the components that training drops, 0 or more and below 1.
 
     Raises:
@@ -119,6 +122,30 @@ def check_backbone(name: str, config: BackboneConfig) -> None:
         )
 
 
+def check_objective(name: str, config: TrainingConfig) -> None:
+    """Refuse an objective by which a backbone cannot be trained.
+
+    Raises:
+        InputError: there is no backbone of this name, or it has not this objective.
+    """
+    objectives = backbone_entry(name).objectives
+    if config.objective not in objectives:
+        raise InputError(
+            f"objective {config.objective}: backbone {name} is not trained by it, expected {' or '.join(objectives)}"
+        )
+
+
+def check_variant(backbone: str, variant: str) -> None:
+    """Refuse a variant that reads what the backbone is not given.
+
+    Raises:
+        InputError: there is no backbone or variant of this name, or the two do not go together.
+    """
+    entry, late_text = backbone_entry(backbone), variant_named(variant).late_text
+    if entry.is_collaborative and late_text:
+        raise InputError(f"variant {variant}: reads the last items of a history, backbone {backbone} reads no history")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RankerConfig(BackboneConfig):
     """What a ranker is, as kept in its `config.json`.
@@ -132,9 +159,10 @@ class RankerConfig(BackboneConfig):
         rationales_per_user: K.
         history_length: items of a history at most.
         pool: collection that the users were matched in whose rationales it was trained on: serving gives it no others.
+        users: number of users of the training, for a backbone that knows them by their numbers; 0 for others.
 
     Raises:
-        InputError: an unknown variant or backbone, or a field that is out of its range.
+        InputError: an unknown variant or backbone, two that do not go together, or a field that is out of its range.
     """
 
     variant: str
@@ -145,10 +173,12 @@ class RankerConfig(BackboneConfig):
     rationales_per_user: int = RATIONALES_PER_USER
     history_length: int = HISTORY_LENGTH
     pool: str = ""
+    users: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        variant_named(self.variant)
+        check_variant(self.backbone, self.variant)
+        check_whole("users", self.users, 1 if backbone_entry(self.backbone).is_collaborative else 0)
         for name in ("items", "text_dimension", "rationales_per_user", "history_length"):
             check_whole(name, getattr(self, name), 1)
         check_backbone(self.backbone, self)
@@ -157,7 +187,7 @@ class RankerConfig(BackboneConfig):
     def inputs(self) -> tuple[str, ...]:
         """What the ranker is given of a user (`contracts.ranking_signature`): equal for all variants of a backbone."""
         declared = {*backbone_entry(self.backbone).inputs, RATIONALE}
-        return tuple(name for name in USER_INPUTS if name in declared)
+        return tuple(name for name in (USER, *USER_INPUTS) if name in declared)
 
     def description(self) -> dict[str, Any]:
         """What `config.json` holds: the fields and, for serving, the `inputs` that follow from them."""

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.foundation.errors import InputError
+from components.recommenders.collaborative_ranker import CollaborativeRanker
 from components.recommenders.configuration import OPEN, RECBOLE
-from components.recommenders.interaction_sequences import InteractionSequences
+from components.recommenders.interaction_sequences import InteractionSequences, gather_windows
 from components.recommenders.ranker import Ranker
 from components.recommenders.rationale_assignments import RationaleAssignments
 
@@ -27,10 +29,11 @@ def describe_protocol(protocol: str) -> str:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Rank of each evaluated user's held-out item among all candidates; one target a user.
+    """Rank of each evaluated user's held-out items among all candidates.
 
     Attributes:
-        values: int64[B], from 0.
+        values: int64[B], from 0, where every user has one; int64[B, n] where users have several, -1 in the places of
+            those that a user has fewer.
         lists: int64[B, k] item indices, the best candidates of each user, best first, 0 where a user has fewer of them;
             no column where none were kept.
     """
@@ -38,21 +41,33 @@ class Ranks:
     values: np.ndarray
     lists: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
+    def _by_target(self) -> np.ndarray:
+        return self.values if self.values.ndim == 2 else self.values[:, None]
+
     def hit_ratio(self, cutoff: int = CUTOFF) -> float:
-        """HR@k: share of users whose target is among the first k. With one target a user, this is recall@k too."""
-        return float((self.values < cutoff).mean())
+        """HR@k: share of users with a target among the first k. With one target a user, this is recall@k too."""
+        ranks = self._by_target()
+        return float(((ranks >= 0) & (ranks < cutoff)).any(axis=1).mean())
 
     def ndcg_by_user(self, cutoff: int = CUTOFF) -> np.ndarray:
-        """1 / log2(rank + 2) where the target is among the first k, else 0: float64[U] (its ideal DCG is 1)."""
-        return np.where(self.values < cutoff, 1.0 / np.log2(self.values + 2.0), 0.0)
+        """Sum of 1 / log2(rank + 2) over the targets among the first k, per what it is at most: float64[U].
+
+        At most, all targets come first; with one target a user that is 1.
+        """
+        ranks = self._by_target()
+        gains = np.where((ranks >= 0) & (ranks < cutoff), 1.0 / np.log2(np.maximum(ranks, 0) + 2.0), 0.0).sum(axis=1)
+        best = np.cumsum(1.0 / np.log2(np.arange(cutoff) + 2.0))
+        return gains / best[np.clip((ranks >= 0).sum(axis=1), 1, cutoff) - 1]
 
     def ndcg(self, cutoff: int = CUTOFF) -> float:
         """NDCG@k, the mean of `ndcg_by_user`."""
         return float(self.ndcg_by_user(cutoff).mean())
 
     def mrr(self, cutoff: int = CUTOFF) -> float:
-        """MRR@k: mean of 1 / (rank + 1) where the target is among the first k, else 0."""
-        return float(np.where(self.values < cutoff, 1.0 / (self.values + 1.0), 0.0).mean())
+        """MRR@k: mean of 1 / (rank + 1) of the first target if it is among the first k, else 0."""
+        ranks = self._by_target()
+        first = np.where(ranks >= 0, ranks, np.iinfo(np.int64).max - 1).min(axis=1)
+        return float(np.where(first < cutoff, 1.0 / (first + 1.0), 0.0).mean())
 
     def metrics(self) -> dict[str, float]:
         """Hit ratio and NDCG at `CUTOFF`, by the names that reports use."""
@@ -84,11 +99,11 @@ def rank_targets(
     users: np.ndarray | None = None,
     list_length: int = 0,
 ) -> Ranks:
-    """Rank the `valid` or the `test` item of users by the scores of any recommender.
+    """Rank the `valid` or the `test` items of users by the scores of any recommender.
 
     Args:
-        score: gives users' scores of all items, from what they had before the target.
-        masks_seen: whether what a user had before the target is no candidate; the target itself always is one.
+        score: gives users' scores of all items, from what they had before the targets.
+        masks_seen: whether what a user had before the targets is no candidate; a target itself always is one.
         users: int64[B], those to evaluate; None: all.
         list_length: recommendations to keep of each user.
 
@@ -96,24 +111,33 @@ def rank_targets(
         ValueError: a score is not finite.
     """
     users = np.arange(sequences.n_users) if users is None else users
-    ends = sequences.train_lengths + (1 if split == "test" else 0)
-    targets = sequences.items[sequences.offsets[:-1] + ends]
+    begins, counts = sequences.held_out(split)
+    width = int(counts[users].max())
     ranks, lists = [], []
     for start in range(0, len(users), _EVALUATION_BATCH):
         batch = users[start : start + _EVALUATION_BATCH]
         scores = score(batch)
         if not torch.isfinite(scores).all():
             raise ValueError("scores are not finite")
-        target = torch.from_numpy(targets[batch] - 1).to(scores.device)
+        items = gather_windows(sequences.items, begins[batch], counts[batch], width)
+        target = torch.from_numpy(items - 1).to(scores.device)  # -1: none
         if masks_seen:
-            rows, seen = _seen(sequences, batch, ends[batch])
-            own = scores.gather(1, target[:, None])
-            scores = scores.index_put((rows.to(scores.device), seen.to(scores.device)), scores.new_tensor(-torch.inf))
-            scores.scatter_(1, target[:, None], own)
-        ranks.append(ranks_of_targets(scores, target).cpu())
+            seen = tuple(
+                part.to(scores.device) for part in _seen(sequences, batch, (begins - sequences.offsets[:-1])[batch])
+            )
+            of_targets = scores.gather(1, target.clamp(min=0))
+            scores = scores.index_put(seen, scores.new_tensor(-torch.inf))
+            has = torch.nonzero(target >= 0, as_tuple=True)
+            scores[has[0], target[has]] = of_targets[has]
+        of_batch = torch.full_like(target, -1)
+        for place in range(width):
+            rows = target[:, place] >= 0
+            of_batch[rows, place] = ranks_of_targets(scores[rows], target[rows, place])
+        ranks.append(of_batch.cpu())
         best = scores.topk(min(list_length, scores.shape[1]), dim=1)
         lists.append(torch.where(torch.isneginf(best.values), 0, best.indices + 1).cpu())
-    return Ranks(torch.cat(ranks).numpy(), torch.cat(lists).numpy())
+    values = torch.cat(ranks).numpy()
+    return Ranks(values[:, 0] if width == 1 else values, torch.cat(lists).numpy())
 
 
 def _seen(sequences: InteractionSequences, users: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -126,7 +150,7 @@ def _seen(sequences: InteractionSequences, users: np.ndarray, ends: np.ndarray) 
 
 @torch.no_grad()
 def rank_held_out(
-    ranker: Ranker,
+    ranker: Ranker | CollaborativeRanker,
     sequences: InteractionSequences,
     rationales: RationaleAssignments,
     split: str,
@@ -134,18 +158,35 @@ def rank_held_out(
     users: np.ndarray | None = None,
     list_length: int = 0,
 ) -> Ranks:
-    """Rank the `valid` or the `test` item of users with a ranker, given everything that came before it.
+    """Rank the `valid` or the `test` items of users with a ranker, given everything that came before them.
+
+    A collaborative ranker is given no item that the user had before, under either protocol: RecBole evaluates
+    collaborative models so.
 
     Args:
         users: int64[B], those to evaluate; None: all.
         list_length: recommendations to keep of each user.
 
     Raises:
+        InputError: the ranker knows its users by their numbers, and these are others.
         ValueError: a score is not finite.
     """
-    ends = sequences.train_lengths + (1 if split == "test" else 0)
     was_training = ranker.training
     ranker.eval()
+    if isinstance(ranker, CollaborativeRanker):
+        score = _collaborative_scorer(ranker, sequences, rationales)
+    else:
+        score = _sequence_scorer(ranker, sequences, rationales, split)
+    masks_seen = protocol == OPEN or isinstance(ranker, CollaborativeRanker)
+    ranks = rank_targets(score, sequences, split, masks_seen, users, list_length)
+    ranker.train(was_training)
+    return ranks
+
+
+def _sequence_scorer(
+    ranker: Ranker, sequences: InteractionSequences, rationales: RationaleAssignments, split: str
+) -> Scorer:
+    ends = sequences.held_out(split)[0] - sequences.offsets[:-1]
     table = ranker.item_table()
     device = table.device
 
@@ -155,6 +196,24 @@ def rank_held_out(
         user, _ = ranker.current_user(table, history.to(device), rationale)
         return user @ table[1:].T  # the padding item is no candidate
 
-    ranks = rank_targets(score, sequences, split, protocol == OPEN, users, list_length)
-    ranker.train(was_training)
-    return ranks
+    return score
+
+
+def _collaborative_scorer(
+    ranker: CollaborativeRanker, sequences: InteractionSequences, rationales: RationaleAssignments
+) -> Scorer:
+    if sequences.n_users != ranker.config.users:
+        raise InputError(
+            f"backbone {ranker.config.backbone}: has vectors of the {ranker.config.users} users of its training, not "
+            f"of the {sequences.n_users} of this data"
+        )
+    user_vectors, item_vectors = ranker.vectors()
+    device = item_vectors.device
+
+    def score(batch: np.ndarray) -> Tensor:
+        numbers = torch.from_numpy(batch)
+        rationale = rationales.of_users(numbers).to(device) if ranker.reads_rationales else None
+        users = ranker.fused(user_vectors[numbers.to(device)], rationale)
+        return ranker.backbone.score_all(users, item_vectors[1:])  # the padding item is no candidate
+
+    return score

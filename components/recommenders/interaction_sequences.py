@@ -26,8 +26,9 @@ class InteractionSequences:
         item_ids: I ids, sorted; an item's index is its position + 1, and 0 is padding.
         items: int64[N], item indices of all visits.
         offsets: int64[U + 1]; the visits of user u are items[offsets[u]:offsets[u + 1]].
-        train_lengths: int64[U]; the first train_lengths[u] of them are for training, the next one is the validation
-            target, the one after it the test target (leave-one-out).
+        train_lengths: int64[U]; the first train_lengths[u] of them are for training.
+        valid_lengths: int64[U]; so many after them are validation targets, the others test targets. None: the next one
+            is the validation target, the one after it the test target (leave-one-out).
     """
 
     user_ids: list[str]
@@ -35,6 +36,7 @@ class InteractionSequences:
     items: np.ndarray
     offsets: np.ndarray
     train_lengths: np.ndarray
+    valid_lengths: np.ndarray | None = None
 
     @property
     def n_users(self) -> int:
@@ -53,6 +55,19 @@ class InteractionSequences:
         is_training = within < self.train_lengths[users]
         return users[is_training], self.items[is_training]
 
+    def held_out(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Of each user's `valid` or `test` targets, the place of the first in `items`, and their number: int64[U] each.
+
+        What the user had before them is items[offsets[u] : place].
+        """
+        begins = self.offsets[:-1] + self.train_lengths
+        if self.valid_lengths is None:
+            return begins + (split == "test"), np.ones_like(begins)
+        if split == "valid":
+            return begins, self.valid_lengths
+        begins = begins + self.valid_lengths
+        return begins, self.offsets[1:] - begins
+
     def recent_items(self, users: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
         """The last `length` of the first `ends[b]` items of users[b]: int64[B, length], oldest first, 0-padded."""
         starts = self.offsets[users] + np.maximum(ends - length, 0)
@@ -66,38 +81,43 @@ def gather_windows(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, 
     return np.where(columns < lengths[:, None], values[positions], 0)
 
 
-def read_sequences(prepared: Path) -> InteractionSequences:
-    """Read the sequences of a prepared-data artifact.
+def read_sequences(prepared: Path, protocol: str = LEAVE_ONE_OUT) -> InteractionSequences:
+    """Read the sequences of a prepared-data artifact, split by `leave_one_out` or `ratio`.
 
     Raises:
         InputError: a table is missing or of another schema, or its rows are not in the order the contract asks for.
     """
     path = prepared / INTERACTIONS_FILE
-    table = read_interactions(prepared, ["user_id", "item_id", SPLIT_COLUMN])
+    column = SPLIT_PREFIX + protocol
+    table = read_interactions(prepared, ["user_id", "item_id", column], protocol)
     item_ids = read_item_ids(prepared)
     user_ids, user_index, items = number_rows(table, item_ids, path)
-    splits = pc.index_in(table.column(SPLIT_COLUMN), value_set=pa.array(SPLITS)).to_numpy(zero_copy_only=False)
+    splits = pc.index_in(table.column(column), value_set=pa.array(SPLITS)).to_numpy(zero_copy_only=False)
 
     begins = visit_begins(user_index, items)
     if (splits[1:] != splits[:-1])[~begins[1:]].any():
-        raise InputError(f"{path}: {SPLIT_COLUMN} tears a visit, a run of interactions with one item, apart")
+        raise InputError(f"{path}: {column} tears a visit, a run of interactions with one item, apart")
     user_index, items, splits = user_index[begins], items[begins], splits[begins]
 
-    counts = np.bincount(user_index, minlength=len(user_ids))
-    train_lengths = np.bincount(user_index[splits == SPLITS.index("train")], minlength=len(user_ids))
-    if (counts - train_lengths != 2).any():
-        raise InputError(f"{path}: {SPLIT_COLUMN} does not leave exactly two visits out for every user")
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    expected = np.full(len(items), SPLITS.index("train"))
-    expected[offsets[1:] - 2], expected[offsets[1:] - 1] = SPLITS.index("valid"), SPLITS.index("test")
+    train, valid, test = (
+        np.bincount(user_index[splits == SPLITS.index(split)], minlength=len(user_ids)).astype(np.int64)
+        for split in SPLITS
+    )
+    if protocol == LEAVE_ONE_OUT and (valid + test != 2).any():
+        raise InputError(f"{path}: {column} does not leave exactly two visits out for every user")
+    if (valid == 0).any() or (test == 0).any():
+        raise InputError(f"{path}: {column} leaves a user without a visit to validate or to test with")
+    offsets = np.concatenate([[0], np.cumsum(train + valid + test)]).astype(np.int64)
+    expected = np.repeat(np.tile(range(len(SPLITS)), len(user_ids)), np.stack([train, valid, test], axis=1).ravel())
     if (splits != expected).any():
-        raise InputError(f"{path}: {SPLIT_COLUMN} is not, in each user's order, train, then valid, then test")
+        raise InputError(f"{path}: {column} is not, in each user's order, train, then valid, then test")
     return InteractionSequences(
         user_ids=user_ids,
         item_ids=item_ids.to_pylist(),
         items=items,
         offsets=offsets,
-        train_lengths=train_lengths.astype(np.int64),
+        train_lengths=train,
+        valid_lengths=None if protocol == LEAVE_ONE_OUT else valid,
     )
 
 

@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.recommenders.configuration import RankerConfig
 from components.recommenders.text_components import PrincipalComponents
+from components.recommenders.variants import IDS_AND_TEXT, TEXT_AND_IDS, variant_named
 
 _SCALE = 0.02  # of a learned component at its start
 
@@ -58,3 +60,22 @@ def rows_of(table: Tensor, items: Tensor | None) -> Tensor:
     """Some rows of a table, or all of them."""
     # F.embedding and not table[items]: the gradient of indexing is summed by racing threads.
     return table if items is None else F.embedding(items, table)
+
+
+def build_item_encoder(
+    config: RankerConfig, dimension: int, text: Tensor | None
+) -> ItemEncoder | FrozenTextItemEncoder:
+    """What stands for an item in the variant of `config`, with `dimension` components.
+
+    Args:
+        text: float32[items + 1, t], row 0 zero; for the variants that read item texts.
+
+    Raises:
+        ValueError: the variant reads item texts, none are given.
+    """
+    variant = variant_named(config.variant)
+    if text is None and variant.reads_item_texts:
+        raise ValueError(f"variant {config.variant} reads item texts, none are given")
+    if variant.items == TEXT_AND_IDS and text is not None:
+        return FrozenTextItemEncoder(config.items, dimension, text)
+    return ItemEncoder(config.items, dimension, text if variant.items == IDS_AND_TEXT else None)

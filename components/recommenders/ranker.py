@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +15,13 @@ from components.foundation.files import read_json, replacing_file, write_json
 from components.recommenders.backbones.registry import build_backbone
 from components.recommenders.configuration import RankerConfig
 from components.recommenders.fusion import AttentionFusion
-from components.recommenders.item_encoders import FrozenTextItemEncoder, ItemEncoder, rows_of
+from components.recommenders.item_encoders import build_item_encoder, rows_of
 from components.recommenders.late_text import LateText, PoolAttention, late_components
 from components.recommenders.rationale_assignments import PoolTexts
-from components.recommenders.variants import ALIGNMENT, IDS_AND_TEXT, TEXT_AND_IDS, variant_named
+from components.recommenders.variants import ALIGNMENT, variant_named
+
+if TYPE_CHECKING:
+    from components.recommenders.collaborative_ranker import CollaborativeRanker
 
 
 class Ranker(nn.Module):
@@ -41,25 +45,16 @@ class Ranker(nn.Module):
         self.config = config
         variant = variant_named(config.variant)
         dimension = config.embedding_dimension
-        self.item_encoder: ItemEncoder | FrozenTextItemEncoder
         self.late_text: LateText | None = None
         self.pool_attention: PoolAttention | None = None
-        if item_text is None:
-            if variant.reads_item_texts:
-                raise ValueError(f"variant {config.variant} reads item texts, none are given")
-        elif variant.late_text:
+        if item_text is not None and variant.late_text:
             components = late_components(item_text)
             self.late_text = LateText(F.normalize(components.of(item_text), dim=1))
             if variant.pool:
                 if pool is None:
                     raise ValueError(f"variant {config.variant} reads the pool, none is given")
                 self.pool_attention = PoolAttention(*(F.normalize(components.of(part), dim=1) for part in pool))
-        if variant.items == TEXT_AND_IDS and item_text is not None:
-            self.item_encoder = FrozenTextItemEncoder(config.items, dimension, item_text)
-        else:
-            self.item_encoder = ItemEncoder(
-                config.items, dimension, item_text if variant.items == IDS_AND_TEXT else None
-            )
+        self.item_encoder = build_item_encoder(config, dimension, item_text)
         self.backbone = build_backbone(config.backbone, dataclasses.asdict(config), config.history_length)
         self.fusion = AttentionFusion(dimension, config.text_dimension) if variant.fused else None
         # Brings a rationale to where users are, for the loss that aligns them; scores do not read it.
@@ -146,12 +141,31 @@ def last_states(values: Tensor, history: Tensor) -> Tensor:
     return values.gather(1, position[:, None, None].expand(-1, 1, values.shape[2])).squeeze(1)
 
 
-def save_ranker(ranker: Ranker, directory: Path) -> None:
+def save_ranker(ranker: "Ranker | CollaborativeRanker", directory: Path) -> None:
     """Write weights and configuration into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     with replacing_file(directory / WEIGHTS_FILE) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in ranker.state_dict().items()}, temporary)
     write_json(directory / CONFIG_FILE, ranker.config.description())
+
+
+def read_ranker_files(directory: Path) -> tuple[RankerConfig, dict[str, Tensor]]:
+    """Configuration and weights of a ranker.
+
+    Raises:
+        InputError: a file is missing or unreadable.
+    """
+    try:
+        described = read_json(directory / CONFIG_FILE)
+        inputs = described.pop("inputs")
+        config = RankerConfig(**described)
+        if inputs != list(config.inputs):
+            raise ValueError(f"inputs {inputs}, a {config.backbone} of variant {config.variant} has {config.inputs}")
+        return config, load_file(directory / WEIGHTS_FILE)
+    except RelandError:
+        raise
+    except Exception as error:
+        raise InputError(f"{directory}: not a ranker ({error})") from error
 
 
 def load_ranker(directory: Path) -> Ranker:
@@ -160,13 +174,8 @@ def load_ranker(directory: Path) -> Ranker:
     Raises:
         InputError: a file is missing, unreadable, or weights and configuration do not fit each other.
     """
+    config, weights = read_ranker_files(directory)
     try:
-        described = read_json(directory / CONFIG_FILE)
-        inputs = described.pop("inputs")
-        config = RankerConfig(**described)
-        if inputs != list(config.inputs):
-            raise ValueError(f"inputs {inputs}, a {config.backbone} of variant {config.variant} has {config.inputs}")
-        weights = load_file(directory / WEIGHTS_FILE)
         # Texts come with the weights: the ranker is made with empty ones.
         reads_texts = variant_named(config.variant).reads_item_texts
         size = len(weights["pool_attention.keys"]) if "pool_attention.keys" in weights else 0

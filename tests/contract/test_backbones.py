@@ -1,4 +1,4 @@
-"""What every backbone of rankers must do, over all backbones."""
+"""What every backbone of rankers must do, over all backbones: those of sequences, and the collaborative ones."""
 
 import json
 import os
@@ -16,9 +16,16 @@ import torch
 from components.contracts.artifacts import ONNX_FILE
 from components.contracts.ranking_signature import CANDIDATES, HISTORY, OUTPUTS, RATIONALE, USER_INPUTS
 from components.foundation.errors import InputError
-from components.fusion_ranker.export import export_ranker
-from components.recommenders.backbones.contract import SequenceBackbone
-from components.recommenders.backbones.registry import BACKBONES, build_backbone
+from components.fusion_ranker.export import export_ranker, export_user_vector
+from components.recommenders.backbones.contract import CollaborativeBackbone, SequenceBackbone
+from components.recommenders.backbones.registry import (
+    BACKBONES,
+    OBJECTIVES,
+    USER,
+    build_backbone,
+    build_collaborative_backbone,
+)
+from components.recommenders.collaborative_ranker import CollaborativeRanker, load_collaborative_ranker
 from components.recommenders.configuration import BackboneConfig, RankerConfig, TrainingConfig
 from components.recommenders.evaluation import rank_held_out
 from components.recommenders.interaction_sequences import InteractionSequences
@@ -29,6 +36,8 @@ from components.recommenders.training.rankers import TrainingResult, train_ranke
 
 FIELDS, USERS, TEXT = 16, 64, 3  # items, users, components of a text's vector
 SMALL = BackboneConfig(embedding_dimension=16, layers=1, dropout=0.1)
+SEQUENTIAL = sorted(name for name, entry in BACKBONES.items() if not entry.is_collaborative)
+COLLABORATIVE = sorted(set(BACKBONES) - set(SEQUENTIAL))
 TRAINING = TrainingConfig(epochs=6, minimum_steps_per_epoch=20, batch_size=32, learning_rate=1e-2, seed=3)
 Weights = dict[str, torch.Tensor]
 
@@ -47,6 +56,19 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def board_of(name: str) -> InteractionSequences:
+    """The data whose answer a backbone of this kind can know."""
+    return squares() if BACKBONES[name].is_collaborative else checkerboard()
+
+
+def squares() -> InteractionSequences:
+    """The squares of a user are those of one colour, all of them: the two held out are the only ones not seen yet."""
+    histories = [
+        np.array([(user + 2 * (user // 2 + step)) % FIELDS for step in range(FIELDS // 2)]) + 1 for user in range(USERS)
+    ]
+    return sequences_of(histories)
+
+
 def checkerboard() -> InteractionSequences:
     """Users go from field to field of a ring, steps of one and of three by turns; what comes next is known.
 
@@ -59,6 +81,10 @@ def checkerboard() -> InteractionSequences:
         for visit in range(7 + user % 4):
             fields.append((fields[-1] + (1, 3)[(visit + user // FIELDS) % 2]) % FIELDS)
         histories.append(np.array(fields) + 1)
+    return sequences_of(histories)
+
+
+def sequences_of(histories: list[np.ndarray]) -> InteractionSequences:
     lengths = np.array([len(history) for history in histories])
     return InteractionSequences(
         user_ids=[f"u{user:02d}" for user in range(USERS)],
@@ -75,19 +101,38 @@ def rationales() -> RationaleAssignments:
     return RationaleAssignments(embeddings, torch.arange(USERS)[:, None] % 4)
 
 
-def make_ranker(name: str, **changes: object) -> Ranker:
+def make_ranker(name: str, **changes: object) -> Ranker | CollaborativeRanker:
     torch.manual_seed(0)
     described = asdict(SMALL) | {"variant": "reland", "backbone": name, "history_length": 12} | changes
-    config = RankerConfig(**described, items=FIELDS, text_encoder="test", text_dimension=TEXT)
-    return Ranker(config, torch.cat([torch.zeros(1, TEXT), torch.randn(FIELDS, TEXT)]))
+    entry = BACKBONES.get(name, BACKBONES["sasrec"])
+    described = {key: described[key] for key in described if key not in asdict(SMALL) or key in entry.settings}
+    users = USERS if entry.is_collaborative else 0
+    config = RankerConfig(**described, items=FIELDS, text_encoder="test", text_dimension=TEXT, users=users)
+    item_text = torch.cat([torch.zeros(1, TEXT), torch.randn(FIELDS, TEXT)])
+    if entry.is_collaborative:
+        return CollaborativeRanker(config, item_text, pairs_of(squares()))
+    return Ranker(config, item_text)
+
+
+def pairs_of(sequences: InteractionSequences) -> torch.Tensor:
+    return torch.from_numpy(np.stack(sequences.training_pairs()))
 
 
 def trained(
     name: str, training: TrainingConfig, folder: Path | None = None, **changes: object
-) -> tuple[Ranker, TrainingResult]:
+) -> tuple[Ranker | CollaborativeRanker, TrainingResult]:
     ranker = make_ranker(name, **changes)
-    result = train_ranker(ranker, checkerboard(), rationales(), training, TrainingResources(checkpoint=folder))
+    if BACKBONES[name].is_collaborative:
+        # A window of a user has six pairs: as many steps as the other backbones take.
+        training = replace(training, batch_size=6 * training.batch_size)
+    if training.objective not in BACKBONES[name].objectives:
+        training = replace(training, objective=BACKBONES[name].objectives[0])
+    result = train_ranker(ranker, board_of(name), rationales(), training, TrainingResources(checkpoint=folder))
     return ranker, result
+
+
+def load(name: str, folder: Path) -> Ranker | CollaborativeRanker:
+    return load_collaborative_ranker(folder) if BACKBONES[name].is_collaborative else load_ranker(folder)
 
 
 def same(first: Weights, second: Weights) -> bool:
@@ -95,30 +140,90 @@ def same(first: Weights, second: Weights) -> bool:
 
 
 @pytest.fixture(scope="module")
-def rankers() -> dict[str, Ranker]:
+def rankers() -> dict[str, Ranker | CollaborativeRanker]:
     """One trained ranker of each backbone; tests read them."""
     return {name: trained(name, TRAINING)[0] for name in BACKBONES}
 
 
 def test_the_registry_says_what_is_there(name: str) -> None:
     entry = BACKBONES[name]
-    network = build_backbone(name, asdict(SMALL), length=12)
-    assert isinstance(network, SequenceBackbone) and type(network).__name__ == entry.class_name
-    assert set(entry.inputs) <= set(USER_INPUTS) and HISTORY in entry.inputs
+
+    def network(**changes: object) -> torch.nn.Module:
+        settings = asdict(replace(SMALL, **changes))
+        if not entry.is_collaborative:
+            return build_backbone(name, settings, length=12)
+        return build_collaborative_backbone(name, settings, USERS, FIELDS, pairs_of(squares()))
+
+    small = network()
+    assert isinstance(small, CollaborativeBackbone if entry.is_collaborative else SequenceBackbone)
+    assert type(small).__name__ == entry.class_name
+    assert entry.inputs == ((USER,) if entry.is_collaborative else (HISTORY,)) and USER not in USER_INPUTS
+    assert entry.objectives and set(entry.objectives) <= set(OBJECTIVES)
     for setting in entry.settings:  # each of them changes the network
         value = {"embedding_dimension": 32, "layers": 2, "heads": 4, "dropout": 0.3}[setting]
-        assert (
-            str(build_backbone(name, asdict(replace(SMALL, **{setting: value})), 12)) != str(network)
-            or setting == "heads"
-        )
+        assert described(network(**{setting: value})) != described(small) or setting == "heads"
 
 
-def test_a_checkerboard_is_learned(rankers: dict[str, Ranker], name: str) -> None:
-    before = rank_held_out(make_ranker(name).eval(), checkerboard(), rationales(), "test").hit_ratio(cutoff=1)
-    after = rank_held_out(rankers[name], checkerboard(), rationales(), "test").hit_ratio(cutoff=1)
-    assert before < 0.3 and after > 0.9  # chance is 1/16, and 1/2 for who knows the last item alone
+def described(network: torch.nn.Module) -> tuple[str, list[torch.Size]]:
+    return str(network), [parameter.shape for parameter in network.parameters()]
 
 
+def test_a_checkerboard_is_learned(rankers: dict[str, Ranker | CollaborativeRanker], name: str) -> None:
+    before = rank_held_out(make_ranker(name).eval(), board_of(name), rationales(), "test").hit_ratio(cutoff=1)
+    after = rank_held_out(rankers[name], board_of(name), rationales(), "test").hit_ratio(cutoff=1)
+    # Chance is 1/16, and 1/2 for who knows the last item alone; of squares, all 9 that were not seen are candidates.
+    assert before < 0.3 and after > 0.9
+
+
+@pytest.mark.slow
+def test_it_is_learned_by_every_objective_and_in_every_variant_that_the_paper_compares(name: str) -> None:
+    entry = BACKBONES[name]
+    for objective in entry.objectives[1:]:
+        ranker, _ = trained(name, replace(TRAINING, objective=objective, negatives=8, epochs=12))
+        assert rank_held_out(ranker, board_of(name), rationales(), "test").hit_ratio(cutoff=1) > 0.8, objective
+    for variant in ("id_only", "item_features", "reland_shuffled", "rlmrec"):
+        ranker, _ = trained(name, TRAINING, variant=variant)
+        assert rank_held_out(ranker, board_of(name), rationales(), "test").hit_ratio(cutoff=1) > 0.8, variant
+
+
+def test_an_objective_that_makes_no_sense_is_refused(name: str) -> None:
+    for objective in set(OBJECTIVES) - set(BACKBONES[name].objectives):
+        with pytest.raises(InputError, match=f"objective {objective}: backbone {name} is not trained by it, expected"):
+            train_ranker(make_ranker(name), board_of(name), rationales(), replace(TRAINING, objective=objective))
+
+
+@pytest.mark.parametrize("name", COLLABORATIVE)
+def test_a_ranker_that_knows_users_by_number_is_not_released_and_knows_no_others(
+    rankers: dict[str, Ranker | CollaborativeRanker], name: str, tmp_path: Path
+) -> None:
+    for export in (export_ranker, export_user_vector):
+        with pytest.raises(InputError, match=f"backbone {name}: knows the users of its training by .* not released"):
+            export(rankers[name], tmp_path / ONNX_FILE)
+    assert not (tmp_path / ONNX_FILE).exists()
+    board = squares()
+    others = replace(
+        board, user_ids=board.user_ids[1:], offsets=board.offsets[1:], train_lengths=board.train_lengths[1:]
+    )
+    with pytest.raises(InputError, match=f"has vectors of the {USERS} users of its training, not of the {USERS - 1}"):
+        rank_held_out(rankers[name], others, rationales(), "test")
+    with pytest.raises(InputError, match=f"backbone {name}: knows the users"):
+        Ranker(rankers[name].config, torch.zeros(FIELDS + 1, TEXT))
+
+
+@pytest.mark.parametrize("name", COLLABORATIVE)
+def test_all_pairs_score_as_each_does(rankers: dict[str, Ranker | CollaborativeRanker], name: str) -> None:
+    ranker = rankers[name]
+    assert isinstance(ranker, CollaborativeRanker)
+    with torch.no_grad():
+        users, items = ranker.vectors()
+        assert users.shape == (USERS, ranker.backbone.dimension) and items.shape[0] == FIELDS + 1
+        all_pairs = ranker.backbone.score_all(users, items)
+        for row, column in ((0, 1), (5, FIELDS), (USERS - 1, 7)):
+            one = ranker.backbone.score(users[row : row + 1], items[column : column + 1])
+            torch.testing.assert_close(all_pairs[row, column], one[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
 def test_a_state_depends_on_what_came_before_it_alone(name: str) -> None:
     backbone = build_backbone(name, asdict(SMALL), length=12).eval()
     items = torch.randn(2, 12, 16, generator=torch.Generator().manual_seed(1))
@@ -230,7 +335,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(name: str, by_two: Path) -> None:
     alone, result = trained(name, BY_TWO, dropout=0.0)  # each process drops out other components
-    together = load_ranker(by_two / name).state_dict()
+    together = load(name, by_two / name).state_dict()
     for key, value in alone.state_dict().items():
         # Adam divides gradients by their size: rounding is visible where they are next to nothing, as those of the
         # keys' biases are, which change no attention.
@@ -240,14 +345,17 @@ def test_two_processes_learn_what_one_does(name: str, by_two: Path) -> None:
     assert result.steps == 8
 
 
-def test_saved_and_loaded(rankers: dict[str, Ranker], name: str, tmp_path: Path) -> None:
+def test_saved_and_loaded(rankers: dict[str, Ranker | CollaborativeRanker], name: str, tmp_path: Path) -> None:
     save_ranker(rankers[name], tmp_path)
-    loaded = load_ranker(tmp_path)
+    loaded = load(name, tmp_path)
     assert loaded.config == rankers[name].config and same(loaded.state_dict(), rankers[name].state_dict())
 
 
 @pytest.mark.slow
-def test_onnx_answers_as_pytorch_does(rankers: dict[str, Ranker], name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_onnx_answers_as_pytorch_does(
+    rankers: dict[str, Ranker | CollaborativeRanker], name: str, tmp_path: Path
+) -> None:
     ranker = rankers[name]
     export_ranker(ranker, tmp_path / ONNX_FILE)
     session = onnxruntime.InferenceSession(tmp_path / ONNX_FILE, providers=["CPUExecutionProvider"])
@@ -280,3 +388,10 @@ def test_weights_of_another_backbone(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(described | {"backbone": "sasrec"}))
     with pytest.raises(InputError, match="not a ranker"):
         load_ranker(tmp_path)
+    save_ranker(make_ranker("neumf"), tmp_path)
+    with pytest.raises(InputError, match="backbone neumf: knows the users of its training by their numbers"):
+        load_ranker(tmp_path)
+    described = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(described | {"backbone": "ngcf"}))
+    with pytest.raises(InputError, match="not a ranker"):
+        load_collaborative_ranker(tmp_path)

@@ -1,9 +1,14 @@
-"""LightGCN (He et al., SIGIR 2020), the behavior encoder of the paper's offline experiments."""
+"""LightGCN (He et al., SIGIR 2020), the behavior encoder of the paper's offline experiments and one of its backbones.
+
+Embeddings smoothed over the user-item graph: E^(k+1) = D^(-1/2) A D^(-1/2) E^(k), read out as mean_k E^(k).
+"""
 
 import warnings
 
 import torch
 from torch import Tensor, nn
+
+from components.recommenders.backbones.contract import CollaborativeBackbone
 
 
 class _SymmetricPropagation(torch.autograd.Function):
@@ -23,8 +28,22 @@ class _SymmetricPropagation(torch.autograd.Function):
         return None, ctx.adjacency @ gradient.contiguous()
 
 
+def propagate(adjacency: Tensor, x: Tensor) -> Tensor:
+    """D^(-1/2) A D^(-1/2) x, for a `normalized_adjacency` and float32[N, d]."""
+    return _SymmetricPropagation.apply(adjacency, x)
+
+
+def light_convolution(adjacency: Tensor, x: Tensor, layers: int) -> Tensor:
+    """The mean of x and what `layers` propagations make of it, float32[N, d]."""
+    total = x
+    for _ in range(layers):
+        x = propagate(adjacency, x)
+        total = total + x
+    return total / (layers + 1)
+
+
 class LightGCN(nn.Module):
-    """Embeddings smoothed over the user-item graph: E^(k+1) = D^(-1/2) A D^(-1/2) E^(k), read out as mean_k E^(k).
+    """The behavior encoder: all nodes have embeddings of their own.
 
     Nodes are the users (0 .. U-1) followed by the items (U .. U+I-1). Not covered: node features and edge types.
     """
@@ -37,12 +56,7 @@ class LightGCN(nn.Module):
 
     def forward(self, adjacency: Tensor) -> tuple[Tensor, Tensor]:
         """User vectors float32[U, d] and item vectors float32[I, d] for a `normalized_adjacency`."""
-        layer = self.embedding
-        total = layer
-        for _ in range(self.layers):
-            layer = _SymmetricPropagation.apply(adjacency, layer)
-            total = total + layer
-        mean = total / (self.layers + 1)
+        mean = light_convolution(adjacency, self.embedding, self.layers)
         return mean[: self.n_users], mean[self.n_users :]
 
     @torch.no_grad()
@@ -52,6 +66,52 @@ class LightGCN(nn.Module):
         for _ in range(self.layers):
             layers.append(adjacency @ layers[-1])
         return layers
+
+
+class GraphBackbone(CollaborativeBackbone):
+    """A backbone over the graph of users and items; the padding item is a node without edges."""
+
+    pairs: Tensor
+
+    def __init__(self, users: int, items: int, pairs: Tensor, embedding_dimension: int):
+        super().__init__()
+        self.user_embedding = nn.Parameter(torch.randn(users, embedding_dimension) * 0.02)
+        self.register_buffer("pairs", pairs)
+        self._items = items
+        self._adjacency: Tensor | None = None
+
+    def adjacency(self) -> Tensor:
+        """`normalized_adjacency` of the pairs, on their device; made once."""
+        if self._adjacency is None or self._adjacency.device != self.pairs.device:
+            users, items = self.pairs.cpu()
+            made = normalized_adjacency(users, items, len(self.user_embedding), self._items + 1)
+            self._adjacency = made.to(self.pairs.device)
+        return self._adjacency
+
+    def nodes(self, item_embeddings: Tensor) -> Tensor:
+        """E^(0) of users and items: float32[U + I + 1, d]."""
+        return torch.cat([self.user_embedding, item_embeddings])
+
+    def split(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """Nodes float32[U + I + 1, D] as users float32[U, D] and items float32[I + 1, D]."""
+        return nodes[: len(self.user_embedding)], nodes[len(self.user_embedding) :]
+
+
+class LightGCNBackbone(GraphBackbone):
+    """Users and items by the mean over the layers; the items' first embeddings are those of the item encoder."""
+
+    def __init__(self, embedding_dimension: int, layers: int, users: int, items: int, pairs: Tensor):
+        super().__init__(users, items, pairs, embedding_dimension)
+        self.dimension = embedding_dimension
+        self.layers = layers
+
+    def extra_repr(self) -> str:
+        """What `print` shows beside the modules, of which there are none."""
+        return f"{self.dimension}, layers={self.layers}"
+
+    def forward(self, item_embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[I + 1, d] -> users float32[U, d] and items float32[I + 1, d]."""
+        return self.split(light_convolution(self.adjacency(), self.nodes(item_embeddings), self.layers))
 
 
 def normalized_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Tensor:

@@ -1,9 +1,5 @@
-"""Training of rankers: every position of every window predicts the next item."""
+"""Training of rankers: every position of every window predicts the next item, or pairs of a user and an item."""
 
-import dataclasses
-import hashlib
-import json
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +8,9 @@ from torch import Tensor
 
 from components.foundation.errors import InputError
 from components.recommenders.backbones.registry import backbone_entry
-from components.recommenders.configuration import TrainingConfig
-from components.recommenders.evaluation import CUTOFF, rank_held_out
+from components.recommenders.collaborative_ranker import CollaborativeRanker
+from components.recommenders.configuration import TrainingConfig, check_objective
+from components.recommenders.evaluation import CUTOFF
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.objectives.auxiliary import contrastive_loss
 from components.recommenders.objectives.next_item import next_item_loss
@@ -21,14 +18,12 @@ from components.recommenders.objectives.same_target import SameTargetHistories, 
 from components.recommenders.objectives.sampled_softmax import ItemSampler, sampled_softmax_loss
 from components.recommenders.ranker import Ranker, last_states
 from components.recommenders.rationale_assignments import RationaleAssignments
-from components.recommenders.training.loop import TrainingPlan, TrainingTask, step_generator, train
+from components.recommenders.training.collaborative import CollaborativeTask
+from components.recommenders.training.loop import step_generator, train
 from components.recommenders.training.processes import Share, TrainingResources
+from components.recommenders.training.ranker_task import RankerTask
 from components.recommenders.training.windows import WindowBatches, cut_windows
 from components.recommenders.variants import variant_named
-
-_BETAS = (0.9, 0.98)
-_WARM_UP_STEPS = 100
-_WARM_UP_SHARE = 0.04
 
 
 @dataclass(frozen=True)
@@ -51,13 +46,13 @@ class TrainingResult:
 
 
 def train_ranker(
-    ranker: Ranker,
+    ranker: Ranker | CollaborativeRanker,
     sequences: InteractionSequences,
     rationales: RationaleAssignments,
     config: TrainingConfig,
     resources: TrainingResources | None = None,
 ) -> TrainingResult:
-    """Train in place by cross entropy (section 4.1); the ranker ends with the weights of the best validation NDCG@10.
+    """Train in place by the objective (section 4.1); the ranker ends with the weights of the best validation NDCG@10.
 
     Reads training interactions, and the validation item of each user to choose the weights; never a test item. The
     ranker ends on the CPU, ready to score.
@@ -66,10 +61,15 @@ def train_ranker(
         resources: where to train; None: on the CPU, without checkpoints.
 
     Raises:
-        InputError: there is nothing to predict, or as `loop.train`.
+        InputError: the backbone is not trained by this objective, there is nothing to predict, or as `loop.train`.
     """
+    check_objective(ranker.config.backbone, config)
     resources = resources or TrainingResources()
-    task = _RankerTask(ranker, sequences, rationales, config, resources.device)
+    task: RankerTask
+    if isinstance(ranker, CollaborativeRanker):
+        task = CollaborativeTask(ranker, sequences, rationales, config, resources.device)
+    else:
+        task = _RankerTask(ranker, sequences, rationales, config, resources.device)
     progress = train(task, task.plan, resources)
     ranker.cpu().eval()
     return TrainingResult(
@@ -81,11 +81,10 @@ def train_ranker(
     )
 
 
-class _RankerTask(TrainingTask):
-    """Next items of a ranker's windows; scored by the full ranking of every user's validation item."""
+class _RankerTask(RankerTask):
+    """Next items of a ranker's windows."""
 
     network: Ranker
-    score_name = f"ndcg@{CUTOFF}"
 
     def __init__(
         self,
@@ -99,43 +98,16 @@ class _RankerTask(TrainingTask):
         _, _, window_lengths = cut_windows(sequences, length, np.random.default_rng(config.seed))
         if not len(window_lengths):
             raise InputError("training data: no user has two training interactions, so there is nothing to predict")
-        self.name = ranker.config.variant
-        self.network = ranker.to(device)
-        self.sequences = sequences
-        self.rationales = rationales
-        self.config = config
-        self.device = device
+        super().__init__(ranker, sequences, rationales, config, device, len(window_lengths))
         self.batches = WindowBatches(sequences, length, config.batch_size, config.seed)
         self.auxiliary = variant_named(ranker.config.variant).auxiliary
         self.same_targets = None
         if backbone_entry(ranker.config.backbone).draws_same_targets_together:
             self.same_targets = SameTargetHistories(sequences)
-        self.validation_users = None
-        if 0 < config.validation_users < sequences.n_users:
-            drawn = np.random.default_rng(config.seed).choice(sequences.n_users, config.validation_users, replace=False)
-            self.validation_users = np.sort(drawn)
         self.sampler = None
         if config.objective == "sampled_softmax" and config.negatives < sequences.n_items:
             self.sampler = ItemSampler(sequences, config.negatives, config.negative_sampling, device)
-        self.steps_per_pass = math.ceil(len(window_lengths) / config.batch_size)
         self.positions_per_batch = float(window_lengths.sum()) / self.steps_per_pass
-        steps_per_epoch = max(self.steps_per_pass, config.minimum_steps_per_epoch)
-        self.plan = TrainingPlan(
-            steps=config.epochs * steps_per_epoch,
-            evaluate_every=config.evaluate_every * steps_per_epoch,
-            patience=config.patience,
-            seed=config.seed,
-            gradient_norm=config.gradient_norm,
-            betas=_BETAS,
-        )
-
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up; then constant, or linear decay to zero, so that the last epochs settle."""
-        warm_up = max(1, min(_WARM_UP_STEPS, round(_WARM_UP_SHARE * self.plan.steps)))
-        if self.config.schedule == "constant":
-            return self.config.learning_rate * min(step / warm_up, 1.0)
-        decay = (self.plan.steps - step) / max(1, self.plan.steps - warm_up)
-        return self.config.learning_rate * min(step / warm_up, decay)
 
     def loss(self, step: int, share: Share) -> Tensor:
         batch = self.batches.of_step(step)
@@ -209,20 +181,3 @@ class _RankerTask(TrainingTask):
         if corrections is not None and items is not None:
             corrections = corrections[items]
         return sampled_softmax_loss(states, table, targets, sampled, corrections, self.positions_per_batch)
-
-    def evaluate(self) -> dict[str, float]:
-        return rank_held_out(
-            self.network, self.sequences, self.rationales, "valid", self.config.protocol, self.validation_users
-        ).metrics()
-
-    def identity(self) -> str:
-        """Digest of the configurations and of all data that the training reads."""
-        digest = hashlib.sha256()
-        described = [dataclasses.asdict(self.network.config), dataclasses.asdict(self.config)]
-        digest.update(json.dumps(described).encode())
-        for array in (self.sequences.items, self.sequences.offsets, self.sequences.train_lengths):
-            digest.update(array.tobytes())
-        read = [self.rationales.embeddings, self.rationales.rows, self.rationales.seed_users, *self.network.texts]
-        for tensor in [tensor for tensor in read if tensor is not None]:
-            digest.update(tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()

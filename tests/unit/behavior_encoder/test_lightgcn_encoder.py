@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from components.behavior_encoder import lightgcn_encoder
-from components.behavior_encoder.histories import build_sequences, read_histories
-from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder, LightGCNTask
+from components.behavior_encoder.histories import read_histories
+from components.behavior_encoder.lightgcn_encoder import LightGCNConfig, LightGCNEncoder
 from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
 from components.recommenders.training.processes import TrainingResources
 
@@ -26,23 +26,6 @@ def test_bpr_loss_by_hand() -> None:
     # One pair each way: m (e_0 - e_1) = 1 and m (e_1 - e_0) = -1; |m|^2 + |e_0|^2 + |e_1|^2 = 5.25 in both.
     ranking = math.log(1 + math.exp(-1)) + math.log(1 + math.exp(1))
     assert loss.item() == pytest.approx(ranking + 0.1 * (5.25 + 5.25) / 2)
-
-
-def test_a_negative_is_no_item_that_the_user_has_chosen() -> None:
-    # Of 30 items the first user has chosen 8, the second the other 22.
-    sequences = build_sequences(
-        ["few", "many"], [f"i{item:02d}" for item in range(30)], np.repeat([0, 1], [8, 22]), np.arange(1, 31)
-    )
-    task = LightGCNTask(Path("not read"), sequences, LightGCNConfig(held_out_share=0.0), TrainingResources())
-    users = torch.arange(2).repeat_interleave(2_000)
-    negatives = task._negatives(users, torch.Generator().manual_seed(0))
-    counts = torch.zeros(2, 30).index_put_((users, negatives), torch.ones(4_000), accumulate=True)
-    chosen = torch.zeros(2, 30, dtype=torch.bool).index_put_(task.pairs, torch.tensor(True))
-    assert counts.sum(dim=1).tolist() == [2_000, 2_000]
-    # 8 of 30 chosen: (8 / 30)^8 of the draws stay wrong, 0.05 of 2,000; 22 of 30: 8%.
-    assert counts[0][chosen[0]].sum() <= 1 and counts[1][chosen[1]].sum() < 2_000 * 0.12
-    # The others are drawn equally often: 2,000 / 22 = 91, with a deviation of 9.
-    assert (counts[0][~chosen[0]] > 45).all() and (counts[0][~chosen[0]] < 137).all()
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

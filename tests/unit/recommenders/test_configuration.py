@@ -11,6 +11,7 @@ from components.recommenders.configuration import (
     RankerConfig,
     TrainingConfig,
     check_backbone,
+    check_objective,
 )
 from components.recommenders.variants import VARIANTS
 
@@ -54,6 +55,27 @@ def test_a_setting_that_the_backbone_does_not_read() -> None:
     check_backbone("gru4rec", BackboneConfig(embedding_dimension=7))  # no multiple of anything
 
 
+def test_an_objective_that_the_backbone_is_not_trained_by() -> None:
+    for backbone, objective in (("sasrec", "cross_entropy"), ("duorec", "sampled_softmax"), ("lightgcn", "bpr")):
+        check_objective(backbone, TrainingConfig(objective=objective))
+    for backbone, objective, expected in (
+        ("duorec", "bpr", "cross_entropy or sampled_softmax"),
+        ("neumf", "cross_entropy", "bpr or logistic"),
+    ):
+        message = f"objective {objective}: backbone {backbone} is not trained by it, expected {expected}$"
+        with pytest.raises(InputError, match=message):
+            check_objective(backbone, TrainingConfig(objective=objective))
+
+
+def test_a_variant_that_reads_the_history_of_a_backbone_that_reads_none() -> None:
+    with pytest.raises(
+        InputError, match=r"variant reland_pool: reads the last items .*, backbone ngcf reads no history"
+    ):
+        RankerConfig(**SIZES, variant="reland_pool", backbone="ngcf", users=9)
+    with pytest.raises(InputError, match="users 0: expected a whole number, 1 or more"):
+        RankerConfig(**SIZES, variant="id_only", backbone="ngcf")
+
+
 def test_every_field_is_documented() -> None:
     for kind in (TrainingConfig, BackboneConfig, RankerConfig):
         documented = "".join(each.__doc__ or "" for each in kind.__mro__)
@@ -63,7 +85,12 @@ def test_every_field_is_documented() -> None:
 
 def test_the_variants_of_a_backbone_have_one_signature() -> None:
     for backbone in BACKBONES:
-        configs = [RankerConfig(**SIZES, variant=variant, backbone=backbone) for variant in VARIANTS]
+        users = 9 if BACKBONES[backbone].is_collaborative else 0
+        configs = [
+            RankerConfig(**SIZES, variant=variant, backbone=backbone, users=users)
+            for variant, entry in VARIANTS.items()
+            if not (users and entry.late_text)
+        ]
         assert len({config.inputs for config in configs}) == 1
         described = configs[0].description()
         assert described["inputs"] == list(configs[0].inputs) and described["backbone"] == backbone

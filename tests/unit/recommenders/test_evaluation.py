@@ -25,6 +25,44 @@ def test_hit_ratio_and_ndcg_by_hand() -> None:
     assert ranks.hit_ratio(cutoff=1) == pytest.approx(1 / 5)
 
 
+def test_several_targets_by_hand() -> None:
+    # Three users: targets at ranks 0 and 2 of two, at 12 and 1 of three (and 40), none among the first ten.
+    ranks = Ranks(np.array([[0, 2, -1], [12, 1, 40], [10, -1, -1]]))
+    assert ranks.hit_ratio() == pytest.approx(2 / 3)
+    two, three = 1 + 1 / math.log2(3), 1 + 1 / math.log2(3) + 1 / 2
+    by_user = [(1 + 1 / 2) / two, (1 / math.log2(3)) / three, 0.0]
+    assert ranks.ndcg_by_user().tolist() == pytest.approx(by_user)
+    assert ranks.mrr() == pytest.approx((1 + 1 / 2) / 3)
+    assert ranks.ndcg_by_user(cutoff=1).tolist() == pytest.approx([1.0, 0.0, 0.0])  # at most one target comes first
+    all_first = Ranks(np.arange(12)[None])  # more targets than places
+    assert all_first.ndcg() == pytest.approx(1.0)
+
+
+def test_the_targets_of_a_split_by_shares() -> None:
+    # Two users; of the first, 2 visits are for training, 1 to validate with and 3 to test with; of the second 1, 2, 1.
+    sequences = InteractionSequences(
+        user_ids=["u0", "u1"],
+        item_ids=[f"i{item}" for item in range(1, 7)],
+        items=np.array([1, 2, 3, 4, 5, 6, 6, 1, 2, 3]),
+        offsets=np.array([0, 6, 10]),
+        train_lengths=np.array([2, 1]),
+        valid_lengths=np.array([1, 2]),
+    )
+    scores = torch.tensor([[0.9, 0.8, 0.7, 0.1, 0.6, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
+
+    def score(users: np.ndarray) -> torch.Tensor:
+        return scores[torch.from_numpy(users)].clone()
+
+    # Best first, the first user's items are 1 2 3 5 6 4; the second's 6 5 4 3 2 1.
+    assert rank_targets(score, sequences, "valid", masks_seen=False).values.tolist() == [[2, -1], [5, 4]]
+    assert rank_targets(score, sequences, "test", masks_seen=False).values.tolist() == [[5, 3, 4], [3, -1, -1]]
+    # Without 1, 2 and 3, or 6, 1 and 2.
+    assert rank_targets(score, sequences, "test", masks_seen=True).values.tolist() == [[2, 0, 1], [2, -1, -1]]
+    assert rank_targets(score, sequences, "valid", masks_seen=True).values.tolist() == [[0, -1], [4, 3]]
+    lists = rank_targets(score, sequences, "test", masks_seen=True, list_length=4).lists
+    assert lists.tolist() == [[5, 6, 4, 0], [5, 4, 3, 0]]
+
+
 def test_ties_count_against_the_ranker() -> None:
     scores = torch.tensor([[0.1, 0.9, 0.5, 0.5], [0.9, 0.1, 0.2, 0.3], [0.7, 0.7, 0.7, 0.7]])
     assert ranks_of_targets(scores, torch.tensor([2, 0, 3])).tolist() == [2, 0, 3]

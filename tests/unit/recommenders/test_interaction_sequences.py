@@ -38,6 +38,34 @@ def test_reads_a_prepared_folder(sequences: InteractionSequences) -> None:
     assert sequences.train_lengths.tolist() == [2, 1]
 
 
+def test_reads_a_split_by_shares(write_prepared: Callable[..., Path]) -> None:
+    prepared = write_prepared({"ann": list("abcdef"), "bob": list("bdae")}, list("abcdef"))
+    path = prepared / INTERACTIONS_FILE
+    rows = read_table(path, INTERACTIONS).to_pylist()
+    splits = ["train"] * 2 + ["valid"] + ["test"] * 3 + ["train", "valid", "valid", "test"]
+    schema = interactions_schema(["leave_one_out", "ratio"])
+
+    def write(splits: list[str]) -> None:
+        table = [row | {"split_ratio": split} for row, split in zip(rows, splits, strict=True)]
+        write_table(pa.Table.from_pylist(table, schema=schema), path, schema)
+
+    write(splits)
+    sequences = read_sequences(prepared, "ratio")
+    assert sequences.train_lengths.tolist() == [2, 1] and sequences.valid_lengths.tolist() == [1, 2]
+    assert [part.tolist() for part in sequences.held_out("valid")] == [[2, 7], [1, 2]]
+    assert [part.tolist() for part in sequences.held_out("test")] == [[3, 9], [3, 1]]
+    of_one_out = read_sequences(prepared)
+    assert of_one_out.valid_lengths is None and of_one_out.train_lengths.tolist() == [4, 2]
+    assert [part.tolist() for part in of_one_out.held_out("valid")] == [[4, 8], [1, 1]]
+    assert [part.tolist() for part in of_one_out.held_out("test")] == [[5, 9], [1, 1]]
+    write([*splits[:-1], "valid"])
+    with pytest.raises(InputError, match="split_ratio leaves a user without a visit to validate or to test with"):
+        read_sequences(prepared, "ratio")
+    write([splits[2], *splits[:2], *splits[3:]])
+    with pytest.raises(InputError, match="split_ratio is not, in each user's order, train, then valid, then test"):
+        read_sequences(prepared, "ratio")
+
+
 def test_training_pairs_are_the_training_interactions(sequences: InteractionSequences) -> None:
     users, items = sequences.training_pairs()
     assert users.tolist() == [0, 0, 1]

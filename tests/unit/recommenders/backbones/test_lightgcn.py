@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from components.recommenders.backbones.lightgcn import LightGCN, normalized_adjacency
+from components.recommenders.backbones.lightgcn import LightGCN, LightGCNBackbone, normalized_adjacency
 
 ROOT = math.sqrt(2)
 
@@ -61,3 +61,16 @@ def test_gradient_equals_that_of_the_dense_product() -> None:
         layers.append(dense @ layers[-1])
     (torch.stack(layers).mean(dim=0).square() * weights).sum().backward()
     torch.testing.assert_close(model.embedding.grad, embedding.grad)
+
+
+def test_the_backbone_on_three_nodes_by_hand() -> None:
+    # Two users with one item: degrees 1, 1 and 2, so every edge weighs 1 / sqrt(2). E^(0) = u 1, v 3, i 4.
+    backbone = LightGCNBackbone(1, layers=2, users=2, items=1, pairs=torch.tensor([[0, 1], [1, 1]]))
+    with torch.no_grad():
+        backbone.user_embedding.copy_(torch.tensor([[1.0], [3.0]]))
+    users, items = backbone(torch.tensor([[7.0], [4.0]]))  # row 0 is padding, which has no edge
+    first = [4 / ROOT, 4 / ROOT, (1 + 3) / ROOT]
+    second = [first[2] / ROOT, first[2] / ROOT, (first[0] + first[1]) / ROOT]
+    mean = [(a + b + c) / 3 for a, b, c in zip([1, 3, 4], first, second, strict=True)]
+    torch.testing.assert_close(users, torch.tensor(mean[:2])[:, None])
+    torch.testing.assert_close(items, torch.tensor([7 / 3, mean[2]])[:, None])
