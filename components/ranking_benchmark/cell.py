@@ -16,7 +16,8 @@ from components.foundation.errors import InputError
 from components.foundation.files import read_json, replacing_file, write_json
 from components.ranking_benchmark.grid import Cell, RankerSection
 from components.recommenders.classics.evaluation import rank_by_classic
-from components.recommenders.classics.registry import fit_classic
+from components.recommenders.classics.registry import CLASSICS, fit_classic
+from components.recommenders.configuration import BackboneConfig, TrainingConfig
 from components.recommenders.evaluation import Ranks, rank_held_out
 from components.recommenders.metrics import detailed_metrics
 from components.recommenders.ranker_inputs import RankerInputs
@@ -42,8 +43,16 @@ def result_of(cell: Cell, features: str, folder: Path) -> dict[str, Any] | None:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise InputError(f"{path}: not a result of a benchmark; remove it to run the cell again")
-    fits = content["configuration"] == cell.configuration() and content["features"] == features
-    return content if fits and "error" not in content else None
+    fits = _with_defaults(content["configuration"]) == _with_defaults(cell.configuration())
+    return content if fits and content["features"] == features and "error" not in content else None
+
+
+def _with_defaults(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A setting that came after a result was made had its default, which is what was done before."""
+    if configuration["backbone"] in CLASSICS:
+        return configuration
+    defaults = {"model": dataclasses.asdict(BackboneConfig()), "training": dataclasses.asdict(TrainingConfig())}
+    return configuration | {part: values | configuration[part] for part, values in defaults.items()}
 
 
 def run_cell(cell: Cell, inputs: RankerInputs, features: str, folder: Path, checkpoints: Path) -> dict[str, Any]:
