@@ -65,7 +65,7 @@ def run_benchmark(
     was under way goes on from its last evaluation.
 
     Args:
-        jobs: cells that are trained at a time, each in a process with one thread.
+        jobs: cells that are trained at a time, each in a process with one thread; 0: none, what is there is compared.
         command: how the benchmark was called, for the results.
         listener: called with (what, message) as it goes on.
 
@@ -77,9 +77,10 @@ def run_benchmark(
     declared = {features.name: features for data in grid.data_sets for features in data.features.values()}
     declared = {name: declared[name] for name in dict.fromkeys(cell.features for cell in cells)}
     configurations = {name: _configuration(features) for name, features in declared.items()}
-    fingerprints = {name: _fingerprint(declared[name], configurations[name]) for name in declared}
+    fingerprints = {name: _fingerprint(declared[name]) for name in declared}
     missing = [cell for cell in cells if result_of(cell, fingerprints[cell.features], folder) is None]
     listener("benchmark", f"{len(cells)} cells, {len(cells) - len(missing)} of them done before")
+    missing = missing if jobs else []
     needed = list(dict.fromkeys(cell.features for cell in missing))
     for name in needed:
         _check(declared[name], configurations[name])
@@ -124,7 +125,7 @@ def make_features(
         InputError: `home` was made by another configuration.
         RelandError: a step failed.
     """
-    fingerprint, path = _fingerprint(declared, configuration), home / FEATURES_FILE
+    fingerprint, path = _fingerprint(declared), home / FEATURES_FILE
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
         folders, cost = _run_chain(declared, configuration, home.resolve(), listener)
@@ -172,10 +173,10 @@ def _check(declared: FeatureDeclaration, configuration: RunConfiguration) -> Non
         raise InputError(f"data_sets.{declared.name}: {error}") from None
 
 
-def _fingerprint(declared: FeatureDeclaration, configuration: RunConfiguration) -> str:
-    # Paths as they are written: the same grid elsewhere, beside the same data, goes on with the results of here.
-    values = {name: content for name, content in configuration.values().items() if name not in ("ranking", "serving")}
-    return hashlib.sha256(json.dumps([values, declared.environment], sort_keys=True).encode()).hexdigest()[:16]
+def _fingerprint(declared: FeatureDeclaration) -> str:
+    """Of what the grid says, so that elsewhere, or under code with more settings, it goes on with the same results."""
+    said = json.dumps([declared.sections, declared.environment], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _run_all(cells: list[Cell], features: dict[str, Features], output: Path, jobs: int) -> Iterator[tuple[Cell, str]]:
