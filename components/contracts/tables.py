@@ -105,9 +105,10 @@ SEEDS = pa.schema(
     ]
 )
 
-# One row for each valid answer. `rationale_id` is opaque: the hash of the request and of the two texts, so it names
+# One row for each valid answer. `rationale_id` is opaque: the hash of the request and of the texts, so it names
 # no user, equal runs give equal ids, and an id never stands for two texts. `preference_summary` is step 1 (the
-# explanation), `recommendation` is step 2 as the text that the text encoder reads. `items` are item ids.
+# explanation), `recommendation` is step 2 in names of the catalogue, `encoded_text` what the text encoder reads, which
+# may hold names that are not in the catalogue and is shown to nobody. `items` are item ids.
 RATIONALES = pa.schema(
     [
         _required("rationale_id", pa.string()),
@@ -116,6 +117,7 @@ RATIONALES = pa.schema(
         _required("categories", pa.list_(pa.string())),
         _required("items", pa.list_(pa.string())),
         _required("recommendation", pa.string()),
+        _required("encoded_text", pa.string()),
         _required("engine", pa.string()),
         _required("model", pa.string()),
         _required("prompt_version", pa.string()),

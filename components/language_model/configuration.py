@@ -6,12 +6,15 @@ from typing import Self
 
 from components.contracts.language_model import LORA_PREFIX
 from components.contracts.text_encoder import PACKAGED_MODEL, is_model_path
+from components.foundation.checks import check_choice
 from components.foundation.configuration import Section
 from components.foundation.errors import InputError
 from components.foundation.files import absolute_path
 from components.language_model.budget import Ceilings
 from components.language_model.ledger import PARTITIONS
 from components.language_model.trained_models import absolute_model
+
+RESOLVED, WRITTEN, SUMMARY, ALL = RATIONALE_TEXTS = ("resolved", "written", "summary", "all")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class RationalesSection(Section):
         max_calls: ceiling on calls of the language model in this run; 0: none.
         max_tokens: ceiling on tokens of prompts and answers; 0: none.
         max_cost: ceiling on their cost, at the prices of the settings RELAND_*_PRICE; 0: none.
+        rationale_text: what of a rationale is encoded: resolved (the recommended names that the catalogue has), written
+            (all recommended names, as the model wrote them), summary (the preference summary) or all (summary and
+            written).
         text_encoder: model of sentence-transformers for rationales and items: the packaged one, a Hugging Face id or a
             folder.
     """
@@ -45,9 +51,11 @@ class RationalesSection(Section):
     max_calls: int = 0
     max_tokens: int = 0
     max_cost: float = 0.0
+    rationale_text: str = RESOLVED
     text_encoder: str = PACKAGED_MODEL
 
     def __post_init__(self) -> None:
+        check_choice("rationale_text", self.rationale_text, RATIONALE_TEXTS)
         if not 1 <= self.shards <= PARTITIONS:
             raise InputError(f"shards {self.shards}: expected 1 to {PARTITIONS}")
         if self.attempts < 0:

@@ -156,14 +156,15 @@ def validate_rationales(
     from components.rationale_generation.validation import load_validator
 
     settings = load_settings()
-    answering = engine_class(RationalesSection.read(section).rationale_engine)
+    configured = RationalesSection.read(section)
+    answering = engine_class(configured.rationale_engine)
     seed_requests = read_seed_requests(Path(requests.path))
     catalogue = load_catalogue(Path(prepared.path), seed_requests.withheld)
     validator = load_validator(Path(prepared.path), catalogue, settings, free_text=answering.free_text)
     folders = [Path(shard.path) for shard in responses]
     files = [folder / RESPONSES_FILE for folder in folders if (folder / RESPONSES_FILE).stat().st_size]
     answers = [row for file in files for _, row in read_lines(file)]
-    result = validate_responses(seed_requests, answers, answering, validator)
+    result = validate_responses(seed_requests, answers, answering, validator, configured.rationale_text)
     folder = Path(rationales.path)
     write_table(result.rationales, folder / RATIONALES_FILE, RATIONALES)
     write_table(result.rejected, folder / REJECTED_RATIONALES_FILE, REJECTED_RATIONALES)

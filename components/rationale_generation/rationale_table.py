@@ -17,6 +17,7 @@ from components.contracts.batch_format import (
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES
 from components.foundation.errors import InputError
 from components.foundation.progress import say
+from components.language_model.configuration import RESOLVED, SUMMARY, WRITTEN
 from components.language_model.engine import RationaleEngine
 from components.rationale_generation.near_duplicates import count_near_duplicates
 from components.rationale_generation.request_building import SeedRequests
@@ -49,22 +50,40 @@ class ValidatedRationales:
     report: dict[str, Any]
 
 
-def make_rationale_id(custom_id: str, answer: ValidAnswer) -> str:
-    """32 hex digits of the SHA-256 of the request's id and of the texts that are served; it names no user.
+def text_to_encode(answer: ValidAnswer, rationale_text: str) -> str:
+    """What the text encoder reads of an answer (`RationalesSection.rationale_text`)."""
+    if rationale_text == SUMMARY:
+        return answer.preference_summary
+    if rationale_text == RESOLVED:
+        return answer.recommendation
+    written = answer.written or answer.recommendation  # every name of it broke a rule
+    return written if rationale_text == WRITTEN else f"{answer.preference_summary} {written}"
+
+
+def make_rationale_id(custom_id: str, answer: ValidAnswer, encoded_text: str) -> str:
+    """32 hex digits of the SHA-256 of the request's id and of the texts that are served or encoded; it names no user.
 
     Not of the raw answer: of one answer, different catalogues leave different texts. One id never stands for two texts,
     because a push overwrites the row of an id, which an older generation may still serve.
     """
-    content = canonical_json([custom_id, answer.preference_summary, answer.recommendation])
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
+    texts = [answer.preference_summary, answer.recommendation]
+    texts += [encoded_text] if encoded_text != answer.recommendation else []
+    return hashlib.sha256(canonical_json([custom_id, *texts]).encode()).hexdigest()[:32]
 
 
 def validate_responses(
-    seed_requests: SeedRequests, responses: list[Response], engine: type[RationaleEngine], validator: AnswerValidator
+    seed_requests: SeedRequests,
+    responses: list[Response],
+    engine: type[RationaleEngine],
+    validator: AnswerValidator,
+    rationale_text: str = RESOLVED,
 ) -> ValidatedRationales:
     """Give every seed user its validated answer, or say why there is none.
 
     Seed users who share a request share its answer and its `rationale_id`.
+
+    Args:
+        rationale_text: what of an answer is encoded, of `language_model.configuration.RATIONALE_TEXTS`.
 
     Raises:
         InputError: no answer is valid.
@@ -102,14 +121,16 @@ def validate_responses(
         counts["similar_items"] += valid.similar_items
         counts["named_items"] += valid.named_items
         counts["extra_fields"] += valid.extra_fields
+        encoded_text = text_to_encode(valid, rationale_text)
         rationales.append(
             {
-                "rationale_id": make_rationale_id(custom_id, valid),
+                "rationale_id": make_rationale_id(custom_id, valid, encoded_text),
                 "seed_user_id": seed,
                 "preference_summary": valid.preference_summary,
                 "categories": valid.categories,
                 "items": valid.items,
                 "recommendation": valid.recommendation,
+                "encoded_text": encoded_text,
                 "engine": engine.name,
                 "model": answer.model,
                 "prompt_version": seed_requests.prompt_version,

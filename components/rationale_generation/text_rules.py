@@ -114,6 +114,16 @@ class TextRules:
         Raises:
             RejectedAnswerError: it does not; `name` is what the message calls the text.
         """
+        self.check_content(name, text, titles)
+        if self._language and not self._may_be_in_language(text):
+            raise RejectedAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self._language!r}")
+
+    def check_content(self, name: str, text: str, titles: Container[str] = frozenset()) -> None:
+        """`check` for what is of no language, as a title is.
+
+        Raises:
+            RejectedAnswerError: as `check`.
+        """
         folded = fold(text)
         numbers = fold(without_product_numbers(text))
         for kind, pattern in _IDENTIFIERS.items():
@@ -127,8 +137,6 @@ class TextRules:
             raise RejectedAnswerError(Reason.INSTRUCTION, f"{name} holds an instruction to a language model")
         if any(pattern.search(folded) for pattern in self._forbidden):
             raise RejectedAnswerError(Reason.FORBIDDEN, f"{name} holds a forbidden text")
-        if self._language and not self._may_be_in_language(text):
-            raise RejectedAnswerError(Reason.LANGUAGE, f"{name} is not in the language {self._language!r}")
 
     def _may_be_in_language(self, text: str) -> bool:
         """Whether the required language is at least as probable as by chance.

@@ -36,6 +36,9 @@ class ValidAnswer:
     """Step 1 and step 2 of an answer; `items` are item ids.
 
     Attributes:
+        recommendation: step 2 in names of the catalogue alone.
+        written: step 2 as the model wrote it, with names that stand for nothing in the catalogue, so it is only encoded
+            and never shown. Names that break a rule for texts, or that the prompt's history names, are not in it.
         dropped_categories: names that are no category of the catalogue.
         dropped_items: titles and numbers that stand for no item: they are made up.
         similar_items: items found by a similar title.
@@ -47,6 +50,7 @@ class ValidAnswer:
     categories: list[str]
     items: list[str]
     recommendation: str
+    written: str
     dropped_categories: int = 0
     dropped_items: int = 0
     similar_items: int = 0
@@ -100,40 +104,46 @@ class AnswerValidator:
         if answer_form(request) == "numbers":
             candidates = candidate_items(request, self._catalogue)
             items = [candidates.get(number) for number in _list(answer, "items", int)]
+            titles = ["" if item is None else item.title for item in items]
             similar = 0
         else:
             titles = [_unescape(title) for title in _list(answer, "items", str)]
             items = [self._titles.resolve(title) for title in titles]
             exact = map(self._catalogue.item_of_title.get, map(normalise, titles))
             similar = sum(item is not None and item is not same for item, same in zip(items, exact, strict=True))
-        accepted = self._accept_names(summary, categories, items, request)
+        accepted = self._accept_names(summary, categories, items, titles, request)
         return replace(accepted, similar_items=similar, extra_fields=len(answer) - len(_NAMES_FORM))
 
     def _accept_names(
-        self, summary: str, categories: list[str], items: list[Item | None], request: Request
+        self, summary: str, categories: list[str], items: list[Item | None], titles: list[str], request: Request
     ) -> ValidAnswer:
         resolved_categories = [self._resolve_category(name) for name in categories]
         accepted_categories = list(dict.fromkeys(name for name in resolved_categories if name is not None))
         resolved_items = list(dict.fromkeys(item for item in items if item is not None))
         named = self._hostile.named_items(resolved_items, request)
         accepted_items = [item for item in resolved_items if item not in named]
-        parts = []
-        if accepted_categories:
-            parts.append(f"Recommended categories: {', '.join(accepted_categories)}")
-        if accepted_items:
-            parts.append(f"recommended items: {', '.join(item.title for item in accepted_items)}")
-        if not parts:
+        if not accepted_categories and not accepted_items:
             raise RejectedAnswerError(Reason.UNKNOWN_NAMES, "names no category and no item of the catalogue")
-        recommendation = "; ".join(parts) + "."
+        written = [title for title, item in zip(titles, items, strict=True) if item is None or item not in named]
         return ValidAnswer(
             summary,
             accepted_categories,
             [item.item_id for item in accepted_items],
-            recommendation[0].upper() + recommendation[1:],
+            _sentence(accepted_categories, [item.title for item in accepted_items]),
+            _sentence(*([name for name in part if self._may_be_read(name, request)] for part in (categories, written))),
             dropped_categories=resolved_categories.count(None),
             dropped_items=items.count(None),
             named_items=len(named),
         )
+
+    def _may_be_read(self, name: str, request: Request) -> bool:
+        """Whether a name as the model wrote it keeps the rules for texts."""
+        line = one_line(name)
+        try:
+            self._rules.check_content("a name", line, self._names_of_items)
+        except RejectedAnswerError:
+            return False
+        return bool(line) and not self._hostile.repeats_instruction(line, request)
 
     def _resolve_category(self, name: str) -> str | None:
         """The category of this name, or else of the only name that has the same plain words."""
@@ -154,7 +164,7 @@ class AnswerValidator:
     def _accept_text(self, summary: str, recommendation: str, extra_fields: int) -> ValidAnswer:
         text = recommendation.casefold()
         categories = [name for name, pattern in self._patterns if pattern.search(text)]
-        return ValidAnswer(summary, categories, [], recommendation, extra_fields=extra_fields)
+        return ValidAnswer(summary, categories, [], recommendation, recommendation, extra_fields=extra_fields)
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
@@ -184,6 +194,17 @@ def one_line(text: str) -> str:
     """The text with control and format characters and runs of white space turned into one space each."""
     visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
     return " ".join(visible.split())
+
+
+def _sentence(categories: list[str], items: list[str]) -> str:
+    """Step 2 as a text; empty where nothing is recommended."""
+    parts = []
+    if categories:
+        parts.append(f"Recommended categories: {', '.join(map(one_line, categories))}")
+    if items:
+        parts.append(f"recommended items: {', '.join(map(one_line, items))}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def load_validator(prepared: Path, catalogue: Catalogue, settings: Settings, *, free_text: bool) -> AnswerValidator:

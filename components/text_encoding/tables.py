@@ -10,9 +10,9 @@ from components.text_encoding.encoder import TextEncoder, encode_texts
 
 
 def encode_rationale_table(encoder: TextEncoder, rationales: Path, output: Path) -> None:
-    """Vectors of the step 2 texts (3.2.2), one for each `rationale_id`, which seed users may share."""
-    table = read_table(rationales / RATIONALES_FILE, RATIONALES, ["rationale_id", "recommendation"])
-    text_of_id = dict(zip(table["rationale_id"].to_pylist(), table["recommendation"].to_pylist(), strict=True))
+    """Vectors of the texts (3.2.2), one for each `rationale_id`, which seed users may share."""
+    table = read_table(rationales / RATIONALES_FILE, RATIONALES, ["rationale_id", "encoded_text"])
+    text_of_id = dict(zip(table["rationale_id"].to_pylist(), table["encoded_text"].to_pylist(), strict=True))
     _encode(encoder, "rationale_id", text_of_id, output)
 
 

@@ -69,7 +69,9 @@ def write_artifacts(folder: Path, shift: int = 0) -> tuple[Path, Path, Path]:
         MATCHES,
     )
     (matches / LINEAGE_FILE).write_text(json.dumps({"encoder_version": "1", "collection": POOL}))
-    texts = dict.fromkeys(("seed_user_id", "recommendation", "engine", "model", "prompt_version", "custom_id"), "-")
+    texts = dict.fromkeys(
+        ("seed_user_id", "recommendation", "encoded_text", "engine", "model", "prompt_version", "custom_id"), "-"
+    )
     numbers = {"prompt_tokens": 0, "completion_tokens": 0, "categories": [], "items": []}
     write_table(
         pa.Table.from_pylist(

@@ -57,6 +57,7 @@ def write_rationales(folder: Path, seeds: list[str]) -> Path:
             "categories": [],
             "items": [],
             "recommendation": f"recommendation {seed}",
+            "encoded_text": f"recommendation {seed}",
             "prompt_tokens": 0,
             "completion_tokens": 0,
             **texts,

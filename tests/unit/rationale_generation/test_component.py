@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,9 @@ from components.contracts.batch_format import make_response, read_lines, write_l
 from components.contracts.language_model import LanguageModel, write_language_model
 from components.contracts.tables import RATIONALES, REJECTED_RATIONALES, read_table
 from components.foundation.errors import InputError
+from components.language_model.configuration import RATIONALE_TEXTS
 from components.rationale_generation.component import build_prompts, generate_rationales, validate_rationales
-from components.rationale_generation.rationale_table import make_rationale_id
+from components.rationale_generation.rationale_table import make_rationale_id, text_to_encode
 from components.rationale_generation.validation import ValidAnswer
 from tests.contract.chat_endpoint import CONTENT, answer, answer_with, chat_endpoint
 
@@ -139,11 +141,22 @@ def test_rejected_answers_are_kept_with_the_reason_and_rationale_ids_are_opaque(
 
 
 def test_a_rationale_id_stands_for_the_texts_that_are_served():
-    answer = ValidAnswer("s", ["C"], ["i"], "r")
+    answer = ValidAnswer("s", ["C"], ["i"], "r", "r and w")
     expected = hashlib.sha256(b'["a","s","r"]').hexdigest()[:32]
-    assert make_rationale_id("a", answer) == expected
+    assert make_rationale_id("a", answer, "r") == expected
     # Of the same answer another catalogue leaves another text.
-    assert make_rationale_id("a", ValidAnswer("s", ["C"], [], "r, but one item", dropped_items=1)) != expected
+    other = ValidAnswer("s", ["C"], [], "r, but one item", "r and w", dropped_items=1)
+    assert make_rationale_id("a", other, "r, but one item") != expected
+    # A vector of another text is another row.
+    assert make_rationale_id("a", answer, "r and w") == hashlib.sha256(b'["a","s","r","r and w"]').hexdigest()[:32]
+
+
+def test_what_is_encoded_is_chosen():
+    answer = ValidAnswer("Likes space.", ["Sci-Fi"], ["i"], "Resolved.", "Written.")
+    texts = [text_to_encode(answer, which) for which in RATIONALE_TEXTS]
+    assert texts == ["Resolved.", "Written.", "Likes space.", "Likes space. Written."]
+    # Where every name that was written breaks a rule, those of the catalogue are left.
+    assert text_to_encode(replace(answer, written=""), "written") == "Resolved."
 
 
 def test_a_paid_engine_in_shards_is_asked_once_and_again_where_an_answer_is_invalid(

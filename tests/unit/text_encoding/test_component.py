@@ -31,10 +31,11 @@ def test_item_text(title, brand, categories, expected):
 
 
 def rationale(rationale_id, seed, text):
-    texts = dict.fromkeys(("preference_summary", "engine", "model", "prompt_version", "custom_id"), "x")
+    names = ("preference_summary", "recommendation", "engine", "model", "prompt_version", "custom_id")
+    texts = dict.fromkeys(names, "x")
     counts = {"prompt_tokens": 0, "completion_tokens": 0}
     lists = {"categories": [], "items": []}
-    return {"rationale_id": rationale_id, "seed_user_id": seed, "recommendation": text, **texts, **counts, **lists}
+    return {"rationale_id": rationale_id, "seed_user_id": seed, "encoded_text": text, **texts, **counts, **lists}
 
 
 def test_rationales(tmp_path):
