@@ -176,7 +176,7 @@ def test_a_checkerboard_is_learned(rankers: dict[str, Ranker | CollaborativeRank
 
 
 @pytest.mark.slow
-def test_it_is_learned_by_every_objective_and_in_every_variant_that_the_paper_compares(name: str) -> None:
+def test_it_is_learned_by_each_objective_and_in_the_variants_of_the_paper(name: str) -> None:
     entry = BACKBONES[name]
     for objective in entry.objectives[1:]:
         ranker, _ = trained(name, replace(TRAINING, objective=objective, negatives=8, epochs=12))
