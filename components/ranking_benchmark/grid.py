@@ -19,6 +19,8 @@ from components.recommenders.configuration import (
     BackboneConfig,
     TrainingConfig,
     check_backbone,
+    check_objective,
+    check_variant,
 )
 from components.recommenders.variants import ID_ONLY, variant_named
 
@@ -196,6 +198,12 @@ def parse_grid(content: Mapping[str, Any]) -> Grid:
     backbones = _names("backbones", section.backbones, lambda name: backbone_entry(name))
     classics = _names("classics", section.classics, check_classic) if section.classics.strip() else ()
     variants = _names("variants", section.variants, lambda name: variant_named(split_variant(name)[0]))
+    for backbone in backbones:
+        for variant in variants:
+            try:
+                check_variant(backbone, split_variant(variant)[0])
+            except InputError as error:
+                raise InputError(f"benchmark.variants: {error}") from None
     protocols = _names("protocols", section.protocols, _check_protocol)
     seeds = tuple(int(seed) for seed in _names("ranker_seeds", section.ranker_seeds, _check_seed))
     tables = content.get("data_sets", {})
@@ -232,6 +240,7 @@ def _data_set(name: str, table: Any, section: BenchmarkSection, backbones: tuple
         try:
             rankers[backbone] = RankerSection.read(values)
             check_backbone(backbone, rankers[backbone].model)
+            check_objective(backbone, rankers[backbone].training)
         except InputError as error:
             raise InputError(f"{where}.{error}") from None
     features = {"": _features(name, {}, table, where)}

@@ -86,6 +86,14 @@ def test_a_variant_names_the_features_that_it_is_trained_on() -> None:
         ({"benchmark": {"backbones": "sasrek"}}, "benchmark.backbones: backbone 'sasrek': unknown backbone"),
         ({"benchmark": {"variants": "relant"}}, "benchmark.variants: variant 'relant': unknown variant"),
         ({"benchmark": {"classics": "knn"}}, "benchmark.classics: classic 'knn': unknown recommender, expected one of"),
+        (
+            {"benchmark": {"backbones": "lightgcn"}},
+            "data_sets.a.*objective cross_entropy: backbone lightgcn is not trained",
+        ),
+        (
+            {"benchmark": {"backbones": "ngcf", "variants": "late_text"}},
+            "benchmark.variants: variant late_text: reads the",
+        ),
         ({"benchmark": {"protocols": "open,closed"}}, "benchmark.protocols: protocol 'closed': unknown protocol"),
         ({"benchmark": {"ranker_seeds": "0,-1"}}, "benchmark.ranker_seeds: seed '-1': expected a whole number"),
         ({"benchmark": {"ranker_seeds": "0,0"}}, "benchmark.ranker_seeds: '0,0' names one twice"),
