@@ -140,7 +140,7 @@ def _comparisons(content: dict[str, Any]) -> str:
         "#Holm",
         "Verdict",
     ]
-    note = "<p>A dash: no difference was shown.</p>"
+    note = "<p>A dash: no difference was shown, or there is one seed alone.</p>"
     return f"<h3>What beats what (Figure 5 and the controls)</h3>{note}{table(header, rows)}"
 
 

@@ -98,8 +98,8 @@ def run_benchmark(
         return results
 
     compare()
-    log = BenchmarkLog(load_settings())
     failed = 0
+    log = BenchmarkLog(load_settings())
     for cell, message in _run_all(missing, features, output, jobs):
         fingerprint = fingerprints[cell.features]
         content = None if message else result_of(cell, fingerprint, folder)
@@ -181,6 +181,8 @@ def _fingerprint(declared: FeatureDeclaration) -> str:
 
 def _run_all(cells: list[Cell], features: dict[str, Features], output: Path, jobs: int) -> Iterator[tuple[Cell, str]]:
     """Run cells, `jobs` at a time; yields each that is done, with a message where it failed."""
+    if not cells:
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, _prepare_process) as pool:
         waiting = list(reversed(cells))

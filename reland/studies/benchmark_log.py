@@ -1,5 +1,6 @@
 """The cells of a benchmark as runs of an MLflow experiment, beside the registered rankers."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from components.foundation.mlflow_client import experiment_id, open_registry
@@ -7,17 +8,25 @@ from components.foundation.settings import Settings
 from components.ranking_benchmark.grid import Cell
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
 EXPERIMENT = "reland-benchmark"
 
 
 class BenchmarkLog:
-    """Logs cells to the MLflow server that the settings name, or to SQLite under RELAND_HOME."""
+    """Logs cells to the MLflow server that the settings name, or to SQLite under RELAND_HOME; opened by the first."""
 
     def __init__(self, settings: Settings):
-        self._client = open_registry(settings)
-        self._experiment = experiment_id(self._client, settings, EXPERIMENT)
+        self._settings = settings
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        return open_registry(self._settings)
+
+    @cached_property
+    def _experiment(self) -> str:
+        return experiment_id(self._client, self._settings, EXPERIMENT)
 
     def log(self, cell: Cell, content: dict[str, Any]) -> None:
         """A run with the settings of a cell, its metrics under each protocol and its validation curve.

@@ -122,6 +122,17 @@ def test_each_cell_is_a_run_in_mlflow(results, folder) -> None:
     assert logged.metrics["valid.ndcg_at_10"] == cell["curve"][-1][1]
 
 
+def test_without_a_job_what_is_there_is_compared(results, folder) -> None:
+    (folder / "other.toml").write_text(GRID.replace('"0,1"', '"0,1,2"'))
+    arguments = ["--grid", str(folder / "other.toml"), "--output", str(folder / "output"), "--jobs", "0", "--json"]
+    code = "from reland.main import main; main()"
+    process = subprocess.run([sys.executable, "-c", code, "benchmark", *arguments], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    again = json.loads(process.stdout)
+    assert again["cells"]["done"] == 10 and len(again["cells"]["not_run"]) == 4
+    assert again["protocols"] == results["protocols"]
+
+
 def test_a_cell_of_another_setting_is_run_again_and_an_unknown_file_is_refused(results, folder) -> None:
     path = folder / "output" / "cells" / "market" / "sasrec" / "item_features" / "0.json"
     content = json.loads(path.read_text())
