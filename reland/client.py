@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx2
 
 Outcome = Literal["click", "conversion", "cart", "favourite", "rating"]
-Step = Literal["fresh", "last_known", "id_only", "popular"]
+Step = Literal["fresh", "last_known", "id_only", "similar", "popular"]
 
 Answer = TypeVar("Answer")
 
@@ -100,7 +100,7 @@ class Recommendation(UserExplanation):
         request_id: what events name.
         model: that scored, or `popular`.
         items: best first.
-        candidates_from: `item_index`, `exact` or `popular`.
+        candidates_from: `item_index`, `exact`, `similar` or `popular`.
     """
 
     request_id: str

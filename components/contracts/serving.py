@@ -48,14 +48,26 @@ USER_VECTOR_OUTPUT = "vector"
 ITEM_VECTORS_FILE = "item_vectors.parquet"  # tables.vectors("item_id", e), rows in the order of the item index
 POPULAR_ITEMS_FILE = "popular_items.parquet"
 RANKER_FILES = (CONFIG_FILE, ITEM_INDEX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE)
+SIMILAR_ITEMS_FILE = "similar_items.parquet"  # beside these; a version that was released before there was one lacks it
 
 # What is recommended to a user without any history: every item of the ranker by its number of training visits,
 # most first, ties by item_id.
 POPULAR_ITEMS = pa.schema([pa.field("item_id", pa.string(), False), pa.field("visits", pa.int64(), False)])
 
+# What is recommended to a user with a history when no model answers: the nearest neighbours of each item of the ranker
+# (`recommenders.classics.item_knn`), in the order of the item index, each with its similarity.
+SIMILAR_ITEMS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), False),
+        pa.field("neighbours", pa.list_(pa.string()), False),
+        pa.field("similarities", pa.list_(pa.float32()), False),
+    ]
+)
+
 # The steps of the ladder, best first. `fresh`: features read now, or within the bound on their age; `last_known`:
-# features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `popular`: no model at all.
-LADDER = ("fresh", "last_known", "id_only", "popular")
+# features of an earlier read; `id_only`: the ID-only model, which needs no rationale; `similar`: no model, but what
+# others visited after the items of the history; `popular`: nothing of the user either.
+LADDER = ("fresh", "last_known", "id_only", "similar", "popular")
 RANKED_STEPS = LADDER[:2]  # those that the arm's own ranker answers
 OUTCOMES = ("click", "conversion")  # what experiments and guardrails count
 # What else a user may do with a served item: logged, and counted by no analysis.

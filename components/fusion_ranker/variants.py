@@ -13,13 +13,21 @@ from components.contracts.artifacts import (
     ONNX_FILE,
     USER_VECTOR_ONNX_FILE,
 )
-from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
+from components.contracts.serving import (
+    ITEM_VECTORS_FILE,
+    POPULAR_ITEMS,
+    POPULAR_ITEMS_FILE,
+    SIMILAR_ITEMS,
+    SIMILAR_ITEMS_FILE,
+)
 from components.contracts.tables import ITEM_INDEX, vectors, write_table
 from components.foundation.errors import InputError
 from components.foundation.files import write_json
 from components.foundation.progress import say
 from components.fusion_ranker.configuration import RankingSection
 from components.fusion_ranker.export import export_ranker, export_user_vector, item_vectors
+from components.recommenders.classics.configuration import ItemKNNSettings
+from components.recommenders.classics.item_knn import item_similarities
 from components.recommenders.configuration import RankerConfig, TrainingConfig
 from components.recommenders.interaction_sequences import InteractionSequences
 from components.recommenders.ranker import Ranker, save_ranker
@@ -31,6 +39,7 @@ from components.recommenders.variants import ID_ONLY, RELAND, variant_named
 
 BASELINE = ID_ONLY
 SERVED = RELAND
+SIMILAR_ITEMS_OF_EACH = 50
 
 
 def parse_variants(text: str) -> list[str]:
@@ -88,6 +97,7 @@ def _write_artifact(
     if ranker.config.variant == SERVED:
         write_candidate_vectors(ranker, item_ids, directory)
         _write_popular_items(inputs.sequences, directory)
+        write_similar_items(inputs.sequences, directory)
     (directory / MODEL_CARD_FILE).write_text(_model_card(ranker.config, result), encoding="utf-8")
     say(f"{ranker.config.variant}: trained, validation chose step {result.best_step} of {result.steps}")
 
@@ -109,6 +119,17 @@ def _write_popular_items(sequences: InteractionSequences, directory: Path) -> No
     order = np.argsort(-visits, kind="stable")  # the items are sorted by id
     popular = pa.table([item_ids.take(pa.array(order)), pa.array(visits[order])], schema=POPULAR_ITEMS)
     write_table(popular, directory / POPULAR_ITEMS_FILE, POPULAR_ITEMS)
+
+
+def write_similar_items(sequences: InteractionSequences, directory: Path) -> None:
+    """Write what answers a user with a history when no model does: what others visited after each item."""
+    similarities = item_similarities(sequences, ItemKNNSettings(neighbours=SIMILAR_ITEMS_OF_EACH))
+    item_ids = pa.array(sequences.item_ids, pa.string())
+    offsets = pa.array(similarities.indptr, pa.int32())
+    neighbours = pa.ListArray.from_arrays(offsets, item_ids.take(pa.array(similarities.indices)))
+    values = pa.ListArray.from_arrays(offsets, pa.array(similarities.data, pa.float32()))
+    table = pa.table([item_ids, neighbours, values], schema=SIMILAR_ITEMS)
+    write_table(table, directory / SIMILAR_ITEMS_FILE, SIMILAR_ITEMS)
 
 
 def _model_card(config: RankerConfig, result: TrainingResult) -> str:

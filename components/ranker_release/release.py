@@ -13,7 +13,7 @@ import numpy as np
 
 from components.contracts.artifacts import CONFIG_FILE, ITEMS_FILE, ONNX_FILE, USER_VECTOR_ONNX_FILE
 from components.contracts.ranking_signature import CANDIDATES, HISTORY, MODEL_NAME, RATIONALE, user_inputs_of
-from components.contracts.serving import ID_ONLY_MODEL, RANKER_FILES, USER_VECTOR_MODEL
+from components.contracts.serving import ID_ONLY_MODEL, RANKER_FILES, SIMILAR_ITEMS_FILE, USER_VECTOR_MODEL
 from components.contracts.tables import ITEMS, read_table
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
@@ -109,6 +109,8 @@ def models_of(rankers: Path) -> list[ModelFiles]:
     )
     served = rankers / SERVED
     beside = {name: served / name for name in RANKER_FILES}
+    if (served / SIMILAR_ITEMS_FILE).exists():  # an artifact of before lacks it
+        beside[SIMILAR_ITEMS_FILE] = served / SIMILAR_ITEMS_FILE
     return [
         ModelFiles(ranking_model(ID_ONLY_MODEL, inputs, dimensions), {ONNX_FILE: rankers / ID_ONLY / ONNX_FILE}),
         ModelFiles(

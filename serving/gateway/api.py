@@ -58,7 +58,7 @@ Identifier = Annotated[str, Field(min_length=1, max_length=IDENTIFIER_BYTES), Af
 UserId = Annotated[Identifier, Field(description="the user, as the platform's tables call it", examples=["u-104"])]
 ItemId = Annotated[Identifier, Field(examples=["i-17"])]
 Step = Annotated[
-    Literal["fresh", "last_known", "id_only", "popular"],
+    Literal["fresh", "last_known", "id_only", "similar", "popular"],
     Field(description="the step of the ladder that answered, `fresh` being the best"),
 ]
 
@@ -120,7 +120,9 @@ class RankResponse(_Answer):
     """The candidates of a request, best first."""
 
     request_id: Annotated[str, Field(description="what outcome events name", examples=["5f0c2d1e"])]
-    model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
+    model: Annotated[
+        str, Field(description="the model that scored, or `similar` or `popular`", examples=["reland_ranker"])
+    ]
     items: Annotated[list[ScoredItem], Field(description="best first")]
     unknown_items: Annotated[list[str], Field(description="candidates that the model does not know: not scored")]
     excluded_items: Annotated[list[str], Field(description="candidates that an operator keeps out: not scored")]
@@ -130,10 +132,13 @@ class RecommendResponse(_Answer):
     """The best items for a user, best first."""
 
     request_id: Annotated[str, Field(description="what outcome events name", examples=["5f0c2d1e"])]
-    model: Annotated[str, Field(description="the model that scored, or `popular`", examples=["reland_ranker"])]
+    model: Annotated[
+        str, Field(description="the model that scored, or `similar` or `popular`", examples=["reland_ranker"])
+    ]
     items: Annotated[list[ScoredItem], Field(description="best first")]
     candidates_from: Annotated[
-        Literal["item_index", "exact", "popular"], Field(description="where the items that were ranked came from")
+        Literal["item_index", "exact", "similar", "popular"],
+        Field(description="where the items that were ranked came from"),
     ]
 
 

@@ -11,6 +11,7 @@ from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPUL
 from components.contracts.tables import ITEM_INDEX, read_table, vector_dimension, vectors
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
+from serving.gateway.similar_items import SimilarItems, read_similar_items
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Catalogue:
         item_ids: in the order of their numbers.
         popular: item ids, most visited first.
         visits: training visits of each item.
+        similar: what others visited after each item; None where the version was released before that was kept.
         pool: the one whose rationales the ranker was trained on.
         inputs: what the models are given of a user (`contracts.ranking_signature`).
     """
@@ -37,6 +39,18 @@ class Catalogue:
     text_encoder: str
     text_dimension: int
     pool: str = ""
+    similar: SimilarItems | None = None
+
+    def similar_scores(self, history: list[str]) -> np.ndarray | None:
+        """float32[I + 1] by item number, what others visited after the items of a history; None where nothing is known.
+
+        Items that nobody visited after them score 0.
+        """
+        known = [self.index_of[item] for item in history if item in self.index_of][-HISTORY_LENGTH:]
+        if self.similar is None or not known:
+            return None
+        scores = self.similar.scores(known)
+        return scores if scores.any() else None
 
     def history(self, items: list[str]) -> np.ndarray:
         """int64[1, HISTORY_LENGTH]: the last of the items that the ranker knows, oldest first, 0-padded at the end."""
@@ -79,6 +93,7 @@ def read_catalogue(folder: Path) -> Catalogue:
             text_encoder=configuration["text_encoder"],
             text_dimension=configuration["text_dimension"],
             pool=configuration["pool"],
+            similar=read_similar_items(folder, {item: number for number, item in enumerate(item_ids, start=1)}),
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG_FILE}: lacks {error}, expected the configuration of a ranker") from error

@@ -6,6 +6,7 @@ step             features                                   scores
 `fresh`          read now, or within the bound on their age the arm's ranker
 `last_known`     of an earlier read                         the arm's ranker
 `id_only`        the history is known                       `reland_id_only` of the arm's version
+`similar`        the history is known                       what others visited after the items of the history
 `popular`        none, or the user is new                   training visits of the arm's version
 ===============  =========================================  ==========================================================
 
@@ -13,7 +14,7 @@ No step gives an item that operators exclude (`contracts.exclusions`).
 
 A request's time is divided beforehand (`Budget`), so that a stage that takes too long is cancelled while there is time
 for the step below. Candidates of a recommendation have a ladder of their own: the item index, the exact index in this
-process, popular items.
+process, what others visited after the items of the history, popular items.
 """
 
 import time
@@ -33,6 +34,7 @@ from serving.gateway.ranker_client import RankerClient
 from serving.gateway.request_ids import RequestIds
 
 POPULAR = "popular"  # the name of the step, of the source of candidates, and of what stands for a model there
+SIMILAR = "similar"  # likewise
 RECOMMENDED_FROM = 200  # how many a recommendation ranks
 
 
@@ -192,7 +194,13 @@ class Ladder:
                 known = [item for item in found if item not in left_out and item in arm.catalogue.index_of]
                 return known[:count], name
         popular = [item for item in arm.catalogue.popular[: count + len(left_out)] if item not in left_out]
-        return popular[:count], POPULAR
+        similar = arm.catalogue.similar_scores(features.history) if features is not None else None
+        if similar is None:
+            return popular[:count], POPULAR
+        numbers = np.flatnonzero(similar)
+        best = numbers[np.argsort(-similar[numbers], kind="stable")]
+        found = [item for number in best if (item := arm.catalogue.item_ids[number - 1]) not in left_out]
+        return list(dict.fromkeys([*found, *popular]))[:count], SIMILAR
 
     async def _search_vector(self, arm: ServedArm, features: Features) -> np.ndarray | None:
         """float32[e], what the item index is searched with; None where Triton does not give it."""
@@ -266,7 +274,14 @@ class Ladder:
             if scored is not None:
                 return scored
         visits = np.array([arm.catalogue.visits[item] for item in candidates], np.float32)
-        return _Scores(visits, POPULAR, POPULAR, None)
+        similar = arm.catalogue.similar_scores(features.history) if features is not None else None
+        if similar is None or not candidates:
+            return _Scores(visits, POPULAR, POPULAR, None)
+        of_candidates = similar[[arm.catalogue.index_of[item] for item in candidates]]
+        # Those that nobody visited after the history come after the others, by their visits.
+        least = of_candidates.min(where=of_candidates > 0, initial=np.inf)
+        behind = (least if np.isfinite(least) else 1.0) / 2 * visits / max(float(visits.max()), 1.0)
+        return _Scores(np.where(of_candidates > 0, of_candidates, behind).astype(np.float32), SIMILAR, SIMILAR, None)
 
     async def _ask(
         self, arm: ServedArm, model: str, step: str, features: Features, numbers: np.ndarray, seconds: float

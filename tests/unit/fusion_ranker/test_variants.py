@@ -50,7 +50,7 @@ def test_variants_that_cannot_be_run(text: str, message: str) -> None:
 def test_a_ranker_artifact_is_complete(rankers: Path, inputs: RankerInputs, variant: str) -> None:
     folder = rankers / variant
     files = {WEIGHTS_FILE, CONFIG_FILE, METRICS_FILE, MODEL_CARD_FILE, ONNX_FILE, ITEM_INDEX_FILE}
-    candidate_files = {USER_VECTOR_ONNX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE}
+    candidate_files = {USER_VECTOR_ONNX_FILE, ITEM_VECTORS_FILE, POPULAR_ITEMS_FILE, SIMILAR_ITEMS_FILE}
     assert {path.name for path in folder.iterdir()} == files | (candidate_files if variant == "reland" else set())
     config = load_ranker(folder).config
     assert (config.variant, config.items, config.backbone) == (variant, 12, "sasrec")
