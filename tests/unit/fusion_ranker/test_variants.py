@@ -11,7 +11,7 @@ from components.contracts.artifacts import (
     USER_VECTOR_ONNX_FILE,
     WEIGHTS_FILE,
 )
-from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE
+from components.contracts.serving import ITEM_VECTORS_FILE, POPULAR_ITEMS, POPULAR_ITEMS_FILE, SIMILAR_ITEMS_FILE
 from components.contracts.tables import ITEM_INDEX, read_table
 from components.foundation.errors import InputError
 from components.foundation.files import read_json
