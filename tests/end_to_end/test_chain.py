@@ -64,6 +64,7 @@ class Run:
 
 
 SMALL = {"dataset": "simulator:200"}
+COMPARED = ("id_only", "item_features", "reland", "reland_shuffled", "reland_pool", "reland_contrastive", "alphafuse")
 
 
 def run_once(values: dict[str, Any], temporary: Path) -> Run:
@@ -96,8 +97,8 @@ def first(temporary) -> Run:
 
 @pytest.fixture(scope="module")
 def second(first, temporary) -> Run:
-    """Another in the same home, with the same seed, every variant, and its requests answered in shards."""
-    ranking = {"variants": ",".join(VARIANTS), "training": {"epochs": 1}}
+    """Another in the same home, with the same seed, variants of each kind, and its requests answered in shards."""
+    ranking = {"variants": ",".join(COMPARED), "training": {"epochs": 1}}
     return run_once({"data": SMALL, "ranking": ranking, "rationales": {"shards": 2}}, temporary)
 
 
@@ -221,12 +222,13 @@ def test_the_second_run_is_a_candidate_beside_the_champion(first, second):
     assert_nothing_is_left_of(second)
 
 
-def test_all_variants_were_measured_and_compared(second):
+def test_variants_of_each_kind_were_measured_and_compared(second):
     ranking = second.summary["ranking"]
-    assert set(VARIANTS) <= set(ranking)
-    assert set(ranking["comparisons"]) == set(VARIANTS)
+    assert set(COMPARED) <= set(ranking)
+    assert set(ranking["comparisons"]) == set(COMPARED)
     for name, compared in ranking["comparisons"].items():
-        assert set(compared) == set(VARIANTS[name].against)
+        assert set(compared) == set(VARIANTS[name].against) & set(COMPARED)
+    assert set(ranking["comparisons"]["reland"]) == {"item_features", "reland_shuffled"}
     for comparison in [one for of_variant in ranking["comparisons"].values() for one in of_variant.values()]:
         assert comparison["verdict"] in ("helps", "harms", "no significant difference")
 

@@ -21,6 +21,9 @@ classics = "popularity,als"
 variants = "item_features,reland,reland_shuffled,reland@few"
 ranker_seeds = "0,1"
 
+[benchmark.model]
+layers = 1
+
 [benchmark.training]
 epochs = 1
 
