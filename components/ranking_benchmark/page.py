@@ -5,6 +5,7 @@ from typing import Any
 from components.ranking_benchmark.comparison import rivals
 from components.ranking_benchmark.grid import split_variant
 from components.ranking_benchmark.paper import DATA_SETS, TABLE_2, TABLE_3
+from components.recommenders.configuration import RECBOLE
 from components.recommenders.variants import MATCHED, POOL_RATIONALES, RELAND, VARIANTS
 from components.reports.charts import (
     BLUE,
@@ -44,9 +45,7 @@ def _overview(results: dict[str, Any]) -> str:
     entries += [(f"{of_data['users']:,}", f"users of {visible(name)}") for name, of_data in results["data"].items()]
     missing = ""
     if cells["not_run"]:
-        missing += (
-            f'<p class="note">{len(cells["not_run"]):,} cells were not run; a row says of how many seeds it is.</p>'
-        )
+        missing += f'<p class="note">Not run: {len(cells["not_run"]):,}. A row says of how many seeds it is.</p>'
     for name, message in cells["failed"].items():
         missing += f'<p class="note">{visible(name)} failed: {visible(message)}</p>'
     return f"<h1>Benchmark of rankers</h1><p><code>{visible(results['command'])}</code></p>{tiles(entries)}{missing}"
@@ -79,7 +78,8 @@ def _verdict(results: dict[str, Any], protocol: str) -> str:
 def _table_2(protocol: str, content: dict[str, Any]) -> str:
     rows = []
     for row in content["table"]:
-        paper = TABLE_2.get(row["data"], {}).get(row["backbone"], {}).get(row["variant"])
+        of_protocol = TABLE_2 if protocol == RECBOLE else {}
+        paper = of_protocol.get(row["data"], {}).get(row["backbone"], {}).get(row["variant"])
         metrics = row["metrics"]
         rows.append(
             [
@@ -107,7 +107,7 @@ def _table_2(protocol: str, content: dict[str, Any]) -> str:
         "#popularity",
         "#seeds",
     ]
-    note = "<p>The paper's figures are of its own split and of RecBole's protocol (<code>recbole</code>).</p>"
+    note = "<p>The paper's figures are of RecBole's protocol, on its own split.</p>" if protocol == RECBOLE else ""
     return f"<h2>Table 2 (protocol <code>{protocol}</code>)</h2>{note}{table(header, rows)}"
 
 
