@@ -61,9 +61,9 @@ def test_a_push_changes_nothing_until_the_arm_is_moved_to_its_slot(stack, triton
             write_rollout(rollout_file(settings), RolloutRecord(state=1, salt="salt", arms=(moved,)))
             for _ in range(100):
                 await asyncio.sleep(0.1)
-                after = await answers(client)
-                if after != before:
+                if await answers(client) != before:  # the record has been taken in, perhaps in the middle of them
                     break
+            after = await answers(client)
             assert sum(one["items"] != other["items"] for one, other in zip(before, after, strict=True)) > len(USERS)
 
     asyncio.run(scene())
