@@ -37,7 +37,7 @@ def test_similar_items_answer_before_popular_ones(stack, asking, make_arm, tmp_p
     write_rollout(rollout_file(settings), RolloutRecord(state=0, salt="salt", arms=(make_arm(),)))
 
     async def scene() -> None:
-        async with asking(settings, triton_grpc="127.0.0.1:9", gateway_budget_ms=2_000) as client:
+        async with asking(settings, triton_grpc="127.0.0.1:9", gateway_budget_ms=10_000) as client:
 
             async def post(path: str, **body):
                 return (await client.post(f"/v1/{path}", json=body)).json()
